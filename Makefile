@@ -1,0 +1,93 @@
+# needle: `make help` says what there is.
+# Needs Python 3.11 or newer, a stable Rust toolchain and make; all else goes into .venv.
+
+PYTHON ?= python3
+# Further options for pip, for example PIP_FLAGS='--index-url ...' with bench-peers.
+PIP_FLAGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+TOOLS := $(VENV)/.stamp-tools
+BUILD := $(VENV)/.stamp-build
+
+# pyo3 looks for a Python; with one fixed, `cargo test` and the build share their work.
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+# An activated environment elsewhere must not be the one that maturin installs into.
+unexport CONDA_PREFIX
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+
+RUST_SOURCES := $(wildcard Cargo.toml Cargo.lock .cargo/config.toml) \
+    $(shell find crates -path '*/target' -prune -o -type f -print 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help mnist test build check fmt clippy lint types stubs cargo-test pytest bench \
+    bench-peers clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+mnist: $(BUILD)  ## build, then train the two-layer network on MNIST
+	$(BIN)/needle train mnist
+
+test: $(BUILD) cargo-test pytest  ## build, then all tests of Rust and Python
+
+build: $(BUILD)  ## an importable release build in .venv
+
+check: fmt clippy lint build types stubs cargo-test pytest  ## what CI runs, cheapest first
+
+fmt:  ## formatting of the Rust sources
+	cargo fmt --all --check
+
+clippy: $(TOOLS)  ## lints of the Rust sources
+	cargo clippy --workspace --all-targets -- -D warnings
+
+lint: $(TOOLS)  ## lints and formatting of the Python sources
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(BUILD)  ## types of the Python sources
+	$(BIN)/mypy
+
+stubs: $(BUILD)  ## the stubs against the built module
+	$(BIN)/python -m mypy.stubtest needle._core
+
+cargo-test: $(TOOLS)  ## tests of the Rust crates
+	cargo test --workspace
+
+pytest: $(BUILD)  ## tests of the Python package, end to end MNIST included
+	$(BIN)/python -m pytest
+
+bench: $(BUILD)  ## needle beside NumPy, and beside PyTorch and JAX where installed
+	$(BIN)/python -m benchmarks
+
+bench-peers: $(TOOLS)  ## install PyTorch and JAX into .venv, for `make bench`
+	$(BIN)/python -m pip install $(PIP_FLAGS) torch jax
+
+clean:  ## remove .venv, builds and caches
+	rm -rf $(VENV) target dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f python/needle/*.so python/needle/*.pyd python/needle/*.dylib
+	find python tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The environment with every dependency that pyproject.toml names, extras included.
+$(TOOLS): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "needle needs Python 3.11 or newer; name one with PYTHON=..., as in 'make $(MAKECMDGOALS) PYTHON=python3.12'" >&2; \
+	  exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  rm -rf $(VENV); \
+	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
+	  exit 1; }
+	@$(BIN)/python -c "import itertools, tomllib; \
+	  project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+	  extras = itertools.chain.from_iterable(project['optional-dependencies'].values()); \
+	  print(*project['dependencies'], *extras, sep='\n')" > $(VENV)/requirements.txt
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --requirement $(VENV)/requirements.txt
+	@touch $@
+
+# Editable, so that only a changed Rust source or pyproject.toml asks for a new build.
+$(BUILD): $(TOOLS) $(RUST_SOURCES)
+	@command -v cargo >/dev/null || { echo "needle needs a stable Rust toolchain: cargo was not found" >&2; exit 1; }
+	$(BIN)/maturin develop --release
+	@touch $@

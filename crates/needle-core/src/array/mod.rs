@@ -1,0 +1,172 @@
+//! Arrays: a strided view of shared storage with a shape and a dtype.
+//!
+//! An array is a value: cloning shares the memory, and nothing here writes to it. Views
+//! (reshape, transpose, slice, broadcast) move no element.
+
+pub mod convert;
+pub mod pool;
+pub mod storage;
+mod view;
+
+use crate::dtype::{DType, Element};
+use crate::error::{Error, Result};
+use crate::shape::{self, Dims};
+use smallvec::SmallVec;
+pub use storage::{Export, Storage};
+pub use view::{Index, Slice, index_shape};
+
+/// Steps between neighbours along each dimension, in elements.
+pub type Strides = SmallVec<[isize; 4]>;
+
+/// A strided, typed view of shared memory.
+#[derive(Clone)]
+pub struct Array {
+    storage: Storage,
+    /// Elements between the start of the storage and the element `[0, 0, ...]`.
+    offset: usize,
+    shape: Dims,
+    /// `None` for the row-major strides of the shape: the common case, and no memory.
+    strides: Option<Box<[isize]>>,
+    dtype: DType,
+}
+
+impl Array {
+    /// A row-major array whose elements are not set yet: the caller writes them all.
+    #[inline]
+    pub fn empty(dtype: DType, shape: &[usize]) -> Result<Self> {
+        let storage = shape::size(shape)
+            .and_then(|n| n.checked_mul(dtype.size()))
+            .and_then(Storage::allocate);
+        match storage {
+            Some(storage) => Ok(Self {
+                storage,
+                offset: 0,
+                shape: Dims::from_slice(shape),
+                strides: None,
+                dtype,
+            }),
+            None => Err(Self::no_memory(dtype, shape)),
+        }
+    }
+
+    #[cold]
+    fn no_memory(dtype: DType, shape: &[usize]) -> Error {
+        let bytes = shape
+            .iter()
+            .fold(dtype.size() as u128, |n, &d| n.saturating_mul(d as u128));
+        Error::Memory(format!(
+            "cannot allocate {bytes} bytes for an array of shape {} and dtype {dtype}",
+            shape::display(shape)
+        ))
+    }
+
+    /// An array of zero bytes: 0, 0.0 or false everywhere.
+    pub fn zeros(dtype: DType, shape: &[usize]) -> Result<Self> {
+        let array = Self::empty(dtype, shape)?;
+        // SAFETY: the storage is fresh, nobody else sees it, and has these many bytes.
+        unsafe { array.storage.data().write_bytes(0, array.storage.bytes()) };
+        Ok(array)
+    }
+
+    /// An array on memory that an embedder lends; `strides` are in elements and `offset`
+    /// is where the element `[0, 0, ...]` lies.
+    ///
+    /// # Safety
+    /// Every element that shape, strides and offset reach lies within the storage and is
+    /// aligned for its type.
+    pub unsafe fn from_parts(
+        storage: Storage,
+        offset: usize,
+        shape: Dims,
+        strides: &[isize],
+        dtype: DType,
+    ) -> Self {
+        let strides = compress(&shape, strides);
+        Self {
+            storage,
+            offset,
+            shape,
+            strides,
+            dtype,
+        }
+    }
+
+    /// Lengths of the dimensions.
+    #[inline]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Number of dimensions.
+    #[inline]
+    pub fn ndim(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// Number of elements.
+    #[inline]
+    pub fn size(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Element type.
+    #[inline]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Steps between neighbours along each dimension, in elements.
+    #[inline]
+    pub fn strides(&self) -> Strides {
+        match &self.strides {
+            Some(strides) => Strides::from_slice(strides),
+            None => shape::contiguous_strides(&self.shape),
+        }
+    }
+
+    /// Whether the elements lie row-major without gaps.
+    #[inline]
+    pub fn is_contiguous(&self) -> bool {
+        self.strides.is_none()
+    }
+
+    /// The memory.
+    #[inline]
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The element `[0, 0, ...]`. Others may write this memory: read through raw pointers.
+    #[inline]
+    pub fn ptr<T: Element>(&self) -> *const T {
+        debug_assert_eq!(T::DTYPE, self.dtype);
+        // SAFETY: the offset lies within the storage (or at its end, for an empty array).
+        unsafe { self.storage.data().cast::<T>().add(self.offset) }
+    }
+
+    /// The element `[0, 0, ...]` for writing. Only the maker of a fresh array, or the owner
+    /// of one for which [`Storage::is_unique`] holds, may write.
+    #[inline]
+    pub fn ptr_mut<T: Element>(&self) -> *mut T {
+        self.ptr::<T>().cast_mut()
+    }
+
+    /// Elements between the start of the storage and the element `[0, 0, ...]`.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+}
+
+/// `None` where `strides` are the row-major ones; lengths 0 and 1 take any stride.
+fn compress(shape: &[usize], strides: &[isize]) -> Option<Box<[isize]>> {
+    if shape.contains(&0) {
+        return None;
+    }
+    let plain = shape::contiguous_strides(shape);
+    let same = shape
+        .iter()
+        .zip(strides)
+        .zip(&plain)
+        .all(|((&n, s), p)| n == 1 || s == p);
+    (!same).then(|| strides.into())
+}

@@ -1,0 +1,177 @@
+//! Memory behind arrays: reference counted, 64-byte aligned, pooled, or lent by an embedder.
+//!
+//! A block starts with its header and the elements follow in the next cache line, so that
+//! one allocation serves both. Memory that an embedder lent (a NumPy array, say) has a
+//! header alone, which keeps the owner alive.
+
+use super::pool;
+use std::any::Any;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+
+/// Shared ownership of one block of memory.
+pub struct Storage(NonNull<Header>);
+
+struct Header {
+    refs: AtomicUsize,
+    data: *mut u8,
+    bytes: usize,
+    /// Arrays of other libraries that alias this memory now.
+    exports: AtomicU32,
+    /// Whether another library has ever seen this memory: it is then never recycled.
+    seen: AtomicBool,
+    readonly: bool,
+    owner: Option<Box<dyn Any + Send + Sync>>,
+}
+
+const HEADER: usize = pool::ALIGN;
+const _: () = assert!(size_of::<Header>() <= HEADER);
+
+// SAFETY: the header is immutable but for atomics, and the memory behind it is only reached
+// through raw pointers by code that answers for its own accesses.
+unsafe impl Send for Storage {}
+// SAFETY: as above.
+unsafe impl Sync for Storage {}
+
+impl Storage {
+    /// Uninitialised memory for `bytes` bytes, or `None` where the system has no more.
+    #[inline]
+    pub fn allocate(bytes: usize) -> Option<Self> {
+        let (class, size) = pool::class_of(bytes.checked_add(HEADER)?)?;
+        let block = pool::take(class, size)?;
+        let header = block.cast::<Header>();
+        // SAFETY: the block has room for the header and for the data behind it.
+        unsafe {
+            header.write(Header {
+                refs: AtomicUsize::new(1),
+                data: block.as_ptr().add(HEADER),
+                bytes,
+                exports: AtomicU32::new(0),
+                seen: AtomicBool::new(false),
+                readonly: false,
+                owner: None,
+            });
+        }
+        Some(Self(header))
+    }
+
+    /// Memory that `owner` keeps alive.
+    ///
+    /// # Safety
+    /// `data` is valid for `bytes` bytes of reads (and writes, unless `readonly`) for as
+    /// long as `owner` lives.
+    pub unsafe fn lent(
+        data: *mut u8,
+        bytes: usize,
+        readonly: bool,
+        owner: Box<dyn Any + Send + Sync>,
+    ) -> Self {
+        let header = Box::new(Header {
+            refs: AtomicUsize::new(1),
+            data,
+            bytes,
+            exports: AtomicU32::new(0),
+            seen: AtomicBool::new(true),
+            readonly,
+            owner: Some(owner),
+        });
+        Self(NonNull::from(Box::leak(header)))
+    }
+
+    #[inline]
+    fn header(&self) -> &Header {
+        // SAFETY: the header lives as long as any Storage on it.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// First byte.
+    #[inline]
+    pub fn data(&self) -> *mut u8 {
+        self.header().data
+    }
+
+    /// Length in bytes.
+    pub fn bytes(&self) -> usize {
+        self.header().bytes
+    }
+
+    /// Whether the lender forbids writing.
+    pub fn is_readonly(&self) -> bool {
+        self.header().readonly
+    }
+
+    /// Whether this handle is the only one and the memory is ours, so that writing in place
+    /// can be seen by nobody. Every export holds a handle, so it counts here.
+    pub fn is_unique(&self) -> bool {
+        self.header().refs.load(Ordering::Acquire) == 1 && self.header().owner.is_none()
+    }
+
+    /// Whether an embedder lent the memory: giving it back may run its code.
+    #[inline]
+    pub fn is_lent(&self) -> bool {
+        self.header().owner.is_some()
+    }
+
+    /// Whether two handles are on the same memory.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
+    /// Whether another library holds an array on this memory now.
+    #[inline]
+    pub fn is_exported(&self) -> bool {
+        self.header().exports.load(Ordering::Relaxed) != 0
+    }
+
+    /// A handle for another library's array: see [`Export`].
+    pub fn export(&self) -> Export {
+        self.header().seen.store(true, Ordering::Relaxed);
+        self.header().exports.fetch_add(1, Ordering::Relaxed);
+        Export(self.clone())
+    }
+}
+
+impl Clone for Storage {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.header().refs.fetch_add(1, Ordering::Relaxed);
+        Self(self.0)
+    }
+}
+
+impl Drop for Storage {
+    #[inline]
+    fn drop(&mut self) {
+        if self.header().refs.fetch_sub(1, Ordering::Release) != 1 {
+            return;
+        }
+        fence(Ordering::Acquire);
+        if self.header().owner.is_some() {
+            // SAFETY: lent storage is a leaked box, and this was its last handle.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+            return;
+        }
+        let keep = !self.header().seen.load(Ordering::Relaxed);
+        if let Some((class, size)) = pool::class_of(self.header().bytes + HEADER) {
+            // SAFETY: `allocate` took the block under this class, and nobody is left on it.
+            // The header needs no drop: without an owner it is plain data.
+            unsafe { pool::give(self.0.cast(), class, size, keep) };
+        }
+    }
+}
+
+/// Keeps memory alive for another library, and marks it as exported while it lives.
+pub struct Export(Storage);
+
+impl Export {
+    /// The memory.
+    pub fn storage(&self) -> &Storage {
+        &self.0
+    }
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        self.0.header().exports.fetch_sub(1, Ordering::Relaxed);
+    }
+}

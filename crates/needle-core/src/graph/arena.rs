@@ -1,0 +1,267 @@
+//! The arena: every live node, under one lock that is held for moments only.
+//!
+//! Nodes are never destroyed recursively: what becomes unreachable goes to a work list. The
+//! lock is not held while anything of the embedder's is dropped; such things are handed out
+//! as [`Garbage`], to be dropped after unlocking.
+
+use super::node::{Edge, Node, NodeId, Operation, Types, Value};
+use crate::ops::Needs;
+use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
+
+const CHUNK: usize = 1024;
+/// Nodes that are released in one go before the lock is given up for a moment.
+const RELEASE_BATCH: usize = 4096;
+
+/// All nodes. Chunks keep addresses stable and growth cheap.
+pub(super) struct Arena {
+    chunks: Vec<Box<[Node]>>,
+    free: Vec<u32>,
+    sequence: u64,
+    live: usize,
+}
+
+/// Things to drop after the lock is gone.
+#[derive(Default)]
+pub(super) struct Garbage {
+    values: SmallVec<[Value; 1]>,
+    operations: SmallVec<[Operation; 1]>,
+}
+
+impl Garbage {
+    /// Takes a value: at once where its memory is ours, later where it was lent.
+    pub fn value(&mut self, value: Option<Value>) {
+        if let Some(value) = value
+            && value.is_lent()
+        {
+            self.values.push(value);
+        }
+    }
+
+    fn operation(&mut self, operation: Option<Operation>) {
+        if let Some(operation @ Operation::Foreign(_)) = operation {
+            self.operations.push(operation);
+        }
+    }
+}
+
+static ARENA: Mutex<Arena> =
+    Mutex::new(Arena { chunks: Vec::new(), free: Vec::new(), sequence: 0, live: 0 });
+
+/// The arena, for moments: run no kernel and nothing of the embedder's under it.
+#[inline]
+pub(super) fn lock() -> MutexGuard<'static, Arena> {
+    ARENA.lock()
+}
+
+/// Holds the lock over a `fork`.
+pub(super) fn lock_for_fork() {
+    std::mem::forget(ARENA.lock());
+}
+
+/// Ends [`lock_for_fork`].
+///
+/// # Safety
+/// The calling thread (or its parent, through a fork) holds the lock by [`lock_for_fork`].
+pub(super) unsafe fn unlock_after_fork() {
+    // SAFETY: the caller's promise.
+    unsafe { ARENA.force_unlock() };
+}
+
+/// How many nodes are alive.
+pub fn live_nodes() -> usize {
+    lock().live
+}
+
+/// What a new node is made of.
+pub(super) struct NewNode {
+    pub operation: Option<Operation>,
+    pub inputs: SmallVec<[Edge; 2]>,
+    pub types: Types,
+    pub value: Option<Value>,
+    pub pins: Option<Box<[Option<Value>]>>,
+    pub requires_grad: bool,
+    pub transient: bool,
+    /// What its rule will read; counted on the inputs here.
+    pub saves: Needs,
+    pub embedder: usize,
+}
+
+fn vacant() -> Node {
+    Node {
+        generation: 1,
+        handles: 0,
+        edges: 0,
+        saved: 0,
+        version: 0,
+        requires_grad: false,
+        transient: false,
+        replaced: false,
+        saves: Needs::NOTHING,
+        holds_inputs: false,
+        sequence: 0,
+        operation: None,
+        inputs: SmallVec::new(),
+        types: Types::Unknown,
+        value: None,
+        pins: None,
+        embedder: 0,
+    }
+}
+
+impl Arena {
+    #[inline]
+    pub fn node(&self, id: NodeId) -> &Node {
+        let node = &self.chunks[id.index as usize / CHUNK][id.index as usize % CHUNK];
+        debug_assert_eq!(node.generation, id.generation, "a count was lost");
+        node
+    }
+
+    #[inline]
+    pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        let node = &mut self.chunks[id.index as usize / CHUNK][id.index as usize % CHUNK];
+        debug_assert_eq!(node.generation, id.generation, "a count was lost");
+        node
+    }
+
+    /// A new node with one handle. Its edges and saves are counted on its inputs.
+    pub fn insert(&mut self, new: NewNode) -> NodeId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            let first = (self.chunks.len() * CHUNK) as u32;
+            self.chunks.push(std::iter::repeat_with(vacant).take(CHUNK).collect());
+            self.free.extend((first + 1..first + CHUNK as u32).rev());
+            first
+        });
+        let holds_inputs = new.value.is_none() && new.pins.is_some();
+        for (i, edge) in new.inputs.iter().enumerate() {
+            let saved = u32::from(new.saves.input(i)) + u32::from(holds_inputs);
+            let input = self.node_mut(edge.id);
+            input.edges += 1;
+            input.saved += saved;
+        }
+        self.sequence += 1;
+        self.live += 1;
+        let sequence = self.sequence;
+        let node = &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK];
+        node.handles = 1;
+        node.edges = 0;
+        node.saved = u32::from(new.saves.output());
+        node.version = 0;
+        node.requires_grad = new.requires_grad;
+        node.transient = new.transient;
+        node.replaced = false;
+        node.saves = new.saves;
+        node.holds_inputs = holds_inputs;
+        node.sequence = sequence;
+        node.operation = new.operation;
+        node.inputs = new.inputs;
+        node.types = new.types;
+        node.value = new.value;
+        node.pins = new.pins;
+        node.embedder = new.embedder;
+        NodeId { index, generation: node.generation }
+    }
+
+    /// Drops the value of a node if nothing needs it any more.
+    pub fn drop_value_if_unneeded(&mut self, id: NodeId, garbage: &mut Garbage) {
+        let node = self.node_mut(id);
+        if node.can_drop_value() {
+            garbage.value(node.value.take());
+        }
+    }
+
+    /// Counts what the rule of a node will read.
+    pub fn save(&mut self, id: NodeId, saves: Needs) {
+        let node = self.node_mut(id);
+        node.saves = saves;
+        node.saved += u32::from(saves.output());
+        for i in 0..self.node(id).inputs.len() {
+            if saves.input(i) {
+                let input = self.node(id).inputs[i].id;
+                self.node_mut(input).saved += 1;
+            }
+        }
+    }
+
+    /// Gives up what [`Self::save`] or the recording counted, and values that go with it.
+    pub fn unsave(&mut self, id: NodeId, garbage: &mut Garbage) {
+        let saves = std::mem::replace(&mut self.node_mut(id).saves, Needs::NOTHING);
+        if saves.output() {
+            self.node_mut(id).saved -= 1;
+            self.drop_value_if_unneeded(id, garbage);
+        }
+        for i in 0..self.node(id).inputs.len() {
+            if saves.input(i) {
+                let input = self.node(id).inputs[i].id;
+                self.node_mut(input).saved -= 1;
+                self.drop_value_if_unneeded(input, garbage);
+            }
+        }
+    }
+
+    /// A node is computed: its pins, and the counts it held on unrealised inputs, go.
+    pub fn unhold(&mut self, id: NodeId, garbage: &mut Garbage) {
+        if let Some(pins) = self.node_mut(id).pins.take() {
+            for pin in pins {
+                garbage.value(pin);
+            }
+        }
+        if std::mem::take(&mut self.node_mut(id).holds_inputs) {
+            for i in 0..self.node(id).inputs.len() {
+                let input = self.node(id).inputs[i].id;
+                self.node_mut(input).saved -= 1;
+                self.drop_value_if_unneeded(input, garbage);
+            }
+        }
+    }
+
+    /// Cuts a computed node off its inputs, which makes it a leaf.
+    pub fn detach(&mut self, id: NodeId, garbage: &mut Garbage, work: &mut Vec<NodeId>) {
+        self.unhold(id, garbage);
+        self.unsave(id, garbage);
+        let node = self.node_mut(id);
+        garbage.operation(node.operation.take());
+        for edge in std::mem::take(&mut node.inputs) {
+            let input = self.node_mut(edge.id);
+            input.edges -= 1;
+            work.push(edge.id);
+        }
+    }
+
+    /// Frees the nodes of the work list that nothing refers to, and what follows from it;
+    /// stops after a batch. Returns whether work is left.
+    fn release(&mut self, work: &mut Vec<NodeId>, garbage: &mut Garbage) -> bool {
+        for _ in 0..RELEASE_BATCH {
+            let Some(id) = work.pop() else { return false };
+            let node = self.node(id);
+            if node.handles > 0 || node.edges > 0 {
+                continue;
+            }
+            self.detach(id, garbage, work);
+            let node = self.node_mut(id);
+            garbage.value(node.value.take());
+            node.types = Types::Unknown;
+            // A generation that wraps skips 0, so that a packed id is never 0.
+            node.generation = node.generation.wrapping_add(1).max(1);
+            self.live -= 1;
+            self.free.push(id.index);
+        }
+        !work.is_empty()
+    }
+}
+
+/// Runs `f` on the arena, then frees what it put on the work list, in batches, and drops
+/// what is the embedder's without the lock.
+pub(super) fn release_after<R>(f: impl FnOnce(&mut Arena, &mut Garbage, &mut Vec<NodeId>) -> R) -> R {
+    let mut work = Vec::new();
+    let mut garbage = Garbage::default();
+    let mut arena = lock();
+    let result = f(&mut arena, &mut garbage, &mut work);
+    while arena.release(&mut work, &mut garbage) {
+        drop(arena);
+        drop(std::mem::take(&mut garbage));
+        arena = lock();
+    }
+    drop(arena);
+    result
+}

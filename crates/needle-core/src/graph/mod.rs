@@ -1,0 +1,31 @@
+//! The graph: an arena of nodes, handles on it, recording, realisation and the sweeps.
+//!
+//! What an embedder needs is re-exported here: [`Tensor`], [`apply`], [`backward`],
+//! [`jvp`], the modes, and [`ForeignOp`] for ops that it defines itself.
+
+mod arena;
+mod adjoint;
+mod backward;
+mod compute;
+mod fork;
+mod forward;
+mod mode;
+mod node;
+mod realise;
+mod record;
+mod tape;
+mod tensor;
+mod topology;
+
+pub use adjoint::vjp_at;
+pub use arena::live_nodes;
+pub use backward::{Gradient, backward};
+pub use compute::set_unlock_hook;
+pub use fork::install_fork_handlers;
+pub use forward::jvp;
+pub use mode::{Mode, current_mode, is_lazy_default, replace_mode, set_lazy_default, with_mode};
+pub use node::{ForeignOp, NodeId, Operation, Types, Value};
+pub use realise::{Access, realise};
+pub use record::{apply, apply_foreign, subtract};
+pub use tensor::Tensor;
+pub use topology::topological_order;

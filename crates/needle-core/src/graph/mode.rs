@@ -1,0 +1,62 @@
+//! How operations are recorded: at once or lazily, with or without gradients.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static LAZY: AtomicBool = AtomicBool::new(false);
+
+/// What a thread has set for itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mode {
+    /// Lazy or eager; `None` follows the process.
+    pub lazy: Option<bool>,
+    /// Record nothing for gradients.
+    pub no_grad: bool,
+    /// Record for a sweep: results go with their handles, nothing is saved.
+    pub(super) transient: bool,
+}
+
+thread_local! {
+    static MODE: Cell<Mode> = const { Cell::new(Mode { lazy: None, no_grad: false, transient: false }) };
+}
+
+/// Whether the process is lazy where a thread has not said otherwise.
+pub fn is_lazy_default() -> bool {
+    LAZY.load(Ordering::Relaxed)
+}
+
+/// Sets [`is_lazy_default`].
+pub fn set_lazy_default(lazy: bool) {
+    LAZY.store(lazy, Ordering::Relaxed);
+}
+
+/// The mode of this thread.
+#[inline]
+pub fn current_mode() -> Mode {
+    MODE.get()
+}
+
+impl Mode {
+    /// Whether results wait until they are read.
+    #[inline]
+    pub fn is_lazy(self) -> bool {
+        self.lazy.unwrap_or_else(is_lazy_default)
+    }
+}
+
+/// Sets the mode of this thread, and returns the one before.
+pub fn replace_mode(mode: Mode) -> Mode {
+    MODE.replace(mode)
+}
+
+/// Runs `f` in another mode, and restores the old one even when `f` panics.
+pub fn with_mode<R>(mode: Mode, f: impl FnOnce() -> R) -> R {
+    struct Restore(Mode);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            MODE.set(self.0);
+        }
+    }
+    let _restore = Restore(replace_mode(mode));
+    f()
+}

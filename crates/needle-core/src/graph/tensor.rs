@@ -1,0 +1,320 @@
+//! The handle: what a user holds of a value, with or without a node.
+//!
+//! A tensor that takes part in nothing recorded has no node: the handle holds its array,
+//! and using it never touches the arena. The first recorded operation that reads it gives
+//! it a node, so that every handle stands for at most one node for life.
+
+use super::arena::{self, NewNode, release_after};
+use super::node::{NodeId, Operation, Types, Value};
+use super::realise::{self, Access};
+use crate::array::Array;
+use crate::error::{Error, Result};
+use crate::ops::Needs;
+use crate::shape::TensorType;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// A value with or without history.
+pub struct Tensor {
+    /// The packed id of the node, 0 while there is none.
+    node: AtomicU64,
+    local: Mutex<Option<Local>>,
+    /// The embedder's word, for the node to come.
+    embedder: AtomicUsize,
+}
+
+#[derive(Clone)]
+struct Local {
+    value: Value,
+    requires_grad: bool,
+}
+
+/// What an operation sees of an input, taken in one moment.
+pub(super) struct Seen {
+    pub node: Option<(NodeId, u32)>,
+    pub requires_grad: bool,
+    pub value: Option<Value>,
+    /// Only where there is no value.
+    pub types: Option<Types>,
+}
+
+impl Tensor {
+    /// A leaf.
+    pub fn leaf(array: Array, requires_grad: bool) -> Self {
+        Self::from_value(Value::One(array), requires_grad)
+    }
+
+    pub(super) fn from_value(value: Value, requires_grad: bool) -> Self {
+        Self {
+            node: AtomicU64::new(0),
+            local: Mutex::new(Some(Local { value, requires_grad })),
+            embedder: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes over one handle that the caller has counted on the node.
+    pub(super) fn adopt(id: NodeId) -> Self {
+        Self {
+            node: AtomicU64::new(id.pack()),
+            local: Mutex::new(None),
+            embedder: AtomicUsize::new(0),
+        }
+    }
+
+    /// Another handle on a live node, with the arena locked by the caller.
+    pub(super) fn adopt_more(arena: &mut arena::Arena, id: NodeId) -> Self {
+        arena.node_mut(id).handles += 1;
+        Self::adopt(id)
+    }
+
+    /// The node, if there is one.
+    #[inline]
+    pub fn node_id(&self) -> Option<NodeId> {
+        NodeId::unpack(self.node.load(Ordering::Acquire))
+    }
+
+    /// The node, made now if there was none.
+    pub(super) fn promote(&self) -> NodeId {
+        if let Some(id) = self.node_id() {
+            return id;
+        }
+        let mut local = self.local.lock();
+        match local.take() {
+            None => {
+                // Another thread was faster, or the handle never had a value (which no
+                // constructor allows).
+                drop(local);
+                self.node_id().unwrap_or_else(|| unreachable!("a handle has a value or a node"))
+            }
+            Some(Local { value, requires_grad }) => {
+                let types = value.types();
+                let id = arena::lock().insert(NewNode {
+                    operation: None,
+                    inputs: SmallVec::new(),
+                    types,
+                    value: Some(value),
+                    pins: None,
+                    requires_grad,
+                    transient: false,
+                    saves: Needs::NOTHING,
+                    embedder: self.embedder.load(Ordering::Relaxed),
+                });
+                self.node.store(id.pack(), Ordering::Release);
+                id
+            }
+        }
+    }
+
+    /// Runs `local` on the handle's own data or `node` on its node.
+    fn read<R>(
+        &self,
+        on_local: impl FnOnce(&mut Local) -> R,
+        on_node: impl FnOnce(&mut arena::Arena, NodeId) -> R,
+    ) -> R {
+        if self.node_id().is_none() {
+            let mut local = self.local.lock();
+            if let Some(local) = local.as_mut() {
+                return on_local(local);
+            }
+        }
+        let id = self.promote();
+        on_node(&mut arena::lock(), id)
+    }
+
+    /// What an operation needs to know of this input.
+    #[inline]
+    pub(super) fn see(&self) -> Seen {
+        self.read(
+            |local| Seen {
+                node: None,
+                requires_grad: local.requires_grad,
+                value: Some(local.value.clone()),
+                types: None,
+            },
+            |arena, id| {
+                let node = arena.node(id);
+                Seen {
+                    node: Some((id, node.version)),
+                    requires_grad: node.requires_grad,
+                    value: node.value.clone(),
+                    types: node.value.is_none().then(|| node.types.clone()),
+                }
+            },
+        )
+    }
+
+    /// The value, computed now if it has not been.
+    pub fn value(&self) -> Result<Value> {
+        loop {
+            match self.see() {
+                Seen { value: Some(value), .. } => return Ok(value),
+                Seen { node: Some((id, _)), .. } => {
+                    if let Some(value) = realise::realise(&[id], Access::Values)?.pop() {
+                        return Ok(value);
+                    }
+                }
+                Seen { .. } => unreachable!("a handle has a value or a node"),
+            }
+        }
+    }
+
+    /// The array, computed now if it has not been.
+    pub fn array(&self) -> Result<Array> {
+        match self.value()? {
+            Value::One(array) => Ok(array),
+            Value::Many(_) => {
+                Err(Error::DType("expected a tensor, got a tuple of tensors".to_owned()))
+            }
+        }
+    }
+
+    /// Whether the value is there without computing.
+    pub fn is_realised(&self) -> bool {
+        self.read(|_| true, |arena, id| arena.node(id).value.is_some())
+    }
+
+    /// Types of the outputs; computes only what an embedder's op without type rule needs.
+    pub fn types(&self) -> Result<Types> {
+        let types = self.read(
+            |local| local.value.types(),
+            |arena, id| arena.node(id).types.clone(),
+        );
+        match types {
+            Types::Unknown => Ok(self.value()?.types()),
+            known => Ok(known),
+        }
+    }
+
+    /// Shape and dtype.
+    pub fn ty(&self) -> Result<TensorType> {
+        match self.types()? {
+            Types::One(ty) => Ok(ty),
+            _ => Err(Error::DType("expected a tensor, got a tuple of tensors".to_owned())),
+        }
+    }
+
+    /// Whether gradients flow to or through this tensor.
+    pub fn requires_grad(&self) -> bool {
+        self.read(|local| local.requires_grad, |arena, id| arena.node(id).requires_grad)
+    }
+
+    /// Makes a leaf need a gradient or not; on a result of an op only `true` is allowed.
+    pub fn set_requires_grad(&self, requires_grad: bool) -> Result<()> {
+        self.read(
+            |local| {
+                local.requires_grad = requires_grad;
+                Ok(())
+            },
+            |arena, id| {
+                let node = arena.node_mut(id);
+                if node.operation.is_some() && !requires_grad {
+                    return Err(Error::Grad(
+                        "requires_grad: only a leaf can stop requiring a gradient\nhint: use detach()"
+                            .to_owned(),
+                    ));
+                }
+                node.requires_grad = requires_grad;
+                Ok(())
+            },
+        )
+    }
+
+    /// Puts another value in the place of this one; what was recorded keeps what it read.
+    pub fn set_value(&self, value: Value) {
+        if self.node_id().is_none()
+            && let Some(local) = self.local.lock().as_mut()
+        {
+            local.value = value;
+            return;
+        }
+        let id = self.promote();
+        release_after(|arena, garbage, _| {
+            let types = value.types();
+            let node = arena.node_mut(id);
+            garbage.value(node.value.replace(value));
+            node.types = types;
+            node.version += 1;
+            node.replaced = node.operation.is_some();
+            arena.unhold(id, garbage);
+        });
+    }
+
+    /// A leaf that shares this value and does not require a gradient.
+    pub fn detach(&self) -> Result<Self> {
+        Ok(Self::from_value(self.value()?, false))
+    }
+
+    /// What made this value: `None` for a leaf.
+    pub fn operation(&self) -> Option<Operation> {
+        self.node_id().and_then(|id| arena::lock().node(id).operation.clone())
+    }
+
+    /// Whether nothing made this value.
+    pub fn is_leaf(&self) -> bool {
+        self.node_id().is_none_or(|id| arena::lock().node(id).operation.is_none())
+    }
+
+    /// Handles on the inputs, each with the embedder's word of its node.
+    pub fn inputs(&self) -> Vec<(Self, usize)> {
+        let Some(id) = self.node_id() else { return Vec::new() };
+        let mut arena = arena::lock();
+        let inputs = arena.node(id).inputs.clone();
+        inputs
+            .iter()
+            .map(|edge| {
+                let word = arena.node(edge.id).embedder;
+                (Self::adopt_more(&mut arena, edge.id), word)
+            })
+            .collect()
+    }
+
+    /// Ties the embedder's object to this handle, and to its node now or later.
+    pub fn set_embedder(&self, word: usize) {
+        self.embedder.store(word, Ordering::Relaxed);
+        if let Some(id) = self.node_id() {
+            arena::lock().node_mut(id).embedder = word;
+        }
+    }
+
+    /// Unties an object that goes away; another that took its place stays.
+    pub fn clear_embedder(&self, word: usize) {
+        self.embedder.store(0, Ordering::Relaxed);
+        if let Some(id) = self.node_id() {
+            let mut arena = arena::lock();
+            let node = arena.node_mut(id);
+            if node.embedder == word {
+                node.embedder = 0;
+            }
+        }
+    }
+}
+
+impl Clone for Tensor {
+    fn clone(&self) -> Self {
+        self.read(
+            |local| Self::from_value(local.value.clone(), local.requires_grad),
+            Self::adopt_more,
+        )
+    }
+}
+
+impl Drop for Tensor {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(id) = self.node_id() {
+            release_after(|arena, garbage, work| {
+                let node = arena.node_mut(id);
+                node.handles -= 1;
+                if node.handles > 0 {
+                    return;
+                }
+                if node.edges == 0 {
+                    work.push(id);
+                } else {
+                    arena.drop_value_if_unneeded(id, garbage);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The order of a recorded graph.
+
+use super::arena;
+use super::node::NodeId;
+use super::tensor::Tensor;
+use crate::error::Result;
+use rustc_hash::FxHashSet;
+
+/// Every node that the roots depend on, inputs before their consumers: post-order
+/// depth-first from left to right, each node once, with the embedder's word of each.
+pub fn topological_order(roots: &[&Tensor]) -> Result<Vec<(Tensor, usize)>> {
+    let roots: Vec<NodeId> = roots.iter().map(|root| root.promote()).collect();
+    let mut arena = arena::lock();
+    let mut order = Vec::new();
+    let mut seen = FxHashSet::default();
+    let mut stack: Vec<(NodeId, usize)> = Vec::new();
+    for root in roots {
+        if !seen.insert(root) {
+            continue;
+        }
+        stack.push((root, 0));
+        while let Some((id, next)) = stack.last_mut() {
+            match arena.node(*id).inputs.get(*next) {
+                Some(edge) => {
+                    *next += 1;
+                    if seen.insert(edge.id) {
+                        stack.push((edge.id, 0));
+                    }
+                }
+                None => {
+                    order.push(*id);
+                    stack.pop();
+                }
+            }
+        }
+    }
+    Ok(order
+        .into_iter()
+        .map(|id| {
+            let word = arena.node(id).embedder;
+            (Tensor::adopt_more(&mut arena, id), word)
+        })
+        .collect())
+}

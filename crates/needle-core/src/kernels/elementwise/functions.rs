@@ -1,0 +1,71 @@
+//! Functions of single elements as types without size, so that each loop is compiled with
+//! its function inlined.
+
+use super::loops::{Map, Zip};
+use crate::dtype::{Bool, Element};
+use crate::kernels::isa::Simd;
+use crate::kernels::number::{Float, Number};
+
+macro_rules! maps {
+    ($($bound:ident $name:ident |$x:ident, $S:ident| $body:expr;)*) => {$(
+        pub(super) struct $name;
+        impl<T: $bound> Map<T> for $name {
+            #[inline(always)]
+            fn apply<$S: Simd>($x: T) -> T { $body }
+        }
+    )*};
+}
+
+maps! {
+    Number Negate |x, S| x.negate();
+    Number Abs |x, S| x.abs();
+    Number Sign |x, S| x.sign();
+    Number Relu |x, S| x.relu();
+    Float Sqrt |x, S| x.sqrt();
+    Float Exp |x, S| x.exp::<S>();
+    Float Log |x, S| x.log::<S>();
+    Float Tanh |x, S| x.tanh::<S>();
+    Float Sigmoid |x, S| x.sigmoid::<S>();
+    Float Sin |x, S| x.sin();
+    Float Cos |x, S| x.cos();
+}
+
+macro_rules! zips {
+    ($($name:ident $method:ident;)*) => {$(
+        pub(super) struct $name;
+        impl<T: Number> Zip<T, T> for $name {
+            #[inline(always)]
+            fn apply<S: Simd>(a: T, b: T) -> T { a.$method(b) }
+        }
+    )*};
+}
+
+zips! {
+    Add add;
+    Subtract sub;
+    Multiply mul;
+    Divide div;
+    Power pow;
+    Maximum maximum;
+    Minimum minimum;
+    Chain chain;
+}
+
+macro_rules! compares {
+    ($($name:ident $operator:tt;)*) => {$(
+        pub(super) struct $name;
+        impl<T: Element> Zip<T, Bool> for $name {
+            #[inline(always)]
+            fn apply<S: Simd>(a: T, b: T) -> Bool { Bool(u8::from(a $operator b)) }
+        }
+    )*};
+}
+
+compares! {
+    Equal ==;
+    NotEqual !=;
+    Less <;
+    LessEqual <=;
+    Greater >;
+    GreaterEqual >=;
+}

@@ -1,0 +1,207 @@
+//! Elementwise kernels: unary, binary with broadcasting, comparisons and selection.
+//!
+//! [`loops`] has the loops, generic over a function of single elements; [`functions`] names
+//! these functions as types; this file picks one pair for an op and a dtype.
+
+mod functions;
+mod loops;
+mod select;
+
+use super::number::{Float, Number};
+use crate::array::Array;
+use crate::dispatch;
+use crate::dtype::{DType, Element, Scalar};
+use crate::error::{Error, Result};
+use functions as f;
+use loops::{Map, Zip};
+pub use select::select;
+
+/// Functions of one element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unary {
+    /// `-x`.
+    Negate,
+    /// Magnitude.
+    Abs,
+    /// -1, 0 or 1; NaN for NaN.
+    Sign,
+    /// Square root.
+    Sqrt,
+    /// Exponential.
+    Exp,
+    /// Natural logarithm.
+    Log,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `1 / (1 + exp(-x))`, without overflow.
+    Sigmoid,
+    /// Sine.
+    Sin,
+    /// Cosine.
+    Cos,
+    /// 0 where `x <= 0`, else `x`; NaN for NaN.
+    Relu,
+}
+
+/// Functions of two elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binary {
+    /// Sum; or for bool.
+    Add,
+    /// Difference.
+    Subtract,
+    /// Product; and for bool.
+    Multiply,
+    /// Quotient of floats.
+    Divide,
+    /// Power.
+    Power,
+    /// The larger; NaN if either is.
+    Maximum,
+    /// The smaller; NaN if either is.
+    Minimum,
+    /// The product of the chain rule: 0 where either factor is exactly 0.
+    Chain,
+}
+
+/// Comparisons; all but `NotEqual` are false for NaN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// `==`.
+    Equal,
+    /// `!=`.
+    NotEqual,
+    /// `<`.
+    Less,
+    /// `<=`.
+    LessEqual,
+    /// `>`.
+    Greater,
+    /// `>=`.
+    GreaterEqual,
+}
+
+#[cold]
+fn unsupported(op: &str, dtype: DType) -> Error {
+    Error::dtype(op, format_args!("not defined for {dtype}"))
+}
+
+/// `op` of each element.
+pub fn unary(op: Unary, x: &Array) -> Result<Array> {
+    match op {
+        Unary::Negate => dispatch!(numeric: x.dtype(), T => loops::map::<T, f::Negate>(x),
+            else Err(unsupported("negate", x.dtype()))),
+        Unary::Abs => dispatch!(x.dtype(), T => loops::map::<T, f::Abs>(x)),
+        Unary::Sign => dispatch!(x.dtype(), T => loops::map::<T, f::Sign>(x)),
+        Unary::Relu => dispatch!(x.dtype(), T => loops::map::<T, f::Relu>(x)),
+        _ => dispatch!(float: x.dtype(), T => unary_float::<T>(op, x),
+            else Err(unsupported("function of floats", x.dtype()))),
+    }
+}
+
+fn unary_float<T: Float>(op: Unary, x: &Array) -> Result<Array>
+where
+    f::Exp: Map<T>,
+{
+    match op {
+        Unary::Sqrt => loops::map::<T, f::Sqrt>(x),
+        Unary::Exp => loops::map::<T, f::Exp>(x),
+        Unary::Log => loops::map::<T, f::Log>(x),
+        Unary::Tanh => loops::map::<T, f::Tanh>(x),
+        Unary::Sigmoid => loops::map::<T, f::Sigmoid>(x),
+        Unary::Sin => loops::map::<T, f::Sin>(x),
+        _ => loops::map::<T, f::Cos>(x),
+    }
+}
+
+fn check(op: Binary, dtype: DType) -> Result<()> {
+    match op {
+        Binary::Divide if !dtype.is_float() => Err(unsupported("divide", dtype)),
+        Binary::Subtract if dtype == DType::Bool => Err(unsupported("subtract", dtype)),
+        _ => Ok(()),
+    }
+}
+
+/// Calls `$call::<T, F>` for the function type `F` of a binary op.
+macro_rules! pick_binary {
+    ($op:expr, $T:ty, $call:path, $($arg:expr),*) => {
+        match $op {
+            Binary::Add => $call(f::Add, $($arg),*),
+            Binary::Subtract => $call(f::Subtract, $($arg),*),
+            Binary::Multiply => $call(f::Multiply, $($arg),*),
+            Binary::Divide => $call(f::Divide, $($arg),*),
+            Binary::Power => $call(f::Power, $($arg),*),
+            Binary::Maximum => $call(f::Maximum, $($arg),*),
+            Binary::Minimum => $call(f::Minimum, $($arg),*),
+            Binary::Chain => $call(f::Chain, $($arg),*),
+        }
+    };
+}
+
+/// `op` of each pair of elements, broadcast together.
+pub fn binary(op: Binary, a: &Array, b: &Array) -> Result<Array> {
+    check(op, a.dtype())?;
+    dispatch!(a.dtype(), T => binary_of::<T>(op, a, b))
+}
+
+fn binary_of<T: Number>(op: Binary, a: &Array, b: &Array) -> Result<Array> {
+    pick_binary!(op, T, zip::<T, T, _>, a, b)
+}
+
+fn zip<T: Element, O: Element, F: Zip<T, O>>(_: F, a: &Array, b: &Array) -> Result<Array> {
+    loops::zip::<T, O, F>(a, b)
+}
+
+/// `op` of each element and one number, which takes the array's dtype.
+pub fn binary_scalar(op: Binary, a: &Array, b: Scalar) -> Result<Array> {
+    check(op, a.dtype())?;
+    dispatch!(a.dtype(), T => binary_scalar_of::<T>(op, a, T::from_scalar(b)))
+}
+
+fn binary_scalar_of<T: Number>(op: Binary, a: &Array, b: T) -> Result<Array> {
+    pick_binary!(op, T, zip_right::<T, T, _>, a, b)
+}
+
+fn zip_right<T: Element, O: Element, F: Zip<T, O>>(_: F, a: &Array, b: T) -> Result<Array> {
+    loops::zip_scalar::<T, O, F, false>(a, b)
+}
+
+/// `op` of one number, which takes the array's dtype, and each element.
+pub fn scalar_binary(op: Binary, a: Scalar, b: &Array) -> Result<Array> {
+    check(op, b.dtype())?;
+    dispatch!(b.dtype(), T => scalar_binary_of::<T>(op, T::from_scalar(a), b))
+}
+
+fn scalar_binary_of<T: Number>(op: Binary, a: T, b: &Array) -> Result<Array> {
+    pick_binary!(op, T, zip_left::<T, T, _>, b, a)
+}
+
+fn zip_left<T: Element, O: Element, F: Zip<T, O>>(_: F, b: &Array, a: T) -> Result<Array> {
+    loops::zip_scalar::<T, O, F, true>(b, a)
+}
+
+macro_rules! pick_compare {
+    ($op:expr, $call:path, $($arg:expr),*) => {
+        match $op {
+            Compare::Equal => $call(f::Equal, $($arg),*),
+            Compare::NotEqual => $call(f::NotEqual, $($arg),*),
+            Compare::Less => $call(f::Less, $($arg),*),
+            Compare::LessEqual => $call(f::LessEqual, $($arg),*),
+            Compare::Greater => $call(f::Greater, $($arg),*),
+            Compare::GreaterEqual => $call(f::GreaterEqual, $($arg),*),
+        }
+    };
+}
+
+/// Truth of a comparison for each pair of elements, broadcast together.
+pub fn compare(op: Compare, a: &Array, b: &Array) -> Result<Array> {
+    dispatch!(a.dtype(), T => pick_compare!(op, zip::<T, _, _>, a, b))
+}
+
+/// Truth of a comparison of each element with one number, which takes the array's dtype.
+pub fn compare_scalar(op: Compare, a: &Array, b: Scalar) -> Result<Array> {
+    dispatch!(a.dtype(), T => {
+        let b = <T as Number>::from_scalar(b);
+        pick_compare!(op, zip_right::<T, _, _>, a, b)
+    })
+}

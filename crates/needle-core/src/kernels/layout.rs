@@ -1,0 +1,97 @@
+//! Loops over strided operands: dimensions are collapsed first, so that what is left is a
+//! short list of outer dimensions around one long inner one.
+
+use crate::array::{Array, Strides};
+use smallvec::SmallVec;
+
+/// One dimension of a loop over `N` operands: its length and each operand's step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dim<const N: usize> {
+    pub(crate) len: usize,
+    pub(crate) steps: [isize; N],
+}
+
+/// A nest of loops, the outermost first; without dimensions it runs once.
+pub(crate) type Dims<const N: usize> = SmallVec<[Dim<N>; 4]>;
+
+/// The strides of `x` stretched to `shape`: 0 along axes that broadcasting repeats.
+pub(crate) fn broadcast_strides(x: &Array, shape: &[usize]) -> Strides {
+    let own = x.strides();
+    if x.shape() == shape {
+        return own;
+    }
+    let skip = shape.len() - x.ndim();
+    (0..shape.len())
+        .map(|axis| match axis.checked_sub(skip) {
+            Some(i) if x.shape()[i] == shape[axis] => own[i],
+            _ => 0,
+        })
+        .collect()
+}
+
+/// The loop nest for operands with these strides, without axes of length 1 and with
+/// neighbouring axes merged where every operand steps evenly over both.
+pub(crate) fn collapse<const N: usize>(shape: &[usize], strides: [&[isize]; N]) -> Dims<N> {
+    let mut dims = Dims::new();
+    for (axis, &len) in shape.iter().enumerate() {
+        if len != 1 {
+            let steps = std::array::from_fn(|i| strides[i][axis]);
+            push(&mut dims, Dim { len, steps });
+        }
+    }
+    dims
+}
+
+/// Adds an inner dimension, merged into the last one where the steps allow it.
+pub(crate) fn push<const N: usize>(dims: &mut Dims<N>, dim: Dim<N>) {
+    if let Some(last) = dims.last_mut() {
+        let even = |i: usize| last.steps[i] == dim.steps[i] * dim.len as isize;
+        if (0..N).all(even) {
+            last.len *= dim.len;
+            last.steps = dim.steps;
+            return;
+        }
+    }
+    dims.push(dim);
+}
+
+/// Calls `body` with the offset of each operand for every index of the nest, in order.
+#[inline]
+pub(crate) fn for_each<const N: usize>(dims: &[Dim<N>], mut body: impl FnMut([isize; N])) {
+    if dims.iter().any(|d| d.len == 0) {
+        return;
+    }
+    let mut index: SmallVec<[usize; 4]> = SmallVec::from_elem(0, dims.len());
+    let mut at = [0isize; N];
+    loop {
+        body(at);
+        let mut axis = dims.len();
+        loop {
+            if axis == 0 {
+                return;
+            }
+            axis -= 1;
+            let dim = &dims[axis];
+            index[axis] += 1;
+            if index[axis] < dim.len {
+                for (a, step) in at.iter_mut().zip(&dim.steps) {
+                    *a += step;
+                }
+                break;
+            }
+            for (a, step) in at.iter_mut().zip(&dim.steps) {
+                *a -= step * (dim.len as isize - 1);
+            }
+            index[axis] = 0;
+        }
+    }
+}
+
+/// Splits off the innermost dimension; a nest without any gives one of length 1.
+#[inline]
+pub(crate) fn split_inner<const N: usize>(dims: &[Dim<N>]) -> (&[Dim<N>], Dim<N>) {
+    match dims.split_last() {
+        Some((inner, outer)) => (outer, *inner),
+        None => (&[], Dim { len: 1, steps: [0; N] }),
+    }
+}

@@ -1,0 +1,108 @@
+//! `exp` and its kin, tanh and sigmoid.
+//!
+//! The classic reduction (Cody and Waite, "Software Manual for the Elementary Functions",
+//! 1980): `x = n ln 2 + r` with `|r| <= ln 2 / 2` and ln 2 in two parts, of which the first
+//! times `n` is exact. Then `exp(r) - 1 = r + r^2 q(r)`, where `q` interpolates
+//! `(exp(r) - 1 - r) / r^2` at Chebyshev nodes of the interval, which is within 2 % of an
+//! ulp of it. `n` comes from adding and taking away 1.5 * 2^(bits of the significand),
+//! which rounds to the nearest integer and leaves it in the low bits. The polynomials of
+//! tanh below 0.625 are those of Moshier's Cephes (`tanhf.c`, `tanh.c`).
+
+macro_rules! exponentials {
+    (
+        $T:ident, $bits:ident, $significand:literal, $offset:literal,
+        round: $round:literal, ln2: [$high:literal, $low:literal],
+        range: [$least:literal, $most:literal], tanh: $one:literal,
+        q: $q:expr, above: $above:expr, below: $below:expr
+    ) => {
+        pub(in super::super) mod $T {
+            use super::super::super::isa::Simd;
+            use super::super::$T::{fma, polynomial};
+            use std::$T::consts::LOG2_E;
+
+            /// `n` and `exp(r) - 1` for `x = n ln 2 + r`; `n` plus a constant, as bits.
+            #[inline(always)]
+            #[allow(clippy::inline_always, clippy::unreadable_literal)]
+            fn reduce<S: Simd>(x: $T) -> ($bits, $T) {
+                let shifted = fma::<S>(x, LOG2_E, $round);
+                let n = shifted - $round;
+                let r = fma::<S>(n, -$low, fma::<S>(n, -$high, x));
+                let p = fma::<S>(polynomial::<S, _>(r, $q), r * r, r);
+                (shifted.to_bits().wrapping_sub(($round as $T).to_bits()), p)
+            }
+
+            /// `2^(k - bias)`, for `k` in the range of exponents of normal numbers.
+            #[inline(always)]
+            #[allow(clippy::inline_always)]
+            fn power(k: $bits) -> $T {
+                $T::from_bits(k << $significand)
+            }
+
+            /// The exponential.
+            #[inline(always)]
+            #[allow(clippy::inline_always)]
+            pub(crate) fn exp<S: Simd>(x: $T) -> $T {
+                // Beyond these the result is infinity or 0 all the same. NaN fails both tests.
+                let x = if x > $most { $most } else { x };
+                let x = if x < $least { $least } else { x };
+                let (n, p) = reduce::<S>(x);
+                // 2^n in two factors, so that results below the normal numbers round once.
+                let k = n.wrapping_add($offset);
+                let half = k >> 1;
+                (1.0 + p) * power(half.wrapping_sub(1)) * power((k - half).wrapping_sub(1))
+            }
+
+            /// The hyperbolic tangent: an odd function's polynomial near 0, and elsewhere
+            /// `1 - 2 / (exp(2 |x|) + 1)`. Both end in one division, which they share.
+            #[inline(always)]
+            #[allow(clippy::inline_always, clippy::unreadable_literal)]
+            pub(crate) fn tanh<S: Simd>(x: $T) -> $T {
+                let y = x.abs();
+                let y = if y > $one { $one } else { y };
+                let (n, p) = reduce::<S>(2.0 * y);
+                let scale = power(n.wrapping_add($offset / 2 - 1));
+                let z = y * y;
+                let small = y < 0.625;
+                let above = if small { polynomial::<S, _>(z, $above) } else { -2.0 };
+                let below = polynomial::<S, _>(z, $below);
+                let below = if small { below } else { fma::<S>(scale, p, scale + 1.0) };
+                let (start, factor) = if small { (y, y * z) } else { (1.0, 1.0) };
+                fma::<S>(factor, above / below, start).copysign(x)
+            }
+
+            /// `1 / (1 + exp(-x))` from the exponential of `-|x|`, which never overflows.
+            #[inline(always)]
+            #[allow(clippy::inline_always)]
+            pub(crate) fn sigmoid<S: Simd>(x: $T) -> $T {
+                let e = exp::<S>(-x.abs());
+                (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+            }
+        }
+    };
+}
+
+exponentials! {
+    f32, u32, 23, 256,
+    round: 12_582_912.0, ln2: [0.693_359_375, -2.121_944_4e-4],
+    range: [-104.0, 89.0], tanh: 10.0,
+    q: [0.5, 0.16666667, 0.04166645, 0.008333309, 0.0013935452, 0.00019892992],
+    above: [
+        -3.33332819422e-1, 1.33314422036e-1, -5.37397155531e-2, 2.06390887954e-2,
+        -5.70498872745e-3,
+    ],
+    below: [1.0]
+}
+
+exponentials! {
+    f64, u64, 52, 2048,
+    round: 6_755_399_441_055_744.0, ln2: [0.693_145_751_953_125, 1.428_606_820_309_417_3e-6],
+    range: [-746.0, 710.0], tanh: 20.0,
+    q: [
+        0.5, 0.1666666666666667, 0.04166666666666667, 0.008333333333324906,
+        0.001388888888888287, 0.00019841269879033045, 2.4801587328555858e-05,
+        2.755725016302918e-06, 2.7557269903215795e-07, 2.5107353767261877e-08,
+        2.0916212837493853e-09,
+    ],
+    above: [-1.61468768441708447952e3, -9.92877231001918586564e1, -9.64399179425052238628e-1],
+    below: [4.84406305325125486048e3, 2.23548839060100448583e3, 1.12811678491632931402e2, 1.0]
+}

@@ -1,0 +1,74 @@
+//! The natural logarithm.
+//!
+//! `x = 2^k m` with `m` between sqrt(1/2) and sqrt(2), and `f = m - 1`. float32 takes
+//! `log(1 + f) = f - f^2 / 2 + f^3 p(f)` (the form of Moshier's Cephes `logf`) with `p`
+//! interpolated at Chebyshev nodes; float64 the division `s = f / (2 + f)` and the
+//! polynomial in `s^2` of Sun's fdlibm `e_log.c`, whose error is below one ulp. ln 2 is in
+//! two parts, of which the first times `k` is exact.
+
+macro_rules! logarithm {
+    (
+        $T:ident, $bits:ident, $significand:literal, $bias:literal,
+        root: $root:literal, lift: [$lift:literal, $lifted:literal], magic: $magic:literal,
+        |$S:ident, $f:ident, $k:ident| $body:block
+    ) => {
+        pub(in super::super) mod $T {
+            use super::super::super::isa::Simd;
+            use super::super::$T::{fma, polynomial};
+
+            /// The natural logarithm.
+            #[inline(always)]
+            #[allow(clippy::inline_always, clippy::unreadable_literal)]
+            pub(crate) fn log<$S: Simd>(x: $T) -> $T {
+                // Numbers below the normal ones are lifted first.
+                let tiny = x < $T::MIN_POSITIVE;
+                let lifted = if tiny { x * $lift } else { x };
+                // Exponents are counted from sqrt(1/2), so that `m` lies around 1.
+                let one = (1.0 as $T).to_bits();
+                let bits = lifted.to_bits().wrapping_add(one.wrapping_sub($root));
+                let exponent = bits >> $significand;
+                let m = (bits & ((1 << $significand) - 1)).wrapping_add($root);
+                let $f = $T::from_bits(m) - 1.0;
+                // The exponent as a float: in the low bits of a large one, less that one.
+                let number = $T::from_bits(exponent | ($magic as $T).to_bits());
+                let $k = number - ($magic + if tiny { $bias + $lifted } else { $bias });
+                let value: $T = $body;
+                let value = if x < $T::INFINITY { value } else { x };
+                let value = if x == 0.0 { $T::NEG_INFINITY } else { value };
+                if x < 0.0 { $T::NAN } else { value }
+            }
+        }
+    };
+}
+
+logarithm! {
+    f32, u32, 23, 127.0,
+    root: 0x3f35_04f3, lift: [8_388_608.0, 23.0], magic: 8_388_608.0,
+    |S, f, k| {
+        let p = polynomial::<S, _>(f, [
+            0.33333331, -0.24999997, 0.20000716, -0.16667803, 0.14249058,
+            -0.12425687, 0.1168542, -0.11479734, 0.06971612,
+        ]);
+        let square = f * f;
+        let tail = fma::<S>(f * p, square, k * -2.121_944_4e-4);
+        fma::<S>(k, 0.693_359_375, f + fma::<S>(square, -0.5, tail))
+    }
+}
+
+logarithm! {
+    f64, u64, 52, 1023.0,
+    root: 0x3fe6_a09e_667f_3bcd, lift: [4_503_599_627_370_496.0, 52.0],
+    magic: 4_503_599_627_370_496.0,
+    |S, f, k| {
+        let s = f / (2.0 + f);
+        let z = s * s;
+        let r = z * polynomial::<S, _>(z, [
+            6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01,
+            2.222219843214978396e-01, 1.818357216161805012e-01, 1.531383769920937332e-01,
+            1.479819860511658591e-01,
+        ]);
+        let half = 0.5 * f * f;
+        let low = fma::<S>(s, half + r, k * 1.90821492927058770002e-10);
+        fma::<S>(k, 6.93147180369123816490e-01, f - (half - low))
+    }
+}

@@ -1,0 +1,47 @@
+//! Exponential, logarithm, tanh and sigmoid of single elements, for both float widths.
+//!
+//! They are straight lines of arithmetic without branches or tables, so that a loop over
+//! them vectorises as it stands, and an element has the same value in a vector, in a tail
+//! and alone. Instruction sets with fused multiply-add round once where others round twice:
+//! between `scalar` and the wider ones the last bit may differ. At most 2 ulp everywhere.
+
+mod exp;
+mod log;
+
+use super::isa::Simd;
+
+/// Functions on one float width.
+macro_rules! width {
+    ($T:ident) => {
+        pub(crate) mod $T {
+            pub(crate) use super::exp::$T::{exp, sigmoid, tanh};
+            pub(crate) use super::log::$T::log;
+
+            /// `a * b + c`, fused where that is one instruction.
+            #[inline(always)]
+            #[allow(clippy::inline_always)]
+            pub(super) fn fma<S: super::Simd>(a: $T, b: $T, c: $T) -> $T {
+                if S::FMA { a.mul_add(b, c) } else { a * b + c }
+            }
+
+            /// The polynomial with these coefficients, the constant term first, by Horner.
+            #[inline(always)]
+            #[allow(clippy::inline_always)]
+            pub(super) fn polynomial<S: super::Simd, const N: usize>(x: $T, c: [$T; N]) -> $T {
+                let mut value = c[N - 1];
+                let mut i = N - 1;
+                while i > 0 {
+                    i -= 1;
+                    value = fma::<S>(value, x, c[i]);
+                }
+                value
+            }
+        }
+    };
+}
+
+width!(f32);
+width!(f64);
+
+#[cfg(test)]
+mod tests;

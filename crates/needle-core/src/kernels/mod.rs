@@ -1,0 +1,17 @@
+//! Kernels: loops over elements. They know no gradients and no graph.
+//!
+//! Every kernel takes arrays whose shapes and dtypes have been checked by the op that calls
+//! it, and returns a fresh row-major array. Inner loops are plain Rust under the `simd!`
+//! macro of [`isa`], which compiles them once per instruction set.
+
+#[macro_use]
+pub mod isa;
+pub mod copy;
+pub mod elementwise;
+pub mod join;
+mod layout;
+mod math;
+pub mod matmul;
+mod number;
+pub mod reduce;
+pub mod softmax;

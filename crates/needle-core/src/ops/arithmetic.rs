@@ -1,0 +1,397 @@
+//! Arithmetic: sums, products, quotients, powers, extrema of two operands.
+
+use super::{
+    Attrs, Constant, Derivative, Domain, Inputs, Needs, OpDef, Param, ParamKind, Partial, Run,
+    Sample, Tangent, TypeRef,
+};
+use crate::array::Array;
+use crate::dtype::{DType, Scalar};
+use crate::error::{Error, Result};
+use crate::kernels::{copy, elementwise};
+use crate::shape::{self, TensorType};
+use elementwise::Binary;
+
+const AB: Inputs = Inputs::Named(&["a", "b"]);
+const A: Inputs = Inputs::Named(&["a"]);
+const SCALAR: &[Param] = &[Param::required("scalar", ParamKind::Scalar)];
+
+/// Samples of two operands that broadcast in every way.
+const PAIRS: &[Sample] = &[
+    Sample::plain(&[(&[2, 3], Domain::Real), (&[2, 3], Domain::Nonzero)]),
+    Sample::plain(&[(&[2, 1], Domain::Real), (&[3], Domain::Nonzero)]),
+    Sample::plain(&[(&[], Domain::Real), (&[1, 2], Domain::Nonzero)]),
+];
+
+fn same_dtype(op: &str, types: &[TypeRef]) -> Result<TensorType> {
+    Ok(TensorType {
+        shape: shape::broadcast(op, types[0].shape, types[1].shape)?,
+        dtype: types[0].dtype.promote(types[1].dtype),
+    })
+}
+
+fn no_bool(op: &str, ty: TensorType, hint: &str) -> Result<TensorType> {
+    if ty.dtype == DType::Bool {
+        return Err(Error::dtype(op, format_args!("bool is not supported\nhint: {hint}")));
+    }
+    Ok(ty)
+}
+
+/// Runs a kernel of two operands in the dtype of the result.
+pub(super) fn run_binary(
+    kernel: Binary,
+    inputs: &[&Array],
+    dtype: DType,
+) -> Result<Array> {
+    let (a, b) = (inputs[0], inputs[1]);
+    if a.dtype() == dtype && b.dtype() == dtype {
+        return elementwise::binary(kernel, a, b);
+    }
+    elementwise::binary(kernel, &copy::cast(a, dtype)?, &copy::cast(b, dtype)?)
+}
+
+/// Runs a kernel of an operand and a constant in the dtype of the result.
+fn run_scalar(
+    kernel: Binary,
+    attrs: &Attrs,
+    a: &Array,
+    dtype: DType,
+) -> Result<Array> {
+    let value = attrs.constant(0).value;
+    if a.dtype() == dtype {
+        return elementwise::binary_scalar(kernel, a, value);
+    }
+    elementwise::binary_scalar(kernel, &copy::cast(a, dtype)?, value)
+}
+
+fn with_constant(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
+    let dtype = attrs.constant(0).promote(op, types[0].dtype)?;
+    Ok(TensorType::new(types[0].shape, dtype))
+}
+
+/// Addition.
+pub static ADD: OpDef = OpDef {
+    name: "add",
+    class: "EWiseAdd",
+    doc: "Elementwise sum `a + b`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one (bool: logical or). Raises ShapeError where the shapes do not fit.",
+    inputs: AB,
+    params: &[],
+    run: Run::One {
+        infer: |_, t| same_dtype("add", t),
+        forward: |_, x, ty| run_binary(Binary::Add, x, ty.dtype),
+    },
+    derivative: Derivative::Elementwise(&[Partial::One, Partial::One]),
+    samples: PAIRS,
+};
+
+/// Addition of a constant.
+pub static ADD_SCALAR: OpDef = OpDef {
+    name: "add_scalar",
+    class: "AddScalar",
+    doc: "Elementwise sum `a + scalar`.\n\nA Python number keeps the dtype of `a` (an integer tensor with a float becomes float64); a NumPy scalar promotes. Raises OverflowError for an integer that the dtype cannot hold.",
+    inputs: A,
+    params: SCALAR,
+    run: Run::One {
+        infer: |attrs, t| with_constant("add_scalar", attrs, t),
+        forward: |attrs, x, ty| run_scalar(Binary::Add, attrs, x[0], ty.dtype),
+    },
+    derivative: Derivative::Elementwise(&[Partial::One]),
+    samples: &[Sample::with(
+        || Attrs::scalar(Constant::float(1.5)),
+        &[(&[2, 3], Domain::Real)],
+    )],
+};
+
+/// Subtraction.
+pub static SUBTRACT: OpDef = OpDef {
+    name: "subtract",
+    class: "EWiseSub",
+    doc: "Elementwise difference `a - b` as one node.\n\nShapes broadcast as in NumPy; the dtype is the promoted one. The operator `a - b` on tensors records `Negate` and `EWiseAdd` instead. Raises ShapeError where the shapes do not fit, DTypeError for two bool operands.",
+    inputs: AB,
+    params: &[],
+    run: Run::One {
+        infer: |_, t| no_bool("subtract", same_dtype("subtract", t)?, "use not_equal"),
+        forward: |_, x, ty| run_binary(Binary::Subtract, x, ty.dtype),
+    },
+    derivative: Derivative::Elementwise(&[Partial::One, Partial::MinusOne]),
+    samples: PAIRS,
+};
+
+/// Multiplication.
+pub static MULTIPLY: OpDef = OpDef {
+    name: "multiply",
+    class: "EWiseMul",
+    doc: "Elementwise product `a * b`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one (bool: logical and). Raises ShapeError where the shapes do not fit.",
+    inputs: AB,
+    params: &[],
+    run: Run::One {
+        infer: |_, t| same_dtype("multiply", t),
+        forward: |_, x, ty| run_binary(Binary::Multiply, x, ty.dtype),
+    },
+    derivative: Derivative::Elementwise(&[
+        Partial::Of(Needs::X1, |s| s.x(1)),
+        Partial::Of(Needs::X0, |s| s.x(0)),
+    ]),
+    samples: PAIRS,
+};
+
+/// Multiplication with a constant.
+pub static MUL_SCALAR: OpDef = OpDef {
+    name: "mul_scalar",
+    class: "MulScalar",
+    doc: "Elementwise product `a * scalar`.\n\nA Python number keeps the dtype of `a` (an integer tensor with a float becomes float64); a NumPy scalar promotes. Raises OverflowError for an integer that the dtype cannot hold.",
+    inputs: A,
+    params: SCALAR,
+    run: Run::One {
+        infer: |attrs, t| with_constant("mul_scalar", attrs, t),
+        forward: |attrs, x, ty| run_scalar(Binary::Multiply, attrs, x[0], ty.dtype),
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::NOTHING,
+        vjp: |s, g, _| Some(g[0]?.chain_scalar(s.attrs.constant(0))),
+        jvp: Tangent::Linear,
+    },
+    samples: &[
+        Sample::with(|| Attrs::scalar(Constant::float(-1.5)), &[(&[2, 3], Domain::Real)]),
+        Sample::with(|| Attrs::scalar(Constant::int(0)), &[(&[2], Domain::Real)]),
+    ],
+};
+
+fn quotient(op: &str, types: &[TypeRef]) -> Result<TensorType> {
+    let mut ty = same_dtype(op, types)?;
+    // NumPy divides small integers in float32 only where both are small.
+    ty.dtype = ty.dtype.to_float();
+    Ok(ty)
+}
+
+/// Division.
+pub static DIVIDE: OpDef = OpDef {
+    name: "divide",
+    class: "EWiseDiv",
+    doc: "Elementwise quotient `a / b`.\n\nShapes broadcast as in NumPy. Integers are divided as floats (float64; float32 for 8 and 16 bits). Division by zero follows IEEE. Raises ShapeError where the shapes do not fit.",
+    inputs: AB,
+    params: &[],
+    run: Run::One {
+        infer: |_, t| quotient("divide", t),
+        forward: |_, x, ty| run_binary(Binary::Divide, x, ty.dtype),
+    },
+    derivative: Derivative::Elementwise(&[
+        Partial::Of(Needs::X1, |s| s.x(1).reciprocal()),
+        Partial::Of(Needs::X1.and(Needs::Y), |s| -(s.y() / s.x(1))),
+    ]),
+    samples: PAIRS,
+};
+
+/// Division by a constant.
+pub static DIVIDE_SCALAR: OpDef = OpDef {
+    name: "divide_scalar",
+    class: "DivScalar",
+    doc: "Elementwise quotient `a / scalar`.\n\nA Python number keeps the dtype of a float `a`; integers are divided as floats. Division by zero follows IEEE.",
+    inputs: A,
+    params: SCALAR,
+    run: Run::One {
+        infer: |attrs, t| {
+            let mut ty = with_constant("divide_scalar", attrs, t)?;
+            ty.dtype = ty.dtype.to_float();
+            Ok(ty)
+        },
+        forward: |attrs, x, ty| run_scalar(Binary::Divide, attrs, x[0], ty.dtype),
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::NOTHING,
+        vjp: |s, g, _| {
+            let c = s.attrs.constant(0);
+            let value = c.value.to_f64();
+            if value == 0.0 || !value.is_finite() {
+                // The factor is infinite, zero or NaN: it must not meet a zero adjoint.
+                return Some(g[0]?.chain(g[0]?.constant(1.0 / value)));
+            }
+            Some(g[0]?.apply(&DIVIDE_SCALAR, s.attrs.clone()))
+        },
+        jvp: Tangent::Linear,
+    },
+    samples: &[Sample::with(
+        || Attrs::scalar(Constant::float(-1.5)),
+        &[(&[2, 3], Domain::Real)],
+    )],
+};
+
+fn refuse_negative_powers(op: &str, exponent_is_negative: bool) -> Result<()> {
+    if exponent_is_negative {
+        return Err(Error::Value(format!(
+            "{op}: integers to negative integer powers are not allowed\nhint: make the base a float tensor"
+        )));
+    }
+    Ok(())
+}
+
+/// Power.
+pub static POWER: OpDef = OpDef {
+    name: "power",
+    class: "EWisePow",
+    doc: "Elementwise power `a ** b`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one. Derivatives: `b a^(b-1)` by `a` (0 where `b` is 0), `a^b ln a` by `b` (0 where `a` is 0). Raises ShapeError where the shapes do not fit, ValueError for an integer to a negative integer power.",
+    inputs: AB,
+    params: &[],
+    run: Run::One {
+        infer: |_, t| {
+            let mut ty = same_dtype("power", t)?;
+            if ty.dtype == DType::Bool {
+                ty.dtype = DType::I8;
+            }
+            Ok(ty)
+        },
+        forward: |_, x, ty| {
+            if !ty.dtype.is_float() {
+                refuse_negative_powers("power", copy::any_negative(x[1]))?;
+            }
+            run_binary(Binary::Power, x, ty.dtype)
+        },
+    },
+    derivative: Derivative::Elementwise(&[
+        Partial::Of(Needs::X0.and(Needs::X1), |s| {
+            let (a, b) = (s.x(0), s.x(1));
+            // Integers have no power -1; where b is 0 the factor b makes the result 0.
+            let lower = if a.dtype().promote(b.dtype()).is_float() {
+                b.add_scalar(Constant::int(-1))
+            } else {
+                b.maximum(b.constant(1.0)).add_scalar(Constant::int(-1))
+            };
+            b.chain(a.power(lower))
+        }),
+        Partial::Of(Needs::X0.and(Needs::Y), |s| {
+            let a = s.x(0);
+            let safe = a.equal(a.constant(0.0)).select(a.constant(1.0), a);
+            s.y().chain(safe.log())
+        }),
+    ]),
+    samples: &[
+        Sample::plain(&[(&[2, 3], Domain::Positive), (&[2, 3], Domain::Real)]),
+        Sample::plain(&[(&[1, 3], Domain::Positive), (&[3], Domain::Real)]),
+        Sample::plain(&[(&[2, 1], Domain::Positive), (&[], Domain::Nonzero)]),
+    ],
+};
+
+/// Power with a constant exponent.
+pub static POWER_SCALAR: OpDef = OpDef {
+    name: "power_scalar",
+    class: "PowerScalar",
+    doc: "Elementwise power `a ** scalar`.\n\nA Python number keeps the dtype of `a` (an integer tensor to a float power becomes float64). Derivative: `scalar * a^(scalar-1)`, and 0 for the exponent 0. Raises ValueError for an integer tensor to a negative integer power.",
+    inputs: A,
+    params: SCALAR,
+    run: Run::One {
+        infer: |attrs, t| {
+            let ty = with_constant("power_scalar", attrs, t)?;
+            if !ty.dtype.is_float() {
+                refuse_negative_powers("power_scalar", attrs.constant(0).value.to_f64() < 0.0)?;
+            }
+            Ok(ty)
+        },
+        forward: |attrs, x, ty| run_scalar(Binary::Power, attrs, x[0], ty.dtype),
+    },
+    derivative: Derivative::Elementwise(&[Partial::Of(Needs::X0, |s| {
+        let c = s.attrs.constant(0);
+        let lower = |value| Constant { value, dtype: c.dtype };
+        match c.value {
+            value if value.to_f64() == 0.0 => s.x(0).full_like(0.0),
+            value if value.to_f64() == 1.0 => s.x(0).full_like(1.0),
+            Scalar::Float(v) => {
+                s.x(0).power_scalar(lower(Scalar::Float(v - 1.0))).mul_scalar(c)
+            }
+            Scalar::Int(v) => {
+                s.x(0).power_scalar(lower(Scalar::Int(v - 1))).mul_scalar(c)
+            }
+            // True is the exponent 1, which stands above.
+            Scalar::Bool(_) => s.x(0).full_like(1.0),
+        }
+    })]),
+    samples: &[
+        Sample::with(|| Attrs::scalar(Constant::int(3)), &[(&[2, 3], Domain::Real)]),
+        Sample::with(|| Attrs::scalar(Constant::int(2)), &[(&[3], Domain::Real)]),
+        Sample::with(|| Attrs::scalar(Constant::int(0)), &[(&[3], Domain::Real)]),
+        Sample::with(|| Attrs::scalar(Constant::float(-1.5)), &[(&[2], Domain::Positive)]),
+        Sample::with(|| Attrs::scalar(Constant::float(0.5)), &[(&[2], Domain::Positive)]),
+    ],
+};
+
+/// Negation.
+pub static NEGATE: OpDef = OpDef {
+    name: "negate",
+    class: "Negate",
+    doc: "Elementwise `-a`.\n\nShape and dtype of `a`; integers without sign wrap as in NumPy. Raises DTypeError for bool.",
+    inputs: A,
+    params: &[],
+    run: Run::One {
+        infer: |_, t| {
+            let ty = TensorType::new(t[0].shape, t[0].dtype);
+            no_bool("negate", ty, "use equal(a, False)")
+        },
+        forward: |_, x, _| elementwise::unary(elementwise::Unary::Negate, x[0]),
+    },
+    derivative: Derivative::Elementwise(&[Partial::MinusOne]),
+    samples: &[Sample::plain(&[(&[2, 3], Domain::Real)])],
+};
+
+/// The product that derivative rules use.
+pub static CHAIN_PRODUCT: OpDef = OpDef {
+    name: "chain_product",
+    class: "ChainProduct",
+    doc: "Elementwise product that is 0 wherever either factor is exactly 0, even against an infinity or NaN.\n\nDerivative rules multiply adjoint and derivative with it, so that a branch that was not taken cannot poison a gradient. Shapes broadcast; the dtype is the promoted one. Raises ShapeError where the shapes do not fit.",
+    inputs: AB,
+    params: &[],
+    run: Run::One {
+        infer: |_, t| same_dtype("chain_product", t),
+        forward: |_, x, ty| run_binary(Binary::Chain, x, ty.dtype),
+    },
+    derivative: Derivative::Elementwise(&[
+        Partial::Of(Needs::X1, |s| s.x(1)),
+        Partial::Of(Needs::X0, |s| s.x(0)),
+    ]),
+    samples: PAIRS,
+};
+
+/// 1 where `s.x(i)` is strictly beyond the other in the direction of `first`, 1/2 at ties.
+fn winner<'a>(high: super::Expr<'a>, low: super::Expr<'a>) -> super::Expr<'a> {
+    let one = high.constant(1.0).cast(high.dtype().to_float());
+    let tie = high.equal(low).select(one.constant(0.5), one.constant(0.0));
+    high.greater(low).select(one, tie)
+}
+
+const EXTREMA: &[Sample] = &[
+    Sample::plain(&[(&[2, 3], Domain::Distinct), (&[2, 3], Domain::Real)]),
+    Sample::plain(&[(&[2, 1], Domain::Distinct), (&[3], Domain::Real)]),
+];
+
+/// Larger of two.
+pub static MAXIMUM: OpDef = OpDef {
+    name: "maximum",
+    class: "Maximum",
+    doc: "Elementwise larger of `a` and `b`; NaN where either is NaN.\n\nShapes broadcast; the dtype is the promoted one. At ties the derivative is 1/2 for each. Raises ShapeError where the shapes do not fit.",
+    inputs: AB,
+    params: &[],
+    run: Run::One {
+        infer: |_, t| same_dtype("maximum", t),
+        forward: |_, x, ty| run_binary(Binary::Maximum, x, ty.dtype),
+    },
+    derivative: Derivative::Elementwise(&[
+        Partial::Of(Needs::X0.and(Needs::X1), |s| winner(s.x(0), s.x(1))),
+        Partial::Of(Needs::X0.and(Needs::X1), |s| winner(s.x(1), s.x(0))),
+    ]),
+    samples: EXTREMA,
+};
+
+/// Smaller of two.
+pub static MINIMUM: OpDef = OpDef {
+    name: "minimum",
+    class: "Minimum",
+    doc: "Elementwise smaller of `a` and `b`; NaN where either is NaN.\n\nShapes broadcast; the dtype is the promoted one. At ties the derivative is 1/2 for each. Raises ShapeError where the shapes do not fit.",
+    inputs: AB,
+    params: &[],
+    run: Run::One {
+        infer: |_, t| same_dtype("minimum", t),
+        forward: |_, x, ty| run_binary(Binary::Minimum, x, ty.dtype),
+    },
+    derivative: Derivative::Elementwise(&[
+        Partial::Of(Needs::X0.and(Needs::X1), |s| winner(s.x(1), s.x(0))),
+        Partial::Of(Needs::X0.and(Needs::X1), |s| winner(s.x(0), s.x(1))),
+    ]),
+    samples: EXTREMA,
+};

@@ -1,0 +1,133 @@
+//! Comparisons, and the choice between two values.
+
+use super::{
+    Derivative, Domain, Inputs, Needs, OpDef, Run, Sample, Tangent, TypeRef,
+};
+use crate::array::Array;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::kernels::{copy, elementwise};
+use crate::shape::{self, TensorType};
+use elementwise::Compare;
+
+fn truth(op: &str, types: &[TypeRef]) -> Result<TensorType> {
+    Ok(TensorType {
+        shape: shape::broadcast(op, types[0].shape, types[1].shape)?,
+        dtype: DType::Bool,
+    })
+}
+
+fn run(kernel: Compare, x: &[&Array]) -> Result<Array> {
+    let dtype = x[0].dtype().promote(x[1].dtype());
+    elementwise::compare(kernel, &copy::cast(x[0], dtype)?, &copy::cast(x[1], dtype)?)
+}
+
+/// A row: name, class, kernel, symbol for the documentation.
+macro_rules! comparison {
+    ($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:ident, $symbol:literal) => {
+        $(#[$doc])*
+        pub static $item: OpDef = OpDef {
+            name: $name,
+            class: $class,
+            doc: concat!(
+                "Elementwise `a ", $symbol, " b` as a bool tensor.\n\n",
+                "Shapes broadcast as in NumPy; operands are compared in their promoted dtype. ",
+                "No gradient flows through a comparison. ",
+                "Raises ShapeError where the shapes do not fit."
+            ),
+            inputs: Inputs::Named(&["a", "b"]),
+            params: &[],
+            run: Run::One {
+                infer: |_, types| truth($name, types),
+                forward: |_, x, _| run(Compare::$kernel, x),
+            },
+            derivative: Derivative::None,
+            samples: &[
+                Sample::plain(&[(&[2, 3], Domain::Real), (&[3], Domain::Real)]),
+                Sample::plain(&[(&[2], Domain::Bool), (&[2], Domain::Bool)]),
+            ],
+        };
+    };
+}
+
+comparison!(
+    /// Equality.
+    EQUAL, "equal", "Equal", Equal, "=="
+);
+comparison!(
+    /// Inequality.
+    NOT_EQUAL, "not_equal", "NotEqual", NotEqual, "!="
+);
+comparison!(
+    /// Less.
+    LESS, "less", "Less", Less, "<"
+);
+comparison!(
+    /// Less or equal.
+    LESS_EQUAL, "less_equal", "LessEqual", LessEqual, "<="
+);
+comparison!(
+    /// Greater.
+    GREATER, "greater", "Greater", Greater, ">"
+);
+comparison!(
+    /// Greater or equal.
+    GREATER_EQUAL, "greater_equal", "GreaterEqual", GreaterEqual, ">="
+);
+
+/// Choice.
+pub static WHERE: OpDef = OpDef {
+    name: "where",
+    class: "Where",
+    doc: "Elementwise `a` where `condition` is true, else `b`.\n\nAll three broadcast together; `condition` is bool (numbers count as true where they are not 0), the dtype is the promoted one of `a` and `b`. The gradient selects too: what was not chosen gets exactly 0, whatever its value. Raises ShapeError where the shapes do not fit.",
+    inputs: Inputs::Named(&["condition", "a", "b"]),
+    params: &[],
+    run: Run::One {
+        infer: |_, t| {
+            let both = shape::broadcast_pair(t[1].shape, t[2].shape);
+            let shape = both.and_then(|both| shape::broadcast_pair(t[0].shape, &both));
+            let shape = shape.ok_or_else(|| {
+                Error::shape(
+                    "where",
+                    format_args!(
+                        "shapes {}, {} and {} do not broadcast together",
+                        shape::display(t[0].shape),
+                        shape::display(t[1].shape),
+                        shape::display(t[2].shape)
+                    ),
+                )
+            })?;
+            Ok(TensorType { shape, dtype: t[1].dtype.promote(t[2].dtype) })
+        },
+        forward: |_, x, ty| {
+            let condition = copy::cast(x[0], DType::Bool)?;
+            elementwise::select(
+                &condition,
+                &copy::cast(x[1], ty.dtype)?,
+                &copy::cast(x[2], ty.dtype)?,
+            )
+        },
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::X0,
+        vjp: |s, g, i| {
+            let g = g[0]?;
+            let zero = g.constant(0.0);
+            match i {
+                1 => Some(s.x(0).select(g, zero)),
+                2 => Some(s.x(0).select(zero, g)),
+                _ => None,
+            }
+        },
+        jvp: Tangent::Rule(|s, t| {
+            let zero = s.y().constant(0.0);
+            (t[1].is_some() || t[2].is_some()).then(|| {
+                s.x(0).select(t[1].unwrap_or(zero), t[2].unwrap_or(zero))
+            })
+        }),
+    },
+    samples: &[
+        Sample::plain(&[(&[2, 3], Domain::Bool), (&[2, 3], Domain::Real), (&[2, 3], Domain::Real)]),
+        Sample::plain(&[(&[3], Domain::Bool), (&[2, 1], Domain::Real), (&[], Domain::Real)]),
+    ],
+};

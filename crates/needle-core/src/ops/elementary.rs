@@ -1,0 +1,110 @@
+//! Elementary functions of one operand: a row each, with the derivative written once.
+
+use super::{
+    Attrs, Constant, Derivative, Domain, Expr, Inputs, Needs, OpDef, Partial, Run, Sample, Site,
+    TypeRef,
+};
+use crate::error::Result;
+use crate::kernels::{copy, elementwise};
+use crate::shape::TensorType;
+use elementwise::Unary;
+
+/// Real-valued functions work in float.
+fn real(types: &[TypeRef]) -> TensorType {
+    TensorType::new(types[0].shape, types[0].dtype.to_float())
+}
+
+/// Piecewise linear functions keep the dtype.
+fn kept(types: &[TypeRef]) -> TensorType {
+    TensorType::new(types[0].shape, types[0].dtype)
+}
+
+/// A row: name, class, kernel, result type, domain of the samples, what the derivative
+/// needs and what it is, documentation.
+macro_rules! unary {
+    ($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:expr, $infer:expr,
+     $domain:ident, $needs:expr, $derivative:expr, $text:literal) => {
+        $(#[$doc])*
+        pub static $item: OpDef = OpDef {
+            name: $name,
+            class: $class,
+            doc: $text,
+            inputs: Inputs::Named(&["a"]),
+            params: &[],
+            run: Run::One {
+                infer: |_: &Attrs, types: &[TypeRef]| -> Result<TensorType> { Ok($infer(types)) },
+                forward: |_, x, ty| elementwise::unary($kernel, &copy::cast(x[0], ty.dtype)?),
+            },
+            derivative: Derivative::Elementwise(&[Partial::Of($needs, $derivative)]),
+            samples: &[
+                Sample::plain(&[(&[2, 3], Domain::$domain)]),
+                Sample::plain(&[(&[], Domain::$domain)]),
+            ],
+        };
+    };
+}
+
+unary!(
+    /// Absolute value.
+    ABS, "abs", "Abs", Unary::Abs, kept, Nonzero, Needs::X0, |s| s.x(0).sign(),
+    "Elementwise absolute value.\n\nShape and dtype of `a`. The derivative is the sign, 0 at 0."
+);
+unary!(
+    /// Sign.
+    SIGN, "sign", "Sign", Unary::Sign, kept, Nonzero, Needs::NOTHING, |s| s.x(0).full_like(0.0),
+    "Elementwise sign: -1, 0 or 1; NaN for NaN.\n\nShape and dtype of `a`. The derivative is 0 everywhere."
+);
+unary!(
+    /// Square root.
+    SQRT, "sqrt", "Sqrt", Unary::Sqrt, real, Positive, Needs::Y, |s| half(s.y().reciprocal()),
+    "Elementwise square root; NaN below 0.\n\nShape of `a`; integers give floats. The derivative is `1 / (2 sqrt(a))`, infinite at 0: a zero adjoint there gives 0."
+);
+unary!(
+    /// Exponential.
+    EXP, "exp", "Exp", Unary::Exp, real, Real, Needs::Y, |s| s.y(),
+    "Elementwise exponential.\n\nShape of `a`; integers give floats. The derivative is the value itself."
+);
+unary!(
+    /// Natural logarithm.
+    LOG, "log", "Log", Unary::Log, real, Positive, Needs::X0, |s| s.x(0).reciprocal(),
+    "Elementwise natural logarithm; -inf at 0, NaN below.\n\nShape of `a`; integers give floats. The derivative is `1 / a`."
+);
+unary!(
+    /// Sine.
+    SIN, "sin", "Sin", Unary::Sin, real, Real, Needs::X0, |s| s.x(0).cos(),
+    "Elementwise sine of angles in radians.\n\nShape of `a`; integers give floats."
+);
+unary!(
+    /// Cosine.
+    COS, "cos", "Cos", Unary::Cos, real, Real, Needs::X0, |s| -s.x(0).sin(),
+    "Elementwise cosine of angles in radians.\n\nShape of `a`; integers give floats."
+);
+unary!(
+    /// Hyperbolic tangent.
+    TANH, "tanh", "Tanh", Unary::Tanh, real, Real, Needs::Y, |s| one_minus(s.y() * s.y()),
+    "Elementwise hyperbolic tangent.\n\nShape of `a`; integers give floats. The derivative is `1 - tanh(a)^2`."
+);
+unary!(
+    /// Logistic function.
+    SIGMOID, "sigmoid", "Sigmoid", Unary::Sigmoid, real, Real, Needs::Y, |s| s.y() * one_minus(s.y()),
+    "Elementwise logistic function `1 / (1 + exp(-a))`, without overflow at either end.\n\nShape of `a`; integers give floats. The derivative is `y (1 - y)`."
+);
+unary!(
+    /// Rectifier.
+    RELU, "relu", "ReLU", Unary::Relu, kept, Nonzero, Needs::X0, step,
+    "Elementwise `max(a, 0)`; NaN for NaN.\n\nShape and dtype of `a`. The derivative is 1 above 0 and 0 elsewhere, 0 at 0 included; the second derivative is 0."
+);
+
+fn half(x: Expr) -> Expr {
+    x.mul_scalar(Constant::float(0.5))
+}
+
+fn one_minus(x: Expr) -> Expr {
+    (-x).add_scalar(Constant::int(1))
+}
+
+/// 1 where the input is above 0, else 0.
+fn step<'a>(s: &Site<'a>) -> Expr<'a> {
+    let x = s.x(0);
+    x.greater(x.constant(0.0)).cast(x.dtype())
+}

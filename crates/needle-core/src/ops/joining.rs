@@ -1,0 +1,183 @@
+//! Joining tensors and taking them apart.
+
+use super::{
+    Attr, Attrs, Derivative, Domain, Expr, Inputs, Needs, OpDef, Param, ParamKind, Run, Sample,
+    Tangent, TypeRef,
+};
+use crate::array::{Array, Index, Slice};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::kernels::{copy, join};
+use crate::shape::{self, Dims, TensorType};
+
+fn whole(n: usize) -> Index {
+    Index::Range(Slice { start: 0, step: 1, len: n })
+}
+
+/// The index of position `i` along `axis`.
+fn at(shape: &[usize], axis: usize, entry: Index) -> Vec<Index> {
+    let mut index: Vec<Index> = shape[..axis].iter().map(|&n| whole(n)).collect();
+    index.push(entry);
+    index
+}
+
+fn nonempty(op: &str, types: &[TypeRef]) -> Result<()> {
+    if types.is_empty() {
+        return Err(Error::Value(format!("{op}: needs at least one tensor")));
+    }
+    Ok(())
+}
+
+fn common_dtype(types: &[TypeRef]) -> DType {
+    types.iter().fold(types[0].dtype, |d, t| d.promote(t.dtype))
+}
+
+fn cast_all(x: &[&Array], dtype: DType) -> Result<Vec<Array>> {
+    x.iter().map(|x| copy::cast(x, dtype)).collect()
+}
+
+/// Tensors of one shape along a new axis.
+pub static STACK: OpDef = OpDef {
+    name: "stack",
+    class: "Stack",
+    doc: "Tensors of equal shape along a new `axis` (0 to ndim).\n\n`args` is a list or tuple of tensors, or a TensorTuple. The dtype is the promoted one. Raises ShapeError where the shapes differ, AxisError for an axis out of range, ValueError without tensors.",
+    inputs: Inputs::Many("args"),
+    params: &[Param::optional("axis", ParamKind::Int, "0")],
+    run: Run::One {
+        infer: |attrs, t| {
+            nonempty("stack", t)?;
+            if let Some(other) = t.iter().find(|other| other.shape != t[0].shape) {
+                return Err(Error::shape(
+                    "stack",
+                    format_args!(
+                        "all tensors need one shape, got {} and {}",
+                        shape::display(t[0].shape),
+                        shape::display(other.shape)
+                    ),
+                ));
+            }
+            let axis = shape::normalize_axis("stack", attrs.int(0), t[0].shape.len() + 1)?;
+            let mut shape = Dims::from_slice(t[0].shape);
+            shape.insert(axis, t.len());
+            Ok(TensorType { shape, dtype: common_dtype(t) })
+        },
+        forward: |attrs, x, ty| {
+            let axis = shape::normalize_axis("stack", attrs.int(0), ty.shape.len())?;
+            let parts = cast_all(x, ty.dtype)?;
+            let mut thick = Dims::from_slice(x[0].shape());
+            thick.insert(axis, 1);
+            let parts = parts
+                .iter()
+                .map(|part| copy::reshape(part, &thick))
+                .collect::<Result<Vec<_>>>()?;
+            join::concat(&parts.iter().collect::<Vec<_>>(), axis)
+        },
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::NOTHING,
+        vjp: |s, g, i| {
+            let shape = g[0]?.shape();
+            let axis = shape::normalize_axis("", s.attrs.int(0), shape.len()).unwrap_or(0);
+            Some(g[0]?.index(&at(&shape, axis, Index::At(i as isize))))
+        },
+        jvp: Tangent::Linear,
+    },
+    samples: &[
+        Sample::with(
+            || Attrs::one(Attr::Int(1)),
+            &[(&[2, 3], Domain::Real), (&[2, 3], Domain::Real), (&[2, 3], Domain::Real)],
+        ),
+        Sample::with(|| Attrs::one(Attr::Int(-1)), &[(&[2], Domain::Real), (&[2], Domain::Real)]),
+    ],
+};
+
+/// Slices along an axis.
+pub static SPLIT: OpDef = OpDef {
+    name: "split",
+    class: "Split",
+    doc: "The slices of `a` along `axis`, without that axis, as a TensorTuple.\n\nThe inverse of `stack`. Raises AxisError for an axis that `a` does not have.",
+    inputs: Inputs::Named(&["a"]),
+    params: &[Param::optional("axis", ParamKind::Int, "0")],
+    run: Run::Many {
+        infer: |attrs, t| {
+            let axis = shape::normalize_axis("split", attrs.int(0), t[0].shape.len())?;
+            let mut shape = Dims::from_slice(t[0].shape);
+            let n = shape.remove(axis);
+            Ok(vec![TensorType { shape, dtype: t[0].dtype }; n])
+        },
+        forward: |attrs, x| {
+            let axis = shape::normalize_axis("split", attrs.int(0), x[0].ndim())?;
+            (0..x[0].shape()[axis])
+                .map(|i| x[0].index("split", &at(x[0].shape(), axis, Index::At(i as isize))))
+                .collect()
+        },
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::NOTHING,
+        vjp: |s, g, _| {
+            let some = (*g.iter().find(|g| g.is_some())?)?;
+            let axis = shape::normalize_axis("", s.attrs.int(0), s.x(0).shape().len()).unwrap_or(0);
+            let parts: Vec<Expr> =
+                g.iter().map(|g| g.unwrap_or_else(|| some.full_like(0.0))).collect();
+            Expr::stack(&parts, axis)
+        },
+        jvp: Tangent::Linear,
+    },
+    samples: &[Sample::with(|| Attrs::one(Attr::Int(1)), &[(&[2, 3], Domain::Real)])],
+};
+
+/// Tensors one after the other.
+pub static CONCAT: OpDef = OpDef {
+    name: "concat",
+    class: "Concat",
+    doc: "Tensors one after the other along an existing `axis`.\n\n`args` is a list or tuple of tensors whose shapes agree in every other axis. The dtype is the promoted one. Raises ShapeError where they do not agree, AxisError for an axis out of range, ValueError without tensors.",
+    inputs: Inputs::Many("args"),
+    params: &[Param::optional("axis", ParamKind::Int, "0")],
+    run: Run::One {
+        infer: |attrs, t| {
+            nonempty("concat", t)?;
+            let axis = shape::normalize_axis("concat", attrs.int(0), t[0].shape.len())?;
+            let mut shape = Dims::from_slice(t[0].shape);
+            for other in &t[1..] {
+                let fits = other.shape.len() == shape.len()
+                    && (0..shape.len()).all(|i| i == axis || other.shape[i] == shape[i]);
+                if !fits {
+                    return Err(Error::shape(
+                        "concat",
+                        format_args!(
+                            "shapes {} and {} differ outside of axis {axis}",
+                            shape::display(t[0].shape),
+                            shape::display(other.shape)
+                        ),
+                    ));
+                }
+                shape[axis] += other.shape[axis];
+            }
+            Ok(TensorType { shape, dtype: common_dtype(t) })
+        },
+        forward: |attrs, x, ty| {
+            let axis = shape::normalize_axis("concat", attrs.int(0), ty.shape.len())?;
+            let parts = cast_all(x, ty.dtype)?;
+            join::concat(&parts.iter().collect::<Vec<_>>(), axis)
+        },
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::NOTHING,
+        vjp: |s, g, i| {
+            let shape = g[0]?.shape();
+            let axis = shape::normalize_axis("", s.attrs.int(0), shape.len()).unwrap_or(0);
+            let start: usize = (0..i).map(|j| s.x(j).shape()[axis]).sum();
+            let len = s.x(i).shape()[axis];
+            let range = Slice { start: start as isize, step: 1, len };
+            Some(g[0]?.index(&at(&shape, axis, Index::Range(range))))
+        },
+        jvp: Tangent::Linear,
+    },
+    samples: &[
+        Sample::with(
+            || Attrs::one(Attr::Int(1)),
+            &[(&[2, 3], Domain::Real), (&[2, 1], Domain::Real), (&[2, 2], Domain::Real)],
+        ),
+        Sample::with(|| Attrs::one(Attr::Int(0)), &[(&[2], Domain::Real)]),
+    ],
+};

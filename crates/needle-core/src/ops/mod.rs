@@ -1,0 +1,271 @@
+//! Operators: one op, one place.
+//!
+//! An op is a value, an [`OpDef`]: its name, its documentation, how it is typed, run and
+//! differentiated, and inputs to check it on. No field can be left out, so an op without
+//! docs, derivative or samples does not compile. Everything that deals with ops in general
+//! (the graph, the Python functions and classes, the gradient checks, the reference pages)
+//! goes through [`ALL`], the only list of their names.
+//!
+//! Here are no element loops (those are kernels) and no graph (rules are written against
+//! the [`algebra::Algebra`] trait, which the graph implements).
+
+pub mod algebra;
+pub mod arithmetic;
+pub mod attrs;
+pub mod comparison;
+pub mod elementary;
+pub mod indexing;
+pub mod joining;
+pub mod linalg;
+pub mod reduction;
+pub mod sample;
+pub mod shaping;
+pub mod softmax;
+pub mod tuple;
+
+use crate::array::Array;
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::shape::TensorType;
+use algebra::{Expr, Site};
+pub use attrs::{Attr, Attrs, Constant, Param, ParamKind};
+pub use sample::{Domain, Sample};
+
+/// All that is known of one operator.
+pub struct OpDef {
+    /// Name of the function, such as `exp`.
+    pub name: &'static str,
+    /// Name of the operator class, such as `Exp`.
+    pub class: &'static str,
+    /// Documentation: the first line says what it computes, the rest shapes, dtypes,
+    /// errors, and where a formula comes from.
+    pub doc: &'static str,
+    /// The operands.
+    pub inputs: Inputs,
+    /// The attributes, in the order of the constructor's arguments.
+    pub params: &'static [Param],
+    /// How it is typed and run.
+    pub run: Run,
+    /// How it is differentiated.
+    pub derivative: Derivative,
+    /// Inputs, away from kinks, on which derivatives are checked.
+    pub samples: &'static [Sample],
+}
+
+/// The operands of an op.
+pub enum Inputs {
+    /// A fixed number, by name.
+    Named(&'static [&'static str]),
+    /// Any number of tensors under one name.
+    Many(&'static str),
+}
+
+/// Type and data of one operand, as type rules see them.
+#[derive(Clone, Copy)]
+pub struct TypeRef<'a> {
+    /// Lengths of the dimensions.
+    pub shape: &'a [usize],
+    /// Element type.
+    pub dtype: DType,
+}
+
+/// How an op is typed and run. `infer` sees no data and gives the teaching errors;
+/// `forward` picks a kernel and may count on what `infer` has checked.
+pub enum Run {
+    /// One output.
+    One {
+        /// Type of the output.
+        infer: fn(&Attrs, &[TypeRef]) -> Result<TensorType>,
+        /// Value of the output, of the type that `infer` gave.
+        forward: fn(&Attrs, &[&Array], &TensorType) -> Result<Array>,
+    },
+    /// Several outputs.
+    Many {
+        /// Types of the outputs.
+        infer: fn(&Attrs, &[TypeRef]) -> Result<Vec<TensorType>>,
+        /// Values of the outputs.
+        forward: fn(&Attrs, &[&Array]) -> Result<Vec<Array>>,
+    },
+    /// Picks output `attrs[0]` of a node with several outputs; the graph does it itself.
+    Project,
+}
+
+/// Which values a rule reads, so that all others can be released early.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Needs(u8);
+
+impl Needs {
+    /// Neither inputs nor output.
+    pub const NOTHING: Self = Self(0);
+    /// The first input.
+    pub const X0: Self = Self(1);
+    /// The second input.
+    pub const X1: Self = Self(2);
+    /// The output.
+    pub const Y: Self = Self(128);
+    /// Every input and the output: what an op that is not of the table may read.
+    pub const ALL: Self = Self(255);
+
+    /// Both sets.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether input `i` is read.
+    pub const fn input(self, i: usize) -> bool {
+        self.0 == Self::ALL.0 || (i < 7 && self.0 & (1 << i) != 0)
+    }
+
+    /// Whether nothing is read.
+    pub const fn is_nothing(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether the output is read.
+    pub const fn output(self) -> bool {
+        self.0 & 128 != 0
+    }
+}
+
+/// The derivative of an elementwise op by one input. The engine multiplies it with the
+/// adjoint (or tangent) by the *chain product*, which is 0 where either factor is 0.
+pub enum Partial {
+    /// No derivative by this input: a condition, say.
+    Zero,
+    /// 1 everywhere: the adjoint passes unchanged.
+    One,
+    /// -1 everywhere.
+    MinusOne,
+    /// A value for each element, from what it says it needs.
+    Of(Needs, for<'a> fn(&Site<'a>) -> Expr<'a>),
+}
+
+/// A reverse rule for one input: from the adjoints of the outputs (`None` where one got
+/// none) to the adjoint of input `i`, or `None` where nothing flows.
+pub type Vjp = for<'a> fn(&Site<'a>, &[Option<Expr<'a>>], usize) -> Option<Expr<'a>>;
+
+/// A forward rule: from the tangents of the inputs to the tangent of the output.
+pub type Jvp = for<'a> fn(&Site<'a>, &[Option<Expr<'a>>]) -> Option<Expr<'a>>;
+
+/// How an op is differentiated.
+pub enum Derivative {
+    /// Nowhere (a comparison): results need no gradient.
+    None,
+    /// Elementwise, with one partial derivative per input.
+    Elementwise(&'static [Partial]),
+    /// Any other rule.
+    Rule {
+        /// What `vjp` reads to give the adjoint of any of its inputs.
+        needs: Needs,
+        /// Reverse mode.
+        vjp: Vjp,
+        /// Forward mode.
+        jvp: Tangent,
+    },
+}
+
+/// Forward mode of a [`Derivative::Rule`].
+pub enum Tangent {
+    /// The op is linear in all its inputs together: apply it to the tangents.
+    Linear,
+    /// The op is linear in each input alone: the sum of itself with one input replaced.
+    Multilinear,
+    /// Any other rule.
+    Rule(Jvp),
+}
+
+impl OpDef {
+    /// What the rule for input `i` reads.
+    pub fn needs(&self, i: usize) -> Needs {
+        match &self.derivative {
+            Derivative::None => Needs::NOTHING,
+            Derivative::Elementwise(partials) => match partials[i] {
+                Partial::Of(needs, _) => needs,
+                _ => Needs::NOTHING,
+            },
+            Derivative::Rule { needs, .. } => *needs,
+        }
+    }
+
+    /// Whether results can need a gradient.
+    #[inline]
+    pub fn is_differentiable(&self) -> bool {
+        !matches!(self.derivative, Derivative::None)
+    }
+
+    /// Whether the op has several outputs.
+    pub fn has_many_outputs(&self) -> bool {
+        matches!(self.run, Run::Many { .. })
+    }
+
+    /// The op of this function or class name.
+    pub fn by_name(name: &str) -> Option<&'static Self> {
+        ALL.iter()
+            .copied()
+            .find(|op| op.name == name || op.class == name)
+    }
+}
+
+/// Every op. A new one is its definition in a file of its family and its name here.
+pub static ALL: &[&OpDef] = &[
+    // arithmetic
+    &arithmetic::ADD,
+    &arithmetic::ADD_SCALAR,
+    &arithmetic::SUBTRACT,
+    &arithmetic::MULTIPLY,
+    &arithmetic::MUL_SCALAR,
+    &arithmetic::DIVIDE,
+    &arithmetic::DIVIDE_SCALAR,
+    &arithmetic::POWER,
+    &arithmetic::POWER_SCALAR,
+    &arithmetic::NEGATE,
+    &arithmetic::CHAIN_PRODUCT,
+    &arithmetic::MAXIMUM,
+    &arithmetic::MINIMUM,
+    // elementary functions
+    &elementary::ABS,
+    &elementary::SIGN,
+    &elementary::SQRT,
+    &elementary::EXP,
+    &elementary::LOG,
+    &elementary::SIN,
+    &elementary::COS,
+    &elementary::TANH,
+    &elementary::SIGMOID,
+    &elementary::RELU,
+    // comparison and choice
+    &comparison::EQUAL,
+    &comparison::NOT_EQUAL,
+    &comparison::LESS,
+    &comparison::LESS_EQUAL,
+    &comparison::GREATER,
+    &comparison::GREATER_EQUAL,
+    &comparison::WHERE,
+    // reductions
+    &reduction::SUMMATION,
+    &reduction::MEAN,
+    &reduction::MAX,
+    &reduction::MIN,
+    // shape and dtype
+    &shaping::BROADCAST_TO,
+    &shaping::RESHAPE,
+    &shaping::TRANSPOSE,
+    &shaping::PERMUTE,
+    &shaping::ASTYPE,
+    // linear algebra
+    &linalg::MATMUL,
+    // softmax family
+    &softmax::LOGSUMEXP,
+    &softmax::SOFTMAX,
+    &softmax::LOG_SOFTMAX,
+    // joining and indexing
+    &joining::STACK,
+    &joining::SPLIT,
+    &joining::CONCAT,
+    &indexing::GETITEM,
+    &indexing::PUT,
+    // tuples
+    &tuple::MAKE_TUPLE,
+    &tuple::TUPLE_GET_ITEM,
+    &tuple::FUSED_ADD_SCALARS,
+];

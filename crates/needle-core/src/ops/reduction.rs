@@ -1,0 +1,188 @@
+//! Reductions over any axes.
+
+use super::attrs::REDUCTION_PARAMS;
+use super::{Attr, Attrs, Derivative, Domain, Expr, Inputs, Needs, OpDef, Run, Sample, Site};
+use super::{Constant, Tangent, TypeRef, Vjp};
+use crate::array::Array;
+use crate::dtype::{DType, Scalar};
+use crate::error::{Error, Result};
+use crate::kernels::{copy, elementwise, reduce};
+use crate::shape::{self, TensorType};
+use reduce::Reduce;
+use smallvec::SmallVec;
+
+const A: Inputs = Inputs::Named(&["a"]);
+
+/// The sorted axes that the attributes name. `infer` has checked them.
+pub(super) fn axes_of(op: &str, attrs: &Attrs, ndim: usize) -> Result<SmallVec<[usize; 4]>> {
+    shape::normalize_axes(op, attrs.ints(0), ndim)
+}
+
+pub(super) fn reduced_type(
+    op: &str,
+    attrs: &Attrs,
+    types: &[TypeRef],
+    dtype: DType,
+) -> Result<TensorType> {
+    let axes = axes_of(op, attrs, types[0].shape.len())?;
+    let shape = shape::reduced(types[0].shape, &axes, attrs.flag(1));
+    Ok(TensorType { shape, dtype })
+}
+
+fn run(op: &str, kernel: Reduce, attrs: &Attrs, x: &Array, dtype: DType) -> Result<Array> {
+    let axes = axes_of(op, attrs, x.ndim())?;
+    reduce::reduce(kernel, &copy::cast(x, dtype)?, &axes, attrs.flag(1))
+}
+
+/// The axes of a site's reduction, which `infer` has accepted, as a plain list.
+pub(super) fn site_axes(s: &Site) -> SmallVec<[usize; 4]> {
+    let ndim = s.x(0).shape().len();
+    axes_of("", s.attrs, ndim).unwrap_or_default()
+}
+
+/// Brings a value of the reduced shape back to the input's.
+pub(super) fn spread<'a>(s: &Site<'a>, value: Expr<'a>) -> Expr<'a> {
+    value.spread(&s.x(0).shape(), &site_axes(s))
+}
+
+fn count(s: &Site) -> usize {
+    let shape = s.x(0).shape();
+    site_axes(s).iter().map(|&axis| shape[axis]).product()
+}
+
+fn axes(list: &[isize], keepdims: bool) -> Attrs {
+    Attrs::of([Attr::Ints(list.into()), Attr::Bool(keepdims)])
+}
+
+fn all_axes() -> Attrs {
+    Attrs::of([Attr::None, Attr::Bool(false)])
+}
+
+const SAMPLES: &[Sample] = &[
+    Sample::with(all_axes, &[(&[2, 3], Domain::Distinct)]),
+    Sample::with(|| axes(&[1], false), &[(&[2, 3, 2], Domain::Distinct)]),
+    Sample::with(|| axes(&[-1, 0], true), &[(&[2, 3, 2], Domain::Distinct)]),
+    Sample::with(|| axes(&[], false), &[(&[2, 2], Domain::Distinct)]),
+    Sample::with(|| axes(&[0], false), &[(&[1, 3], Domain::Distinct)]),
+];
+
+/// Sum.
+pub static SUMMATION: OpDef = OpDef {
+    name: "summation",
+    class: "Summation",
+    doc: "Sum over `axes`: `None` for all, an integer or several.\n\nReduced axes go away, or stay with length 1 with `keepdims`. Integers and bool are summed in 64 bits. `axes=()` reduces nothing. Raises AxisError for an axis that `a` does not have or that is named twice.",
+    inputs: A,
+    params: REDUCTION_PARAMS,
+    run: Run::One {
+        infer: |attrs, t| reduced_type("summation", attrs, t, t[0].dtype.accumulator()),
+        forward: |attrs, x, ty| run("summation", Reduce::Sum, attrs, x[0], ty.dtype),
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::NOTHING,
+        vjp: |s, g, _| Some(spread(s, g[0]?)),
+        jvp: Tangent::Linear,
+    },
+    samples: SAMPLES,
+};
+
+/// Arithmetic mean.
+pub static MEAN: OpDef = OpDef {
+    name: "mean",
+    class: "Mean",
+    doc: "Arithmetic mean over `axes`: `None` for all, an integer or several.\n\nReduced axes go away, or stay with length 1 with `keepdims`. Integers give float64; the mean of nothing is NaN. Raises AxisError for an axis that `a` does not have or that is named twice.",
+    inputs: A,
+    params: REDUCTION_PARAMS,
+    run: Run::One {
+        infer: |attrs, t| {
+            let dtype = if t[0].dtype.is_float() { t[0].dtype } else { DType::F64 };
+            reduced_type("mean", attrs, t, dtype)
+        },
+        forward: |attrs, x, ty| {
+            let sum = run("mean", Reduce::Sum, attrs, x[0], ty.dtype)?;
+            let n: usize = axes_of("mean", attrs, x[0].ndim())?
+                .iter()
+                .map(|&axis| x[0].shape()[axis])
+                .product();
+            elementwise::binary_scalar(elementwise::Binary::Divide, &sum, Scalar::Float(n as f64))
+        },
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::NOTHING,
+        vjp: |s, g, _| {
+            let n = Constant::float(1.0 / count(s) as f64);
+            Some(spread(s, g[0]?.mul_scalar(n)))
+        },
+        jvp: Tangent::Linear,
+    },
+    samples: SAMPLES,
+};
+
+/// The adjoint goes to the elements that equal the extremum, in equal shares.
+const TO_EXTREMA: Vjp = |s, g, _| {
+    let g = g[0]?;
+    let x = s.x(0);
+    let hits = x.equal(spread(s, s.y())).cast(g.dtype().to_float());
+    let shares = hits / hits.sum(&site_axes(s), true);
+    Some(spread(s, g).chain(shares))
+};
+
+fn extremum_type(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
+    let ty = reduced_type(op, attrs, types, types[0].dtype)?;
+    let axes = axes_of(op, attrs, types[0].shape.len())?;
+    if axes.iter().any(|&axis| types[0].shape[axis] == 0) {
+        return Err(Error::Value(format!(
+            "{op}: no elements to choose from along the reduced axes of {}",
+            shape::display(types[0].shape)
+        )));
+    }
+    Ok(ty)
+}
+
+/// The tangent of the extremum: the mean of the tangents of the elements that equal it.
+fn extremum_tangent<'a>(s: &Site<'a>, t: &[Option<Expr<'a>>]) -> Option<Expr<'a>> {
+    let t = t[0]?;
+    let hits = s.x(0).equal(spread(s, s.y())).cast(t.dtype().to_float());
+    let axes = site_axes(s);
+    let mean = t.chain(hits).sum(&axes, true) / hits.sum(&axes, true);
+    Some(mean.reshape(&s.y().shape()))
+}
+
+/// A row: name, class, kernel, adjective.
+macro_rules! extremum {
+    ($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:ident, $what:literal) => {
+        $(#[$doc])*
+        pub static $item: OpDef = OpDef {
+            name: $name,
+            class: $class,
+            doc: concat!(
+                $what, " element over `axes`: `None` for all, an integer or several; ",
+                "NaN where any is NaN.\n\n",
+                "Reduced axes go away, or stay with length 1 with `keepdims`. ",
+                "Elements that tie share the gradient equally. ",
+                "Raises AxisError for an axis that `a` does not have or that is named twice, ",
+                "ValueError where a reduced axis is empty."
+            ),
+            inputs: A,
+            params: REDUCTION_PARAMS,
+            run: Run::One {
+                infer: |attrs, t| extremum_type($name, attrs, t),
+                forward: |attrs, x, ty| run($name, Reduce::$kernel, attrs, x[0], ty.dtype),
+            },
+            derivative: Derivative::Rule {
+                needs: Needs::X0.and(Needs::Y),
+                vjp: TO_EXTREMA,
+                jvp: Tangent::Rule(extremum_tangent),
+            },
+            samples: SAMPLES,
+        };
+    };
+}
+
+extremum!(
+    /// Largest element.
+    MAX, "max", "Max", Max, "Largest"
+);
+extremum!(
+    /// Smallest element.
+    MIN, "min", "Min", Min, "Smallest"
+);

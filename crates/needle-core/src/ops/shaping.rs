@@ -1,0 +1,208 @@
+//! Shape and dtype: views and conversions, all linear.
+
+use super::algebra::ints;
+use super::{
+    Attr, Attrs, Derivative, Domain, Inputs, Needs, OpDef, Param, ParamKind, Run, Sample, Tangent,
+};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::kernels::copy;
+use crate::shape::{self, Dims, TensorType};
+
+const A: Inputs = Inputs::Named(&["a"]);
+
+/// Lengths that a caller gave as integers; negative ones are refused.
+pub(super) fn lengths(op: &str, values: &[isize]) -> Result<Dims> {
+    values
+        .iter()
+        .map(|&n| {
+            usize::try_from(n)
+                .map_err(|_| Error::shape(op, format_args!("negative length {n} in the shape")))
+        })
+        .collect()
+}
+
+/// Broadcasting.
+pub static BROADCAST_TO: OpDef = OpDef {
+    name: "broadcast_to",
+    class: "BroadcastTo",
+    doc: "`a` with axes of length 1 repeated, and new leading axes, to `shape`.\n\nA view: nothing is copied. Raises ShapeError where `a` does not broadcast to `shape`.",
+    inputs: A,
+    params: &[Param::required("shape", ParamKind::Shape)],
+    run: Run::One {
+        infer: |attrs, t| {
+            let target = lengths("broadcast_to", attrs.ints(0).unwrap_or_default())?;
+            if !shape::broadcasts_to(t[0].shape, &target) {
+                return Err(Error::shape(
+                    "broadcast_to",
+                    format_args!(
+                        "cannot broadcast {} to {}",
+                        shape::display(t[0].shape),
+                        shape::display(&target)
+                    ),
+                ));
+            }
+            Ok(TensorType { shape: target, dtype: t[0].dtype })
+        },
+        forward: |_, x, ty| Ok(x[0].broadcast_to(&ty.shape)),
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::NOTHING,
+        vjp: |s, g, _| Some(g[0]?.sum_to(&s.x(0).shape())),
+        jvp: Tangent::Linear,
+    },
+    samples: &[
+        Sample::with(|| Attrs::one(ints(&[3, 3, 3])), &[(&[3, 1], Domain::Real)]),
+        Sample::with(|| Attrs::one(ints(&[2, 3])), &[(&[], Domain::Real)]),
+    ],
+};
+
+/// Reshape.
+pub static RESHAPE: OpDef = OpDef {
+    name: "reshape",
+    class: "Reshape",
+    doc: "The elements of `a` in row-major order under another `shape`; one length may be -1.\n\nA view where the memory allows it. Raises ShapeError where the sizes differ.",
+    inputs: A,
+    params: &[Param::required("shape", ParamKind::Shape)],
+    run: Run::One {
+        infer: |attrs, t| {
+            let shape =
+                shape::resolve_reshape("reshape", t[0].shape, attrs.ints(0).unwrap_or_default())?;
+            Ok(TensorType { shape, dtype: t[0].dtype })
+        },
+        forward: |_, x, ty| copy::reshape(x[0], &ty.shape),
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::NOTHING,
+        vjp: |s, g, _| Some(g[0]?.reshape(&s.x(0).shape())),
+        jvp: Tangent::Linear,
+    },
+    samples: &[
+        Sample::with(|| Attrs::one(ints(&[3, 2])), &[(&[2, 3], Domain::Real)]),
+        Sample::with(|| Attrs::one(Attr::Ints([-1].into())), &[(&[2, 2], Domain::Real)]),
+    ],
+};
+
+/// The two axes that a transpose swaps.
+fn swapped(attrs: &Attrs, ndim: usize) -> Result<Dims> {
+    let mut order: Dims = (0..ndim).collect();
+    let (a, b) = match attrs.ints(0) {
+        None if ndim < 2 => {
+            return Err(Error::shape(
+                "transpose",
+                format_args!("needs at least two dimensions, got {ndim}"),
+            ));
+        }
+        None => (ndim - 2, ndim - 1),
+        Some(&[a, b]) => (
+            shape::normalize_axis("transpose", a, ndim)?,
+            shape::normalize_axis("transpose", b, ndim)?,
+        ),
+        Some(other) => {
+            return Err(Error::Value(format!(
+                "transpose: expected the two axes to swap, got {} of them\nhint: use permute for a whole order",
+                other.len()
+            )));
+        }
+    };
+    order.swap(a, b);
+    Ok(order)
+}
+
+/// Swap of two axes.
+pub static TRANSPOSE: OpDef = OpDef {
+    name: "transpose",
+    class: "Transpose",
+    doc: "`a` with two axes swapped: the two given, or the last two.\n\nA view: nothing is copied. Not a permutation of all axes: see `permute`. Raises AxisError for an axis that `a` does not have, ShapeError for fewer than two dimensions.",
+    inputs: A,
+    params: &[Param::optional("axes", ParamKind::Axes, "None")],
+    run: Run::One {
+        infer: |attrs, t| {
+            let order = swapped(attrs, t[0].shape.len())?;
+            let shape = order.iter().map(|&axis| t[0].shape[axis]).collect();
+            Ok(TensorType { shape, dtype: t[0].dtype })
+        },
+        forward: |attrs, x, _| Ok(x[0].permute(&swapped(attrs, x[0].ndim())?)),
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::NOTHING,
+        vjp: |s, g, _| Some(g[0]?.apply(&TRANSPOSE, s.attrs.clone())),
+        jvp: Tangent::Linear,
+    },
+    samples: &[
+        Sample::with(|| Attrs::one(Attr::None), &[(&[2, 3], Domain::Real)]),
+        Sample::with(|| Attrs::one(Attr::Ints([0, -1].into())), &[(&[2, 3, 4], Domain::Real)]),
+    ],
+};
+
+fn order_of(attrs: &Attrs, ndim: usize) -> Result<Dims> {
+    let given = attrs.ints(0).unwrap_or_default();
+    let order = given
+        .iter()
+        .map(|&axis| shape::normalize_axis("permute", axis, ndim))
+        .collect::<Result<Dims>>()?;
+    shape::normalize_axes("permute", Some(given), ndim)?;
+    if order.len() != ndim {
+        return Err(Error::shape(
+            "permute",
+            format_args!("{} axes given for {ndim} dimensions", order.len()),
+        ));
+    }
+    Ok(order)
+}
+
+/// Permutation of the axes.
+pub static PERMUTE: OpDef = OpDef {
+    name: "permute",
+    class: "Permute",
+    doc: "`a` with its axes in another order: axis `i` of the result is axis `axes[i]` of `a`.\n\nA view: nothing is copied. Raises AxisError for an axis that `a` does not have or that is named twice, ShapeError where one is missing.",
+    inputs: A,
+    params: &[Param::required("axes", ParamKind::Shape)],
+    run: Run::One {
+        infer: |attrs, t| {
+            let order = order_of(attrs, t[0].shape.len())?;
+            let shape = order.iter().map(|&axis| t[0].shape[axis]).collect();
+            Ok(TensorType { shape, dtype: t[0].dtype })
+        },
+        forward: |attrs, x, _| Ok(x[0].permute(&order_of(attrs, x[0].ndim())?)),
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::NOTHING,
+        vjp: |s, g, _| {
+            let order = order_of(s.attrs, s.x(0).shape().len()).unwrap_or_default();
+            let mut inverse = order.clone();
+            for (i, &axis) in order.iter().enumerate() {
+                inverse[axis] = i;
+            }
+            Some(g[0]?.permute(&inverse))
+        },
+        jvp: Tangent::Linear,
+    },
+    samples: &[Sample::with(|| Attrs::one(ints(&[2, 0, 1])), &[(&[2, 3, 4], Domain::Real)])],
+};
+
+/// Change of dtype.
+pub static ASTYPE: OpDef = OpDef {
+    name: "astype",
+    class: "AsType",
+    doc: "The values of `a` in another dtype.\n\nFloats become integers by truncation, numbers become bool by `!= 0`, as in NumPy. The gradient passes between float dtypes; none flows through integers or bool. Raises DTypeError for a dtype that needle does not have.",
+    inputs: A,
+    params: &[Param::required("dtype", ParamKind::DType)],
+    run: Run::One {
+        infer: |attrs, t| Ok(TensorType::new(t[0].shape, attrs.dtype(0))),
+        forward: |_, x, ty| copy::cast(x[0], ty.dtype),
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::NOTHING,
+        // The engine casts adjoints to the dtype of their input; nothing is left to do.
+        vjp: |s, g, _| if s.y().dtype().is_float() { g[0] } else { None },
+        jvp: Tangent::Rule(|s, t| {
+            let dtype = s.y().dtype();
+            if dtype.is_float() { t[0].map(|t| t.cast(dtype)) } else { None }
+        }),
+    },
+    samples: &[
+        Sample::with(|| Attrs::one(Attr::DType(DType::F64)), &[(&[2, 3], Domain::Real)]),
+        Sample::with(|| Attrs::one(Attr::DType(DType::I64)), &[(&[2, 3], Domain::Real)]),
+    ],
+};

@@ -1,0 +1,268 @@
+//! Shapes as pure arithmetic: broadcasting, axes, strides. No data, no allocation of arrays.
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use smallvec::SmallVec;
+
+/// The lengths of an array's dimensions; up to four stand inline.
+pub type Dims = SmallVec<[usize; 4]>;
+
+/// A shape and a dtype: all that type rules may see of an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorType {
+    /// Lengths of the dimensions.
+    pub shape: Dims,
+    /// Element type.
+    pub dtype: DType,
+}
+
+impl TensorType {
+    /// The type of an array of `shape` and `dtype`.
+    pub fn new(shape: &[usize], dtype: DType) -> Self {
+        Self {
+            shape: Dims::from_slice(shape),
+            dtype,
+        }
+    }
+}
+
+/// A shape as Python writes it: `()`, `(3,)`, `(2, 3)`.
+pub fn display(shape: &[usize]) -> String {
+    match shape {
+        [one] => format!("({one},)"),
+        _ => {
+            let parts: Vec<String> = shape.iter().map(ToString::to_string).collect();
+            format!("({})", parts.join(", "))
+        }
+    }
+}
+
+/// Number of elements, or `None` where it overflows.
+#[inline]
+pub fn size(shape: &[usize]) -> Option<usize> {
+    // A zero anywhere makes the array empty, whatever the other lengths multiply to.
+    let mut product: usize = 1;
+    let mut overflow = false;
+    for &n in shape {
+        if n == 0 {
+            return Some(0);
+        }
+        match product.checked_mul(n) {
+            Some(value) => product = value,
+            None => overflow = true,
+        }
+    }
+    (!overflow).then_some(product)
+}
+
+/// Row-major strides in elements.
+pub fn contiguous_strides(shape: &[usize]) -> SmallVec<[isize; 4]> {
+    let mut strides: SmallVec<[isize; 4]> = SmallVec::from_elem(0, shape.len());
+    let mut step = 1isize;
+    for (stride, &n) in strides.iter_mut().zip(shape).rev() {
+        *stride = step;
+        step = step.saturating_mul(n.max(1) as isize);
+    }
+    strides
+}
+
+/// The common shape of two operands after NumPy's broadcasting.
+#[inline]
+pub fn broadcast(op: &str, a: &[usize], b: &[usize]) -> Result<Dims> {
+    if a == b {
+        return Ok(Dims::from_slice(a));
+    }
+    broadcast_pair(a, b).ok_or_else(|| {
+        Error::shape(
+            op,
+            format_args!(
+                "shapes {} and {} do not broadcast together",
+                display(a),
+                display(b)
+            ),
+        )
+    })
+}
+
+/// [`broadcast`] without a message: `None` where the shapes do not fit.
+pub fn broadcast_pair(a: &[usize], b: &[usize]) -> Option<Dims> {
+    let (long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };
+    let mut result = Dims::from_slice(long);
+    let skip = long.len() - short.len();
+    for (r, &n) in result[skip..].iter_mut().zip(short) {
+        if *r == 1 {
+            *r = n;
+        } else if n != 1 && n != *r {
+            return None;
+        }
+    }
+    Some(result)
+}
+
+/// Whether `from` broadcasts to exactly `to`.
+pub fn broadcasts_to(from: &[usize], to: &[usize]) -> bool {
+    from.len() <= to.len()
+        && from
+            .iter()
+            .zip(&to[to.len() - from.len()..])
+            .all(|(&f, &t)| f == t || f == 1)
+}
+
+/// The axes of `to` along which `from` was stretched: the ones to sum over to come back.
+pub fn broadcast_axes(from: &[usize], to: &[usize]) -> SmallVec<[usize; 4]> {
+    let skip = to.len() - from.len();
+    (0..to.len())
+        .filter(|&axis| axis < skip || (from[axis - skip] == 1 && to[axis] != 1))
+        .collect()
+}
+
+/// A possibly negative axis as an index below `ndim`.
+#[inline]
+pub fn normalize_axis(op: &str, axis: isize, ndim: usize) -> Result<usize> {
+    let n = ndim as isize;
+    if axis < -n || axis >= n {
+        return Err(Error::axis(op, axis, ndim));
+    }
+    Ok((if axis < 0 { axis + n } else { axis }) as usize)
+}
+
+/// Possibly negative axes, `None` for all, as sorted indices without repetition.
+pub fn normalize_axes(
+    op: &str,
+    axes: Option<&[isize]>,
+    ndim: usize,
+) -> Result<SmallVec<[usize; 4]>> {
+    let Some(axes) = axes else {
+        return Ok((0..ndim).collect());
+    };
+    let mut result: SmallVec<[usize; 4]> = SmallVec::new();
+    for &axis in axes {
+        let axis = normalize_axis(op, axis, ndim)?;
+        if result.contains(&axis) {
+            return Err(Error::Axis(format!("{op}: axis {axis} is named twice")));
+        }
+        result.push(axis);
+    }
+    result.sort_unstable();
+    Ok(result)
+}
+
+/// The shape that is left when sorted `axes` are reduced.
+pub fn reduced(shape: &[usize], axes: &[usize], keepdims: bool) -> Dims {
+    shape
+        .iter()
+        .enumerate()
+        .filter_map(|(axis, &n)| match axes.contains(&axis) {
+            true if keepdims => Some(1),
+            true => None,
+            false => Some(n),
+        })
+        .collect()
+}
+
+/// The shape that a reshape asks for, with one `-1` worked out from the size.
+pub fn resolve_reshape(op: &str, from: &[usize], to: &[isize]) -> Result<Dims> {
+    let fail = || {
+        let parts: Vec<String> = to.iter().map(ToString::to_string).collect();
+        let comma = if to.len() == 1 { "," } else { "" };
+        Error::shape(
+            op,
+            format_args!(
+                "cannot reshape {} into ({}{comma})",
+                display(from),
+                parts.join(", ")
+            ),
+        )
+    };
+    let total = size(from).ok_or_else(fail)?;
+    let mut result = Dims::new();
+    let mut unknown = None;
+    for (i, &n) in to.iter().enumerate() {
+        if n == -1 && unknown.is_none() {
+            unknown = Some(i);
+            result.push(1);
+        } else if n < 0 {
+            return Err(fail());
+        } else {
+            result.push(n as usize);
+        }
+    }
+    let known = size(&result).ok_or_else(fail)?;
+    if let Some(i) = unknown {
+        if known == 0 || total % known != 0 {
+            return Err(fail());
+        }
+        result[i] = total / known;
+    } else if known != total {
+        return Err(fail());
+    }
+    Ok(result)
+}
+
+/// The result shape of `a @ b`, by NumPy's rules for vectors and batches.
+pub fn matmul(op: &str, a: &[usize], b: &[usize]) -> Result<Dims> {
+    let fail = |what: &str| {
+        Error::shape(
+            op,
+            format_args!("{what}: {} @ {}", display(a), display(b)),
+        )
+    };
+    if a.is_empty() || b.is_empty() {
+        return Err(fail("operands need at least one dimension"));
+    }
+    let inner_b = if b.len() == 1 { b[0] } else { b[b.len() - 2] };
+    if a[a.len() - 1] != inner_b {
+        return Err(fail("inner dimensions differ"));
+    }
+    let batch_a = &a[..a.len().saturating_sub(2)];
+    let batch_b = &b[..b.len().saturating_sub(2)];
+    let mut result =
+        broadcast_pair(batch_a, batch_b).ok_or_else(|| fail("batches do not broadcast"))?;
+    if a.len() > 1 {
+        result.push(a[a.len() - 2]);
+    }
+    if b.len() > 1 {
+        result.push(b[b.len() - 1]);
+    }
+    Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broadcasting_follows_numpy() {
+        assert_eq!(broadcast("add", &[1, 3], &[3]).unwrap().as_slice(), [1, 3]);
+        assert_eq!(broadcast("add", &[2, 1], &[3]).unwrap().as_slice(), [2, 3]);
+        assert_eq!(broadcast("add", &[0], &[1]).unwrap().as_slice(), [0]);
+        let error = broadcast("add", &[2, 3], &[4]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "add: shapes (2, 3) and (4,) do not broadcast together"
+        );
+    }
+
+    #[test]
+    fn reshape_works_out_one_unknown() {
+        assert_eq!(resolve_reshape("reshape", &[2, 6], &[3, -1]).unwrap().as_slice(), [3, 4]);
+        assert!(resolve_reshape("reshape", &[2, 6], &[5, -1]).is_err());
+        assert!(resolve_reshape("reshape", &[0], &[0, -1]).is_err());
+        assert!(resolve_reshape("reshape", &[4], &[-2, -2]).is_err());
+    }
+
+    #[test]
+    fn a_zero_length_outweighs_an_overflow() {
+        assert_eq!(size(&[usize::MAX, 2, 0]), Some(0));
+        assert_eq!(size(&[usize::MAX, 2]), None);
+        assert_eq!(size(&[]), Some(1));
+    }
+
+    #[test]
+    fn matmul_shapes() {
+        assert_eq!(matmul("matmul", &[6, 6, 5, 4], &[4, 3]).unwrap().as_slice(), [6, 6, 5, 3]);
+        assert_eq!(matmul("matmul", &[3], &[3]).unwrap().as_slice(), [0usize; 0]);
+        let error = matmul("matmul", &[2, 3], &[4, 5]).unwrap_err();
+        assert_eq!(error.to_string(), "matmul: inner dimensions differ: (2, 3) @ (4, 5)");
+    }
+}

@@ -1,0 +1,44 @@
+"""The handwritten digits that scikit-learn ships: real data where there is no MNIST.
+
+1,797 pictures of 8 x 8, the test part of the "Optical Recognition of Handwritten Digits" set of
+the UCI repository (Alpaydin and Kaynak, 1998).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from needle.data.errors import DataError
+from needle.data.images import LabelledImages
+
+_TEST_COUNT = 360
+# The largest value of a pixel: each counts the ink in a block of 4 x 4 dots.
+_INK = np.float32(16)
+
+
+def load_digits() -> LabelledImages:
+    """Load the digits, scaled to [0, 1]: 1,437 to train and 360 to test, always the same ones.
+
+    The pictures stand in the order of their writers, so the split is made by a fixed permutation.
+    Raises DataError if scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits as load
+    except ImportError:
+        raise DataError(
+            "the 8 x 8 digits need scikit-learn: install needle with the extra 'digits'"
+        ) from None
+    pixels, labels = load(return_X_y=True)
+    order = np.random.RandomState(0).permutation(len(pixels))
+    images = (pixels[order] / _INK).astype(np.float32)
+    classes = labels[order].astype(np.uint8)
+    return LabelledImages(
+        name="digits",
+        origin="scikit-learn",
+        rows=8,
+        columns=8,
+        train_images=images[:-_TEST_COUNT],
+        train_labels=classes[:-_TEST_COUNT],
+        test_images=images[-_TEST_COUNT:],
+        test_labels=classes[-_TEST_COUNT:],
+    )
