@@ -1,1 +1,52 @@
-//! needle for Python.
+//! `needle._core`: the Python face of needle-core.
+//!
+//! Only what Python needs stands here: classes, coercion, errors, NumPy. What ops there
+//! are, and how they are typed, run and differentiated, is the core's; functions, methods
+//! and op classes are made from its table when the module is loaded.
+
+mod arguments;
+mod autograd;
+mod buffer;
+mod classes;
+mod coerce;
+mod dtype;
+mod errors;
+mod foreign;
+mod functions;
+mod index;
+mod op;
+mod operators;
+mod table;
+mod tensor;
+mod tuple;
+mod value;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    autograd::install();
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<value::PyValue>()?;
+    module.add_class::<tensor::PyTensor>()?;
+    module.add_class::<tuple::PyTensorTuple>()?;
+    module.add_class::<op::PyOp>()?;
+    module.add_class::<op::PyTensorOp>()?;
+    module.add_class::<op::PyTensorTupleOp>()?;
+    classes::add_to(module)?;
+    functions::add_to(module)?;
+    functions::add_methods(module.py())?;
+    module.add_function(wrap_pyfunction!(tensor::from_numpy, module)?)?;
+    module.add_function(wrap_pyfunction!(tensor::from_dlpack, module)?)?;
+    module.add_function(wrap_pyfunction!(tensor::_rebuild, module)?)?;
+    module.add_function(wrap_pyfunction!(autograd::find_topo_sort, module)?)?;
+    module.add_function(wrap_pyfunction!(autograd::get_lazy_mode, module)?)?;
+    module.add_function(wrap_pyfunction!(autograd::set_lazy_mode, module)?)?;
+    module.add_function(wrap_pyfunction!(autograd::get_thread_mode, module)?)?;
+    module.add_function(wrap_pyfunction!(autograd::set_thread_mode, module)?)?;
+    module.add_function(wrap_pyfunction!(autograd::get_tensor_counter, module)?)?;
+    module.add_function(wrap_pyfunction!(autograd::set_tensor_counter, module)?)?;
+    module.add_function(wrap_pyfunction!(autograd::empty_cache, module)?)?;
+    module.add_function(wrap_pyfunction!(table::op_table, module)?)?;
+    Ok(())
+}

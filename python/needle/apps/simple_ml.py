@@ -63,10 +63,17 @@ def nn_epoch(
             _one_hot(y[start : start + batch], classes), dtype=second.dtype, requires_grad=False
         )
         softmax_loss(ops.relu(inputs @ first) @ second, targets).backward()
-        # `.data` leaves the graph: without it, each step would keep all the steps before it.
-        first.data = first.data - lr * first.grad.data
-        second.data = second.data - lr * second.grad.data
+        first, second = descend(first, lr), descend(second, lr)
     return first, second
+
+
+def descend(weight: Tensor, lr: float) -> Tensor:
+    """The weight after one step of gradient descent: a new leaf that requires a gradient."""
+    gradient = weight.grad
+    if gradient is None:
+        raise ValueError("descend: the weight has no gradient; hint: call backward() first")
+    # `.data` leaves the graph: without it, each step would keep all the steps before it.
+    return Tensor(weight.data - lr * gradient.data, requires_grad=True)
 
 
 def loss_err(h: Tensor, y: NDArray[np.integer]) -> tuple[NDArray[np.floating], float]:

@@ -17,7 +17,7 @@ import numpy as np
 
 import needle as ndl
 from needle import init, ops
-from needle.apps.simple_ml import softmax_loss
+from needle.apps.simple_ml import descend, softmax_loss
 from needle.autograd import Tensor
 from needle.data import LabelledImages
 
@@ -46,8 +46,9 @@ class EpochReport:
 class Trainer:
     """The network relu(x @ W1) @ W2, without biases, and its training.
 
-    `weights` is the pair (W1, W2) after the last finished step, counted by `steps`; it is
-    replaced as a whole, so that an interrupt at any moment finds weights that belong together.
+    `weights` is the pair (W1, W2) after the last of the `steps` finished steps; an interrupt at
+    any moment (KeyboardInterrupt) finds weights and count that belong together.
+
     The same data and settings give the same weights. Making a trainer seeds NumPy's global
     generator, from which `needle.init` draws.
     """
@@ -55,14 +56,26 @@ class Trainer:
     def __init__(self, data: LabelledImages, settings: Settings | None = None) -> None:
         self.data = data
         self.settings = settings or Settings()
-        self.steps = 0
         self._targets = np.eye(data.classes, dtype=np.float32)[data.train_labels]
         hidden = self.settings.hidden
         np.random.seed(self.settings.seed)
-        self.weights: tuple[Tensor, Tensor] = (
-            init.randn(data.features, hidden, std=1 / math.sqrt(hidden), requires_grad=True),
-            init.randn(hidden, data.classes, std=1 / math.sqrt(data.classes), requires_grad=True),
+        self._progress: tuple[int, tuple[Tensor, Tensor]] = (
+            0,
+            (
+                init.randn(data.features, hidden, std=hidden**-0.5, requires_grad=True),
+                init.randn(hidden, data.classes, std=data.classes**-0.5, requires_grad=True),
+            ),
         )
+
+    @property
+    def steps(self) -> int:
+        """The number of finished steps."""
+        return self._progress[0]
+
+    @property
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """W1 of shape (features, hidden) and W2 of shape (hidden, classes)."""
+        return self._progress[1]
 
     @property
     def steps_per_epoch(self) -> int:
@@ -108,8 +121,9 @@ class Trainer:
         loss = softmax_loss(ops.relu(inputs @ first) @ second, targets)
         loss.backward()
         value = float(loss.numpy())
-        self.weights = (self._descend(first), self._descend(second))
-        self.steps += 1
+        lr = self.settings.lr
+        # One assignment: an interrupt comes before or after it.
+        self._progress = self.steps + 1, (descend(first, lr), descend(second, lr))
         return value
 
     def test_error(self) -> float:
@@ -119,7 +133,3 @@ class Trainer:
         logits = ops.relu(ndl.from_numpy(self.data.test_images) @ first) @ second
         answers = logits.numpy().argmax(axis=1)
         return float(np.mean(answers != self.data.test_labels))
-
-    def _descend(self, weight: Tensor) -> Tensor:
-        """The weight after one step of gradient descent: a new leaf."""
-        return Tensor(weight.data - self.settings.lr * weight.grad.data, requires_grad=True)

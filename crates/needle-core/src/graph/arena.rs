@@ -19,6 +19,8 @@ pub(super) struct Arena {
     free: Vec<u32>,
     sequence: u64,
     live: usize,
+    /// Nodes that an object of the embedder stands for.
+    embedded: usize,
 }
 
 /// Things to drop after the lock is gone.
@@ -46,7 +48,7 @@ impl Garbage {
 }
 
 static ARENA: Mutex<Arena> =
-    Mutex::new(Arena { chunks: Vec::new(), free: Vec::new(), sequence: 0, live: 0 });
+    Mutex::new(Arena { chunks: Vec::new(), free: Vec::new(), sequence: 0, live: 0, embedded: 0 });
 
 /// The arena, for moments: run no kernel and nothing of the embedder's under it.
 #[inline]
@@ -71,6 +73,12 @@ pub(super) unsafe fn unlock_after_fork() {
 /// How many nodes are alive.
 pub fn live_nodes() -> usize {
     lock().live
+}
+
+/// How many live nodes no object of the embedder stands for.
+pub fn live_nodes_without_object() -> usize {
+    let arena = lock();
+    arena.live - arena.embedded
 }
 
 /// What a new node is made of.
@@ -141,6 +149,7 @@ impl Arena {
         }
         self.sequence += 1;
         self.live += 1;
+        self.embedded += usize::from(new.embedder != 0);
         let sequence = self.sequence;
         let node = &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK];
         node.handles = 1;
@@ -160,6 +169,13 @@ impl Arena {
         node.pins = new.pins;
         node.embedder = new.embedder;
         NodeId { index, generation: node.generation }
+    }
+
+    /// Sets the embedder's word of a node.
+    pub fn set_embedder(&mut self, id: NodeId, word: usize) {
+        let before = std::mem::replace(&mut self.node_mut(id).embedder, word);
+        self.embedded += usize::from(word != 0);
+        self.embedded -= usize::from(before != 0);
     }
 
     /// Drops the value of a node if nothing needs it any more.
@@ -224,7 +240,10 @@ impl Arena {
         for edge in std::mem::take(&mut node.inputs) {
             let input = self.node_mut(edge.id);
             input.edges -= 1;
-            work.push(edge.id);
+            // Only with the last edge: an input that is there twice is listed once.
+            if input.edges == 0 && input.handles == 0 {
+                work.push(edge.id);
+            }
         }
     }
 
@@ -238,6 +257,7 @@ impl Arena {
                 continue;
             }
             self.detach(id, garbage, work);
+            self.set_embedder(id, 0);
             let node = self.node_mut(id);
             garbage.value(node.value.take());
             node.types = Types::Unknown;

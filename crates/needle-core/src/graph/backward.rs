@@ -10,7 +10,7 @@ use super::adjoint::{Place, pull_back};
 use super::arena::{self, Arena, release_after};
 use super::compute::tuple_index;
 use super::mode::{Mode, current_mode, with_mode};
-use super::node::{NodeId, Operation, Types};
+use super::node::{Node, NodeId, Operation, Types};
 use super::realise::{self, Access};
 use super::record::{self, saves_of};
 use super::tape::Tape;
@@ -18,7 +18,7 @@ use super::tensor::Tensor;
 use crate::array::Array;
 use crate::dtype::Scalar;
 use crate::error::{Error, Result};
-use crate::ops::{Attrs, Run, arithmetic};
+use crate::ops::{Attr, Attrs, Needs, Run, arithmetic, tuple};
 use crate::shape;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -70,7 +70,7 @@ fn seed_for(root: &Tensor, seed: Option<Tensor>) -> Result<Tensor> {
         ));
     }
     if ty.dtype.is_float() && given.dtype != ty.dtype {
-        let attrs = Attrs::one(crate::ops::Attr::DType(ty.dtype));
+        let attrs = Attrs::one(Attr::DType(ty.dtype));
         return record::apply(&crate::ops::shaping::ASTYPE, attrs, &[&seed]);
     }
     Ok(seed)
@@ -87,6 +87,19 @@ struct Visit {
     embedder: usize,
     /// One adjoint for each output, as far as they have come.
     adjoints: SmallVec<[Option<Tensor>; 1]>,
+}
+
+/// What the rules of a node will read in a sweep: those for the inputs that it reaches.
+fn reads_of(arena: &Arena, node: &Node) -> Needs {
+    let Some(Operation::Native(op, _)) = &node.operation else { return node.saves };
+    let mut reads = Needs::NOTHING;
+    for (i, edge) in node.inputs.iter().enumerate() {
+        let input = arena.node(edge.id);
+        if input.requires_grad || (input.operation.is_none() && input.handles > 0) {
+            reads = reads.and(op.needs(i));
+        }
+    }
+    reads
 }
 
 struct Sweep {
@@ -153,8 +166,9 @@ impl Sweep {
             arena.save(id, saves);
         }
         let node = arena.node(id);
+        let reads = reads_of(arena, node);
         for (i, edge) in node.inputs.iter().enumerate() {
-            if !node.saves.input(i) {
+            if !reads.input(i) {
                 continue;
             }
             let input = arena.node(edge.id);
@@ -168,7 +182,13 @@ impl Sweep {
                 missing.push(edge.id);
             }
         }
-        if node.saves.output() && node.value.is_none() {
+        if reads.output() && node.replaced {
+            let name = node.operation.as_ref().map_or_else(String::new, Operation::name);
+            return Err(Error::Grad(format!(
+                "{name}: its gradient needs its result, which was replaced (`.data =`)\nhint: call backward() before the assignment, or record again after it"
+            )));
+        }
+        if reads.output() && node.value.is_none() {
             missing.push(id);
         }
         Ok(())
@@ -249,7 +269,7 @@ impl Sweep {
         drop((inputs, output, adjoints));
         for (part, target) in parts.into_iter().zip(targets) {
             if let (Some(part), Some(target)) = (part, target) {
-                self.add(target as usize, 0, 1, part, mode)?;
+                self.add_all(target as usize, part, mode)?;
             }
         }
         Ok(())
@@ -270,6 +290,19 @@ impl Sweep {
             Some(adjoint) => self.add(target as usize, slot, types.len(), adjoint, mode),
             None => Ok(()),
         }
+    }
+
+    /// Adds a contribution to an input; one to a tuple goes to its slots.
+    fn add_all(&mut self, target: usize, part: Tensor, mode: Mode) -> Result<()> {
+        let Types::Many(types) = part.types()? else {
+            return self.add(target, 0, 1, part, mode);
+        };
+        for slot in 0..types.len() {
+            let attrs = Attrs::one(Attr::Int(slot as isize));
+            let item = record::apply(&tuple::TUPLE_GET_ITEM, attrs, &[&part])?;
+            self.add(target, slot, types.len(), item, mode)?;
+        }
+        Ok(())
     }
 
     /// Moves the first contribution, adds the others.

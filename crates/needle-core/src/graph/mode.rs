@@ -13,7 +13,7 @@ pub struct Mode {
     /// Record nothing for gradients.
     pub no_grad: bool,
     /// Record for a sweep: results go with their handles, nothing is saved.
-    pub(super) transient: bool,
+    pub transient: bool,
 }
 
 thread_local! {

@@ -5,6 +5,7 @@ use super::compute;
 use super::mode::{Mode, current_mode};
 use super::node::{Edge, Operation, Types, Value};
 use super::tensor::{Seen, Tensor};
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::ops::{Attrs, Needs, OpDef, arithmetic};
 use smallvec::SmallVec;
@@ -137,12 +138,13 @@ fn record_lazily(
 pub fn subtract(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let mode = current_mode();
     let requires_grad = a.requires_grad() || b.requires_grad();
+    let plain = !mode.is_lazy() && (mode.no_grad || !requires_grad);
+    if plain || !negates_exactly(a, b)? {
+        return apply(&arithmetic::SUBTRACT, Attrs::none(), &[a, b]);
+    }
     if mode.is_lazy() {
         let negated = apply(&arithmetic::NEGATE, Attrs::none(), &[b])?;
         return apply(&arithmetic::ADD, Attrs::none(), &[a, &negated]);
-    }
-    if mode.no_grad || !requires_grad {
-        return apply(&arithmetic::SUBTRACT, Attrs::none(), &[a, b]);
     }
     let operation = Operation::Native(&arithmetic::SUBTRACT, Attrs::none());
     let value = compute::compute(&operation, &[a.value()?, b.value()?])?;
@@ -152,4 +154,12 @@ pub fn subtract(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let add = Operation::Native(&arithmetic::ADD, Attrs::none());
     let types = value.types();
     Ok(insert(add, &[a, &negated], types, Some(value), None, mode))
+}
+
+/// Whether `-b` in the dtype of `b` is what the difference subtracts: an integer may wrap
+/// before it is widened, and bool has no negative.
+fn negates_exactly(a: &Tensor, b: &Tensor) -> Result<bool> {
+    let (Types::One(a), Types::One(b)) = (a.types()?, b.types()?) else { return Ok(false) };
+    let wraps = a.dtype.promote(b.dtype) != b.dtype || b.dtype == DType::Bool;
+    Ok(b.dtype.is_float() || !wraps)
 }

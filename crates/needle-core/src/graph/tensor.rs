@@ -222,11 +222,15 @@ impl Tensor {
 
     /// Puts another value in the place of this one; what was recorded keeps what it read.
     pub fn set_value(&self, value: Value) {
-        if self.node_id().is_none()
-            && let Some(local) = self.local.lock().as_mut()
-        {
-            local.value = value;
-            return;
+        if self.node_id().is_none() {
+            let mut local = self.local.lock();
+            if let Some(own) = local.as_mut() {
+                let old = std::mem::replace(&mut own.value, value);
+                // Memory that was lent may run code of the embedder when it goes.
+                drop(local);
+                drop(old);
+                return;
+            }
         }
         let id = self.promote();
         release_after(|arena, garbage, _| {
@@ -273,19 +277,26 @@ impl Tensor {
     pub fn set_embedder(&self, word: usize) {
         self.embedder.store(word, Ordering::Relaxed);
         if let Some(id) = self.node_id() {
-            arena::lock().node_mut(id).embedder = word;
+            arena::lock().set_embedder(id, word);
         }
     }
 
-    /// Unties an object that goes away; another that took its place stays.
-    pub fn clear_embedder(&self, word: usize) {
-        self.embedder.store(0, Ordering::Relaxed);
+    /// Unties the object of this handle; another that took its place on the node stays.
+    pub fn clear_embedder(&self) {
+        let word = self.embedder.swap(0, Ordering::Relaxed);
         if let Some(id) = self.node_id() {
             let mut arena = arena::lock();
-            let node = arena.node_mut(id);
-            if node.embedder == word {
-                node.embedder = 0;
+            if word != 0 && arena.node(id).embedder == word {
+                arena.set_embedder(id, 0);
             }
+        }
+    }
+
+    /// The embedder's word of the node.
+    pub fn embedder(&self) -> usize {
+        match self.node_id() {
+            Some(id) => arena::lock().node(id).embedder,
+            None => self.embedder.load(Ordering::Relaxed),
         }
     }
 }

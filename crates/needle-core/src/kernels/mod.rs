@@ -8,6 +8,7 @@
 pub mod isa;
 pub mod copy;
 pub mod elementwise;
+mod fold;
 pub mod join;
 mod layout;
 mod math;

@@ -31,7 +31,12 @@ pub(crate) trait Number: Element {
 
 /// Functions with real values.
 pub(crate) trait Float: Number {
+    const ONE: Self;
     fn sqrt(self) -> Self;
+    /// `x^0.5` as C's `pow` has it: +0 for -0 and infinity for -infinity.
+    fn root(self) -> Self;
+    /// `x^3` with one rounding.
+    fn cube<S: Simd>(self) -> Self;
     fn exp<S: Simd>(self) -> Self;
     fn log<S: Simd>(self) -> Self;
     fn tanh<S: Simd>(self) -> Self;
@@ -158,8 +163,15 @@ macro_rules! float {
 
         #[allow(clippy::inline_always)]
         impl Float for $T {
+            const ONE: Self = 1.0;
             #[inline(always)]
             fn sqrt(self) -> Self { self.sqrt() }
+            #[inline(always)]
+            fn root(self) -> Self {
+                if self == $T::NEG_INFINITY { $T::INFINITY } else { (self + 0.0).sqrt() }
+            }
+            #[inline(always)]
+            fn cube<S: Simd>(self) -> Self { math::$T::cube::<S>(self) }
             #[inline(always)]
             fn exp<S: Simd>(self) -> Self { math::$T::exp::<S>(self) }
             #[inline(always)]

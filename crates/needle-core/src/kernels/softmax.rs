@@ -1,128 +1,224 @@
 //! Softmax and its relatives along an axis, shifted by the maximum so that no exponential
 //! overflows.
+//!
+//! Along the last axis they run in one pass over groups of rows that stay in the cache;
+//! along others they are put together from reductions and elementwise kernels.
 
 use super::copy::contiguous;
+use super::elementwise::{Binary, Unary, binary, unary};
+use super::fold::{MaxOf, SumOf, fold};
 use super::number::{Float, Number};
-use super::reduce::sum_row;
+use super::reduce::{Reduce, reduce};
 use crate::array::Array;
 use crate::dispatch;
 use crate::error::{Error, Result};
-use crate::shape::{self, Dims};
+use crate::shape;
+
+/// Elements of the rows that are worked on together.
+const GROUP: usize = 4096;
+
+#[cold]
+fn unsupported(op: &str, x: &Array) -> Error {
+    Error::dtype(op, format_args!("not defined for {}", x.dtype()))
+}
 
 /// `log(sum(exp(x)))` over sorted `axes`. Rows of -inf give -inf, a +inf gives +inf.
 pub fn logsumexp(x: &Array, axes: &[usize], keepdims: bool) -> Result<Array> {
-    let out = Array::empty(x.dtype(), &shape::reduced(x.shape(), axes, keepdims))?;
-    let mut order: Dims = (0..x.ndim()).filter(|a| !axes.contains(a)).collect();
-    order.extend_from_slice(axes);
-    let rows = contiguous(&x.permute(&order))?;
-    let n: usize = axes.iter().map(|&a| x.shape()[a]).product();
-    dispatch!(float: x.dtype(), T => {
-        let mut scratch = vec![<T as Number>::ZERO; n];
-        for row in 0..out.size() {
-            // SAFETY: `rows` has out.size() rows of n elements, `scratch` has n, `out` is fresh.
-            unsafe {
-                let from = rows.ptr::<T>().add(row * n);
-                let value = lse_row::<T>(from, scratch.as_mut_ptr(), n);
-                out.ptr_mut::<T>().add(row).write(value);
-            }
-        }
-    }, else return Err(Error::dtype("logsumexp", format_args!("not defined for {}", x.dtype()))));
-    Ok(out)
+    let shape = shape::reduced(x.shape(), axes, keepdims);
+    let last = axes.iter().rev().zip((0..x.ndim()).rev()).all(|(&a, b)| a == b);
+    if x.size() > 0 && last && !axes.is_empty() {
+        let x = contiguous(x)?;
+        let out = Array::empty(x.dtype(), &shape)?;
+        let (count, n) = (out.size(), x.size() / out.size());
+        let scratch = Array::empty(x.dtype(), &[n.max(GROUP.min(x.size()))])?;
+        dispatch!(float: x.dtype(), T => {
+            // SAFETY: `count` rows of n elements; `scratch` has n, and a group's if that is
+            // more; both it and `out` are fresh.
+            unsafe { lse_rows::<T>(x.ptr(), scratch.ptr_mut(), out.ptr_mut(), count, n) };
+        }, else return Err(unsupported("logsumexp", &x)));
+        return Ok(out);
+    }
+    if !x.dtype().is_float() {
+        return Err(unsupported("logsumexp", x));
+    }
+    let max = reduce(Reduce::Max, x, axes, true)?;
+    make_finite(&max);
+    let sum = reduce(Reduce::Sum, &exp_shifted(x, &max)?, axes, true)?;
+    let out = binary(Binary::Add, &unary(Unary::Log, &sum)?, &max)?;
+    Ok(out.reshape_view(&shape).unwrap_or(out))
 }
 
 /// `exp(x)` scaled to sum to 1 along `axis`.
 pub fn softmax(x: &Array, axis: usize) -> Result<Array> {
-    along("softmax", x, axis, false)
+    if !x.dtype().is_float() {
+        return Err(unsupported("softmax", x));
+    }
+    if axis + 1 == x.ndim() {
+        return along_rows(x, false);
+    }
+    let e = exp_shifted(x, &reduce(Reduce::Max, x, &[axis], true)?)?;
+    binary(Binary::Divide, &e, &reduce(Reduce::Sum, &e, &[axis], true)?)
 }
 
 /// The logarithm of [`softmax`], without its cancellation.
 pub fn log_softmax(x: &Array, axis: usize) -> Result<Array> {
-    along("log_softmax", x, axis, true)
-}
-
-/// Runs a row kernel along any axis: as the last one, with a copy before and after where
-/// it is not.
-fn along(op: &str, x: &Array, axis: usize, log: bool) -> Result<Array> {
-    let mut order: Dims = (0..x.ndim()).filter(|&a| a != axis).collect();
-    order.push(axis);
-    let rows = contiguous(&x.permute(&order))?;
-    let out = Array::empty(x.dtype(), rows.shape())?;
-    let n = x.shape()[axis];
-    let count = if n == 0 { 0 } else { x.size() / n };
-    dispatch!(float: x.dtype(), T => {
-        for row in 0..count {
-            // SAFETY: both have `count` rows of n elements, and `out` is fresh.
-            unsafe {
-                let (from, to) = (rows.ptr::<T>().add(row * n), out.ptr_mut::<T>().add(row * n));
-                if log { log_softmax_row::<T>(from, to, n) } else { softmax_row::<T>(from, to, n) }
-            }
-        }
-    }, else return Err(Error::dtype(op, format_args!("not defined for {}", x.dtype()))));
-    let mut back = Dims::from_elem(0, x.ndim());
-    for (i, &a) in order.iter().enumerate() {
-        back[a] = i;
+    if !x.dtype().is_float() {
+        return Err(unsupported("log_softmax", x));
     }
-    contiguous(&out.permute(&back))
+    if axis + 1 == x.ndim() {
+        return along_rows(x, true);
+    }
+    let shifted = binary(Binary::Subtract, x, &reduce(Reduce::Max, x, &[axis], true)?)?;
+    let sum = reduce(Reduce::Sum, &unary(Unary::Exp, &shifted)?, &[axis], true)?;
+    binary(Binary::Subtract, &shifted, &unary(Unary::Log, &sum)?)
 }
 
-/// Largest element; NaN if any is, -inf for none.
+fn exp_shifted(x: &Array, max: &Array) -> Result<Array> {
+    unary(Unary::Exp, &binary(Binary::Subtract, x, max)?)
+}
+
+/// Writes 0 in place of an infinity, from which the exponentials and their logarithm come
+/// out right by themselves. The array is fresh.
+fn make_finite(max: &Array) {
+    dispatch!(float: max.dtype(), T => {
+        let at = max.ptr_mut::<T>();
+        for i in 0..max.size() {
+            // SAFETY: the array is fresh and has these many elements.
+            unsafe { at.add(i).write(shift(at.add(i).read())) };
+        }
+    }, else {});
+}
+
+/// What a row with this maximum is shifted by, where only its log-sum-exp is asked for. The
+/// shares of a row with an infinite maximum are not numbers.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-unsafe fn max_of<T: Number>(x: *const T, n: usize) -> T {
-    let mut max = T::LOWEST;
-    for i in 0..n {
-        // SAFETY: the caller promises `n` elements.
-        max = max.maximum(unsafe { x.add(i).read() });
+fn shift<T: Number>(max: T) -> T {
+    if max == T::LOWEST || max == T::HIGHEST { T::ZERO } else { max }
+}
+
+fn along_rows(x: &Array, log: bool) -> Result<Array> {
+    let x = contiguous(x)?;
+    let out = Array::empty(x.dtype(), x.shape())?;
+    let n = x.shape()[x.ndim() - 1];
+    let count = if n == 0 { 0 } else { x.size() / n };
+    dispatch!(float: x.dtype(), T => {
+        // SAFETY: both have `count` rows of `n` elements, and `out` is fresh.
+        unsafe {
+            if log {
+                log_softmax_rows::<T>(x.ptr(), out.ptr_mut(), count, n);
+            } else {
+                softmax_rows::<T>(x.ptr(), out.ptr_mut(), count, n);
+            }
+        }
+    }, else {});
+    Ok(out)
+}
+
+/// Rows per group.
+fn group(n: usize) -> usize {
+    (GROUP / n.max(1)).max(1)
+}
+
+/// `out = x - max(x)` for each of `count` rows.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+unsafe fn shift_rows<T: Float>(x: *const T, out: *mut T, count: usize, n: usize) {
+    for row in 0..count {
+        // SAFETY (all): the caller's promise.
+        unsafe {
+            let (x, out) = (x.add(row * n), out.add(row * n));
+            let max = fold::<T, MaxOf>(x, 1, n);
+            for i in 0..n {
+                out.add(i).write(x.add(i).read().sub(max));
+            }
+        }
     }
-    max
 }
 
 simd! {
-    /// The log-sum-exp of `n` elements; `scratch` takes the exponentials.
-    ///
     /// # Safety
-    /// Both have `n` elements, and nobody else sees `scratch`.
-    unsafe fn lse_row<S>[T: Float](x: *const T, scratch: *mut T, n: usize) -> T {
-        // SAFETY (all): the caller's promise.
-        let max = unsafe { max_of(x, n) };
-        if max == T::LOWEST || max == T::HIGHEST {
-            return max;
+    /// `x` has `count` rows of `n` elements, `out` has `count`, `scratch` a group of rows;
+    /// nobody else sees these two.
+    unsafe fn lse_rows<S>[T: Float](
+        x: *const T, scratch: *mut T, out: *mut T, count: usize, n: usize
+    ) {
+        let group = group(n);
+        for start in (0..count).step_by(group) {
+            let rows = group.min(count - start);
+            // SAFETY (all): the caller's promise.
+            unsafe {
+                let x = x.add(start * n);
+                for row in 0..rows {
+                    let (x, shifted) = (x.add(row * n), scratch.add(row * n));
+                    let max = shift(fold::<T, MaxOf>(x, 1, n));
+                    for i in 0..n {
+                        shifted.add(i).write(x.add(i).read().sub(max));
+                    }
+                    out.add(start + row).write(max);
+                }
+                for i in 0..rows * n {
+                    scratch.add(i).write(scratch.add(i).read().exp::<S>());
+                }
+                for row in 0..rows {
+                    let sum = fold::<T, SumOf>(scratch.add(row * n), 1, n);
+                    let max = out.add(start + row).read();
+                    out.add(start + row).write(sum.log::<S>().add(max));
+                }
+            }
         }
-        for i in 0..n {
-            unsafe { scratch.add(i).write(x.add(i).read().sub(max).exp::<S>()) };
-        }
-        unsafe { sum_row(scratch, n) }.log::<S>().add(max)
     }
 }
 
 simd! {
     /// # Safety
-    /// Both have `n` elements, and nobody else sees `out`.
-    unsafe fn softmax_row<S>[T: Float](x: *const T, out: *mut T, n: usize) {
-        // SAFETY (all): the caller's promise.
-        let max = unsafe { max_of(x, n) };
-        for i in 0..n {
-            unsafe { out.add(i).write(x.add(i).read().sub(max).exp::<S>()) };
-        }
-        let sum = unsafe { sum_row(out, n) };
-        for i in 0..n {
-            unsafe { out.add(i).write(out.add(i).read().div(sum)) };
+    /// Both have `count` rows of `n` elements, and nobody else sees `out`.
+    unsafe fn softmax_rows<S>[T: Float](x: *const T, out: *mut T, count: usize, n: usize) {
+        let group = group(n);
+        for start in (0..count).step_by(group) {
+            let rows = group.min(count - start);
+            // SAFETY (all): the caller's promise.
+            unsafe {
+                let (x, out) = (x.add(start * n), out.add(start * n));
+                shift_rows::<T>(x, out, rows, n);
+                for i in 0..rows * n {
+                    out.add(i).write(out.add(i).read().exp::<S>());
+                }
+                for row in 0..rows {
+                    let out = out.add(row * n);
+                    let sum = fold::<T, SumOf>(out, 1, n);
+                    for i in 0..n {
+                        out.add(i).write(out.add(i).read().div(sum));
+                    }
+                }
+            }
         }
     }
 }
 
 simd! {
     /// # Safety
-    /// Both have `n` elements, and nobody else sees `out`.
-    unsafe fn log_softmax_row<S>[T: Float](x: *const T, out: *mut T, n: usize) {
-        // SAFETY (all): the caller's promise.
-        let max = unsafe { max_of(x, n) };
-        for i in 0..n {
-            unsafe { out.add(i).write(x.add(i).read().sub(max).exp::<S>()) };
-        }
-        let log_sum = unsafe { sum_row(out, n) }.log::<S>();
-        for i in 0..n {
-            unsafe { out.add(i).write(x.add(i).read().sub(max).sub(log_sum)) };
+    /// Both have `count` rows of `n` elements, and nobody else sees `out`.
+    unsafe fn log_softmax_rows<S>[T: Float](x: *const T, out: *mut T, count: usize, n: usize) {
+        let group = group(n);
+        for start in (0..count).step_by(group) {
+            let rows = group.min(count - start);
+            // SAFETY (all): the caller's promise.
+            unsafe {
+                let (x, out) = (x.add(start * n), out.add(start * n));
+                shift_rows::<T>(x, out, rows, n);
+                for i in 0..rows * n {
+                    out.add(i).write(out.add(i).read().exp::<S>());
+                }
+                for row in 0..rows {
+                    let (x, out) = (x.add(row * n), out.add(row * n));
+                    let log_sum = fold::<T, SumOf>(out, 1, n).log::<S>();
+                    let max = fold::<T, MaxOf>(x, 1, n);
+                    for i in 0..n {
+                        out.add(i).write(x.add(i).read().sub(max).sub(log_sum));
+                    }
+                }
+            }
         }
     }
 }

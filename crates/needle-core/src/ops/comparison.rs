@@ -122,7 +122,9 @@ pub static WHERE: OpDef = OpDef {
         jvp: Tangent::Rule(|s, t| {
             let zero = s.y().constant(0.0);
             (t[1].is_some() || t[2].is_some()).then(|| {
-                s.x(0).select(t[1].unwrap_or(zero), t[2].unwrap_or(zero))
+                let chosen = s.x(0).select(t[1].unwrap_or(zero), t[2].unwrap_or(zero));
+                // The operand without tangent may be the one that has the full shape.
+                chosen.broadcast_to(&s.y().shape())
             })
         }),
     },

@@ -28,6 +28,11 @@ maps! {
     Float Sigmoid |x, S| x.sigmoid::<S>();
     Float Sin |x, S| x.sin();
     Float Cos |x, S| x.cos();
+    Number Same |x, S| x;
+    Number Square |x, S| x.mul(x);
+    Float Cube |x, S| x.cube::<S>();
+    Float Root |x, S| x.root();
+    Float Reciprocal |x, S| T::ONE.div(x);
 }
 
 macro_rules! zips {

@@ -7,6 +7,7 @@ mod functions;
 mod loops;
 mod select;
 
+use super::copy;
 use super::number::{Float, Number};
 use crate::array::Array;
 use crate::dispatch;
@@ -155,7 +156,27 @@ fn zip<T: Element, O: Element, F: Zip<T, O>>(_: F, a: &Array, b: &Array) -> Resu
 /// `op` of each element and one number, which takes the array's dtype.
 pub fn binary_scalar(op: Binary, a: &Array, b: Scalar) -> Result<Array> {
     check(op, a.dtype())?;
+    if op == Binary::Power && a.dtype().is_float() {
+        dispatch!(float: a.dtype(), T => {
+            if let Some(result) = power::<T>(a, b.to_f64()) {
+                return result;
+            }
+        }, else {});
+    }
     dispatch!(a.dtype(), T => binary_scalar_of::<T>(op, a, T::from_scalar(b)))
+}
+
+/// Powers that need no logarithm; none is less accurate than `powf`.
+fn power<T: Float>(x: &Array, exponent: f64) -> Option<Result<Array>> {
+    Some(match exponent {
+        0.0 => copy::full(x.dtype(), x.shape(), Scalar::Int(1)),
+        0.5 => loops::map::<T, f::Root>(x),
+        1.0 => loops::map::<T, f::Same>(x),
+        2.0 => loops::map::<T, f::Square>(x),
+        3.0 => loops::map::<T, f::Cube>(x),
+        -1.0 => loops::map::<T, f::Reciprocal>(x),
+        _ => return None,
+    })
 }
 
 fn binary_scalar_of<T: Number>(op: Binary, a: &Array, b: T) -> Result<Array> {

@@ -38,18 +38,26 @@ macro_rules! exponentials {
                 $T::from_bits(k << $significand)
             }
 
-            /// The exponential.
+            /// `n`, as two powers of two whose product is `2^n` so that results below the
+            /// normal numbers round once, and `exp(r) - 1`.
             #[inline(always)]
             #[allow(clippy::inline_always)]
-            pub(crate) fn exp<S: Simd>(x: $T) -> $T {
+            fn parts<S: Simd>(x: $T) -> ($T, $T, $T) {
                 // Beyond these the result is infinity or 0 all the same. NaN fails both tests.
                 let x = if x > $most { $most } else { x };
                 let x = if x < $least { $least } else { x };
                 let (n, p) = reduce::<S>(x);
-                // 2^n in two factors, so that results below the normal numbers round once.
                 let k = n.wrapping_add($offset);
                 let half = k >> 1;
-                (1.0 + p) * power(half.wrapping_sub(1)) * power((k - half).wrapping_sub(1))
+                (power(half.wrapping_sub(1)), power((k - half).wrapping_sub(1)), p)
+            }
+
+            /// The exponential.
+            #[inline(always)]
+            #[allow(clippy::inline_always)]
+            pub(crate) fn exp<S: Simd>(x: $T) -> $T {
+                let (s, t, p) = parts::<S>(x);
+                (1.0 + p) * s * t
             }
 
             /// The hyperbolic tangent: an odd function's polynomial near 0, and elsewhere
@@ -70,12 +78,16 @@ macro_rules! exponentials {
                 fma::<S>(factor, above / below, start).copysign(x)
             }
 
-            /// `1 / (1 + exp(-x))` from the exponential of `-|x|`, which never overflows.
+            /// `1 / (1 + exp(-x))`, with one rounding in the sum; far below 0, where that
+            /// would overflow, it is `exp(x)` to the last bit.
             #[inline(always)]
             #[allow(clippy::inline_always)]
             pub(crate) fn sigmoid<S: Simd>(x: $T) -> $T {
-                let e = exp::<S>(-x.abs());
-                (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+                let far = x < -40.0;
+                let (s, t, p) = parts::<S>(if far { x } else { -x });
+                let scale = s * t;
+                let sum = fma::<S>(scale, p, 1.0 + scale);
+                if far { (1.0 + p) * s * t } else { 1.0 / sum }
             }
         }
     };

@@ -1,4 +1,4 @@
-//! Exponential, logarithm, tanh and sigmoid of single elements, for both float widths.
+//! Exponential, logarithm, tanh, sigmoid and cube of single elements, for both float widths.
 //!
 //! They are straight lines of arithmetic without branches or tables, so that a loop over
 //! them vectorises as it stands, and an element has the same value in a vector, in a tail
@@ -7,6 +7,7 @@
 
 mod exp;
 mod log;
+mod power;
 
 use super::isa::Simd;
 
@@ -16,6 +17,7 @@ macro_rules! width {
         pub(crate) mod $T {
             pub(crate) use super::exp::$T::{exp, sigmoid, tanh};
             pub(crate) use super::log::$T::log;
+            pub(crate) use super::power::$T::cube;
 
             /// `a * b + c`, fused where that is one instruction.
             #[inline(always)]

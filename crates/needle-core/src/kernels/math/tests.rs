@@ -40,8 +40,16 @@ fn ulp64(value: f64, reference: f64) -> f64 {
     (value - reference).abs() / ulp
 }
 
+/// With the rounding of the sum made good, or it would be a poorer value than ours.
 fn sigmoid(x: f64) -> f64 {
-    if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) }
+    if x < -40.0 {
+        return x.exp();
+    }
+    let u = (-x).exp();
+    let sum = 1.0 + u;
+    let lost = if u > 1.0 { 1.0 - (sum - u) } else { u - (sum - 1.0) };
+    let first = 1.0 / sum;
+    first + first * (first.mul_add(-sum, 1.0) - first * lost)
 }
 
 type Case<T> = (&'static str, fn(T) -> T, fn(f64) -> f64);

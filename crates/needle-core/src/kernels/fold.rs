@@ -1,0 +1,257 @@
+//! The loops of reductions: one run of elements, many runs, and rows joined to a row.
+//!
+//! Sums keep many partial results side by side and join them pairwise, so that their error
+//! grows with the logarithm of the length; which element meets which depends on the length
+//! alone, not on the instruction set.
+
+use super::number::Number;
+
+/// An associative operation with a neutral element.
+pub(super) trait Fold<T> {
+    const NEUTRAL: T;
+    fn join(a: T, b: T) -> T;
+}
+
+pub(super) struct SumOf;
+pub(super) struct MaxOf;
+pub(super) struct MinOf;
+
+#[allow(clippy::inline_always)]
+impl<T: Number> Fold<T> for SumOf {
+    const NEUTRAL: T = T::ZERO;
+    #[inline(always)]
+    fn join(a: T, b: T) -> T {
+        a.add(b)
+    }
+}
+#[allow(clippy::inline_always)]
+impl<T: Number> Fold<T> for MaxOf {
+    const NEUTRAL: T = T::LOWEST;
+    #[inline(always)]
+    fn join(a: T, b: T) -> T {
+        a.maximum(b)
+    }
+}
+#[allow(clippy::inline_always)]
+impl<T: Number> Fold<T> for MinOf {
+    const NEUTRAL: T = T::HIGHEST;
+    #[inline(always)]
+    fn join(a: T, b: T) -> T {
+        a.minimum(b)
+    }
+}
+
+/// Elements that are folded in one pass before halves are joined pairwise.
+const BLOCK: usize = 1024;
+/// Partial results that are kept side by side: the lanes of several vector registers.
+const LANES: usize = 64;
+/// Elements of a row that is put together from several short ones.
+const WIDE: usize = 256;
+
+/// A run of up to [`BLOCK`] elements.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+unsafe fn fold_block<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
+    // SAFETY: the caller's promise.
+    let at = |i: usize| unsafe { x.offset(i as isize * step).read() };
+    if n < 8 {
+        let mut value = F::NEUTRAL;
+        for i in 0..n {
+            value = F::join(value, at(i));
+        }
+        return value;
+    }
+    if n < 2 * LANES {
+        let mut few: [T; 8] = std::array::from_fn(at);
+        let whole = n / 8 * 8;
+        for i in (8..whole).step_by(8) {
+            for (lane, value) in few.iter_mut().enumerate() {
+                *value = F::join(*value, at(i + lane));
+            }
+        }
+        let [a, b, c, d, e, f, g, h] = few;
+        let left = F::join(F::join(a, b), F::join(c, d));
+        let right = F::join(F::join(e, f), F::join(g, h));
+        let mut value = F::join(left, right);
+        for i in whole..n {
+            value = F::join(value, at(i));
+        }
+        return value;
+    }
+    let mut lanes = [F::NEUTRAL; LANES];
+    let whole = n / LANES * LANES;
+    for i in (0..whole).step_by(LANES) {
+        for (lane, value) in lanes.iter_mut().enumerate() {
+            *value = F::join(*value, at(i + lane));
+        }
+    }
+    for i in whole..n {
+        lanes[i - whole] = F::join(lanes[i - whole], at(i));
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] = F::join(lanes[i], lanes[i + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// Folds `n` elements, pairwise over blocks; for use inside of `simd!` bodies.
+///
+/// # Safety
+/// All addresses are valid.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(super) unsafe fn fold<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
+    // A step that the compiler knows makes loads of whole vectors.
+    if step == 1 {
+        // SAFETY: the caller's promise.
+        unsafe { fold_blocks::<T, F>(x, 1, n) }
+    } else {
+        // SAFETY: as above.
+        unsafe { fold_blocks::<T, F>(x, step, n) }
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always)]
+unsafe fn fold_blocks<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
+    if n <= BLOCK {
+        // SAFETY: the caller's promise.
+        return unsafe { fold_block::<T, F>(x, step, n) };
+    }
+    // A binary counter of finished blocks: `partial[k]` stands for 2^k of them.
+    let mut partial = [F::NEUTRAL; usize::BITS as usize];
+    let last = (n - 1) / BLOCK;
+    for blocks in 0..last {
+        // SAFETY: the caller's promise.
+        let mut value = unsafe {
+            fold_block::<T, F>(x.offset((blocks * BLOCK) as isize * step), step, BLOCK)
+        };
+        let mut level = 0;
+        while blocks >> level & 1 == 1 {
+            value = F::join(partial[level], value);
+            level += 1;
+        }
+        partial[level] = value;
+    }
+    // SAFETY: the caller's promise.
+    let mut value = unsafe {
+        fold_block::<T, F>(x.offset((last * BLOCK) as isize * step), step, n - last * BLOCK)
+    };
+    let mut level = 0;
+    while last >> level != 0 {
+        if last >> level & 1 == 1 {
+            value = F::join(partial[level], value);
+        }
+        level += 1;
+    }
+    value
+}
+
+simd! {
+    /// Folds `n` elements.
+    ///
+    /// # Safety
+    /// All addresses are valid.
+    pub(super) unsafe fn fold_row<S>[T: Number, F: Fold<T>](x: *const T, step: isize, n: usize) -> T {
+        // SAFETY: the caller's promise.
+        unsafe { fold::<T, F>(x, step, n) }
+    }
+}
+
+simd! {
+    /// Folds `count` runs of `n` elements each, `steps[0]` apart, into results `steps[1]`
+    /// apart: into fresh ones if `first`, else joined to what is there.
+    ///
+    /// # Safety
+    /// All addresses are valid, and nobody else sees `out`.
+    pub(super) unsafe fn rows<S>[T: Number, F: Fold<T>](
+        x: *const T, step: isize, n: usize, steps: [isize; 2], out: *mut T, count: usize,
+        first: bool
+    ) {
+        for i in 0..count as isize {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let value = fold::<T, F>(x.offset(i * steps[0]), step, n);
+                let out = out.offset(i * steps[1]);
+                out.write(if first { value } else { F::join(out.read(), value) });
+            }
+        }
+    }
+}
+
+/// Joins `count` rows of `n` elements, `row` apart, to the row `out`: eight at a time and
+/// these pairwise.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+unsafe fn join_rows<T: Number, F: Fold<T>>(
+    x: *const T,
+    row: isize,
+    count: usize,
+    step: isize,
+    out: *mut T,
+    n: usize,
+) {
+    // SAFETY: the caller's promise.
+    let at = |r: usize, i: usize| unsafe { x.offset(r as isize * row + i as isize * step).read() };
+    let whole = count / 8 * 8;
+    for r in (0..whole).step_by(8) {
+        for i in 0..n {
+            let left = F::join(
+                F::join(at(r, i), at(r + 1, i)),
+                F::join(at(r + 2, i), at(r + 3, i)),
+            );
+            let right = F::join(
+                F::join(at(r + 4, i), at(r + 5, i)),
+                F::join(at(r + 6, i), at(r + 7, i)),
+            );
+            // SAFETY: as above.
+            unsafe { out.add(i).write(F::join(out.add(i).read(), F::join(left, right))) };
+        }
+    }
+    for r in whole..count {
+        for i in 0..n {
+            // SAFETY: as above.
+            unsafe { out.add(i).write(F::join(out.add(i).read(), at(r, i))) };
+        }
+    }
+}
+
+simd! {
+    /// Folds `count` rows of `n` elements, `row` apart, into the row `out`: into a fresh one
+    /// if `first`, else joined to what is there.
+    ///
+    /// # Safety
+    /// All addresses are valid, and nobody else sees `out`.
+    pub(super) unsafe fn columns<S>[T: Number, F: Fold<T>](
+        x: *const T, row: isize, count: usize, step: isize, out: *mut T, n: usize, first: bool
+    ) {
+        // SAFETY (all): the caller's promise.
+        if first {
+            for i in 0..n {
+                unsafe { out.add(i).write(F::NEUTRAL) };
+            }
+        }
+        if step != 1 {
+            unsafe { join_rows::<T, F>(x, row, count, step, out, n) };
+            return;
+        }
+        // Short rows without gaps are taken several at a time, as one wide row.
+        let several = WIDE / n;
+        if row != n as isize || several < 2 || count < 4 * several {
+            unsafe { join_rows::<T, F>(x, row, count, 1, out, n) };
+            return;
+        }
+        let mut wide = [F::NEUTRAL; WIDE];
+        let (groups, wide_row) = (count / several, (several * n) as isize);
+        unsafe {
+            join_rows::<T, F>(x, wide_row, groups, 1, wide.as_mut_ptr(), several * n);
+            join_rows::<T, F>(wide.as_ptr(), row, several, 1, out, n);
+            let rest = x.offset(groups as isize * wide_row);
+            join_rows::<T, F>(rest, row, count - groups * several, 1, out, n);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Every kernel against a naive reference, element by element, over random shapes, strides
+//! and dtypes, under every instruction set of this machine.
+
+mod copy;
+mod elementwise;
+mod matmul;
+mod reduce;
+mod softmax;
+mod support;

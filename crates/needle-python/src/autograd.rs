@@ -1,0 +1,150 @@
+//! What `needle.autograd` offers of the engine: backward, order, modes, counters.
+
+use crate::coerce;
+use crate::errors::OrRaise;
+use crate::tensor::{PyTensor, handle};
+use crate::value::{OBJECTS, PyValue, wrap};
+use needle_core::graph::{self, Mode};
+use needle_core::ops::{Attrs, arithmetic};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+/// Runs the sweep and hands the gradients to the objects that are alive.
+pub fn backward(
+    root: &Bound<'_, PyTensor>,
+    out_grad: Option<&Bound<'_, PyAny>>,
+    accumulate: bool,
+) -> PyResult<()> {
+    let py = root.py();
+    let seed = match out_grad {
+        Some(given) => {
+            let input = coerce::input(given, Some(crate::tensor::dtype_of(handle(root)?)?))?;
+            Some(input.tensor()?.clone())
+        }
+        None => None,
+    };
+    for found in graph::backward(handle(root)?, seed).or_raise()? {
+        let Some(object) = live_object(py, found.embedder) else { continue };
+        let value = object.cast::<PyValue>()?;
+        let gradient = match value.get().grad(py) {
+            Some(old) if accumulate => {
+                let old = old.bind(py).cast::<PyValue>()?;
+                let terms = [old.get().tensor()?, &found.gradient];
+                graph::apply(&arithmetic::ADD, Attrs::none(), &terms).or_raise()?
+            }
+            _ => found.gradient,
+        };
+        let word = gradient.embedder();
+        value.get().set_grad(Some(wrap(py, gradient, word)?.unbind()));
+    }
+    Ok(())
+}
+
+/// The object behind an embedder's word, if it is alive.
+fn live_object(py: Python<'_>, word: usize) -> Option<Bound<'_, PyAny>> {
+    let object = word as *mut ffi::PyObject;
+    // SAFETY: an object clears its word first thing when it is deallocated; we hold the
+    // GIL, and no Python code ran since the sweep read the word but deallocations, which
+    // the count shows.
+    unsafe {
+        if object.is_null() || ffi::Py_REFCNT(object) == 0 {
+            return None;
+        }
+        Some(Bound::from_borrowed_ptr(py, object))
+    }
+}
+
+/// The nodes that `node_list` depends on, inputs before their consumers: post-order
+/// depth-first from left to right, each once, the last of the list at the end.
+#[pyfunction]
+pub fn find_topo_sort<'py>(node_list: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+    let py = node_list.py();
+    let objects = node_list.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+    let values = objects
+        .iter()
+        .map(|object| Ok(object.cast::<PyValue>()?.get()))
+        .collect::<PyResult<Vec<_>>>()?;
+    let roots = values.iter().map(|value| value.tensor()).collect::<PyResult<Vec<_>>>()?;
+    let order = graph::topological_order(&roots).or_raise()?;
+    let order = order
+        .into_iter()
+        .map(|(tensor, word)| wrap(py, tensor, word))
+        .collect::<PyResult<Vec<_>>>()?;
+    PyList::new(py, order)
+}
+
+/// Whether results wait until they are read, in threads that have not said otherwise.
+#[pyfunction]
+pub fn get_lazy_mode() -> bool {
+    graph::is_lazy_default()
+}
+
+/// Sets what `get_lazy_mode` gives.
+#[pyfunction]
+pub fn set_lazy_mode(lazy: bool) {
+    graph::set_lazy_default(lazy);
+}
+
+/// The mode of this thread: (lazy or None for the process's, no_grad).
+#[pyfunction]
+pub fn get_thread_mode() -> (Option<bool>, bool) {
+    let mode = graph::current_mode();
+    (mode.lazy, mode.no_grad)
+}
+
+/// Sets the mode of this thread.
+#[pyfunction]
+#[pyo3(signature = (lazy, no_grad))]
+pub fn set_thread_mode(lazy: Option<bool>, no_grad: bool) {
+    graph::replace_mode(Mode { lazy, no_grad, ..graph::current_mode() });
+}
+
+static OFFSET: AtomicIsize = AtomicIsize::new(0);
+
+fn counted() -> isize {
+    OBJECTS.load(Ordering::Relaxed) + graph::live_nodes_without_object() as isize
+}
+
+/// Live tensor objects plus live nodes without one.
+#[pyfunction]
+pub fn get_tensor_counter() -> isize {
+    counted() + OFFSET.load(Ordering::Relaxed)
+}
+
+/// Makes the counter stand at `value` now.
+#[pyfunction]
+pub fn set_tensor_counter(value: isize) {
+    OFFSET.store(value - counted(), Ordering::Relaxed);
+}
+
+/// Returns the memory that waits for reuse to the system.
+#[pyfunction]
+pub fn empty_cache() {
+    needle_core::array::pool::empty_cache();
+}
+
+/// Lets other Python threads run during a long kernel.
+fn unlocked(body: &mut dyn FnMut()) {
+    // A kernel may run on a thread that Python does not know.
+    // SAFETY: asking whether this thread holds the GIL is always allowed.
+    if unsafe { ffi::PyGILState_Check() } == 0 {
+        return body();
+    }
+    // SAFETY: this thread holds the GIL, and the kernel in `body` touches no Python object.
+    unsafe {
+        let state = ffi::PyEval_SaveThread();
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+        ffi::PyEval_RestoreThread(state);
+        if let Err(panic) = result {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// Sets up what the core asks of its embedder.
+pub fn install() {
+    graph::set_unlock_hook(unlocked);
+    graph::install_fork_handlers();
+}

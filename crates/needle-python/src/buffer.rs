@@ -1,0 +1,167 @@
+//! Arrays in and out of NumPy without copies where that is safe.
+//!
+//! Out: a NumPy array on our memory whose base is a small [`Buffer`] object; it keeps the
+//! memory, and no graph, alive. In: storage that keeps the NumPy array alive. This is the
+//! one file that speaks NumPy's C API.
+
+use crate::dtype;
+use crate::errors::OrRaise;
+use needle_core::array::{Export, Storage};
+use needle_core::shape::Dims;
+use needle_core::{Array, dispatch};
+use numpy::npyffi::{self, NPY_ARRAY_OWNDATA, NPY_ARRAY_WRITEABLE, PY_ARRAY_API, npy_intp};
+use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use std::ffi::c_int;
+
+/// Keeps exported memory alive: the base of NumPy arrays on it.
+#[pyclass(frozen, module = "needle._core")]
+pub struct Buffer {
+    #[expect(dead_code, reason = "held to keep the memory alive")]
+    export: Export,
+}
+
+/// Who may write through a NumPy array on our memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Nobody: the array is a snapshot.
+    ReadOnly,
+    /// The user, where the memory allows it.
+    Alias,
+}
+
+/// A NumPy array on the memory of an array.
+pub fn to_numpy<'py>(
+    py: Python<'py>,
+    array: &Array,
+    access: Access,
+) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let itemsize = array.dtype().size() as isize;
+    let own_strides = array.strides();
+    let mut shape: Vec<npy_intp> = array.shape().iter().map(|&n| n as npy_intp).collect();
+    let mut strides: Vec<npy_intp> = own_strides.iter().map(|&s| s * itemsize).collect();
+    let repeats = array.shape().iter().zip(&own_strides).any(|(&n, &s)| n > 1 && s == 0);
+    let writable = access == Access::Alias && !array.storage().is_readonly() && !repeats;
+    let flags = if writable { NPY_ARRAY_WRITEABLE } else { 0 };
+    let data = dispatch!(array.dtype(), T => array.ptr_mut::<T>().cast());
+    let base = Bound::new(py, Buffer { export: array.storage().export() })?;
+    let descr = dtype::to_numpy(py, array.dtype())?;
+    // SAFETY: shape and strides (in bytes) stay within the storage, which the base keeps
+    // alive; NewFromDescr takes over the descriptor, SetBaseObject the base.
+    unsafe {
+        let object = PY_ARRAY_API.PyArray_NewFromDescr(
+            py,
+            npyffi::get_type_object(py, npyffi::NpyTypes::PyArray_Type),
+            descr.into_dtype_ptr(),
+            shape.len() as c_int,
+            shape.as_mut_ptr(),
+            strides.as_mut_ptr(),
+            data,
+            flags,
+            std::ptr::null_mut(),
+        );
+        let result = Bound::from_owned_ptr_or_err(py, object)?;
+        if PY_ARRAY_API.PyArray_SetBaseObject(py, object.cast(), base.into_any().into_ptr()) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(result.cast_into::<PyUntypedArray>()?)
+    }
+}
+
+/// The dtype of a NumPy array, or the error that names it.
+fn dtype_of(array: &Bound<'_, PyUntypedArray>) -> PyResult<needle_core::DType> {
+    let descr = array.dtype();
+    dtype::from_descr(&descr).ok_or_else(|| dtype::unsupported(descr))
+}
+
+/// A fresh array with the values of a NumPy array, whatever its strides and byte order.
+pub fn copy_in(array: &Bound<'_, PyUntypedArray>, dtype: Option<needle_core::DType>) -> PyResult<Array> {
+    let py = array.py();
+    let own = dtype_of(array)?;
+    let result = Array::empty(dtype.unwrap_or(own), array.shape()).or_raise()?;
+    let view = to_numpy(py, &result, Access::Alias)?;
+    // SAFETY: both are NumPy arrays of one shape, and the target is writable.
+    let status = unsafe {
+        PY_ARRAY_API.PyArray_CopyInto(py, view.as_ptr().cast(), array.as_ptr().cast())
+    };
+    if status < 0 {
+        return Err(PyErr::fetch(py));
+    }
+    drop(view);
+    Ok(result)
+}
+
+/// An array on the memory of a NumPy array, or a copy where the layout does not allow one
+/// (negative strides, foreign byte order, misaligned elements).
+pub fn alias_in(array: &Bound<'_, PyUntypedArray>) -> PyResult<Array> {
+    let dtype = dtype_of(array)?;
+    let size = dtype.size();
+    let fits = array.strides().iter().all(|&s| s >= 0 && s % size as isize == 0);
+    let native = array.dtype().is_native_byteorder() != Some(false);
+    // SAFETY: a NumPy array object starts with its fields; we read flags and data.
+    let (data, flags) = unsafe {
+        let fields = array.as_array_ptr();
+        ((*fields).data.cast::<u8>(), (*fields).flags)
+    };
+    if !fits || !native || data as usize % size != 0 {
+        return copy_in(array, None);
+    }
+    let shape: Dims = array.shape().iter().copied().collect();
+    let strides: Vec<isize> = array.strides().iter().map(|&s| s / size as isize).collect();
+    let extent: isize =
+        shape.iter().zip(&strides).map(|(&n, &s)| (n.max(1) as isize - 1) * s).sum();
+    let bytes = if array.is_empty() { 0 } else { (extent as usize + 1) * size };
+    let readonly = flags & NPY_ARRAY_WRITEABLE == 0;
+    let owner = Box::new(array.clone().unbind());
+    // SAFETY: the elements lie between `data` and `data + bytes`, all strides being
+    // non-negative, and the owner keeps them; strides are whole elements, data is aligned.
+    unsafe {
+        let storage = Storage::lent(data, bytes, readonly, owner);
+        Ok(Array::from_parts(storage, 0, shape, &strides, dtype))
+    }
+}
+
+/// What a Python op returned, as an array: adopted where nobody else can see it.
+pub fn adopt(object: Bound<'_, PyAny>) -> PyResult<Array> {
+    let array = asarray(&object)?;
+    // An array that came through `asarray` unchanged is referred to by `object` as well.
+    let expected = if array.as_ptr() == object.as_ptr() { 2 } else { 1 };
+    // SAFETY: reading fields and the count of live objects with the GIL held.
+    let fresh = unsafe {
+        let fields = array.as_array_ptr();
+        (*fields).flags & NPY_ARRAY_OWNDATA != 0
+            && (*fields).base.is_null()
+            && pyo3::ffi::Py_REFCNT(array.as_ptr()) == expected
+    };
+    if fresh { alias_in(&array) } else { copy_in(&array, None) }
+}
+
+/// `numpy.asarray(object)`, refusing what has no numeric dtype.
+pub fn asarray<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
+    if let Ok(array) = object.cast::<PyUntypedArray>() {
+        return Ok(array.clone());
+    }
+    let py = object.py();
+    // SAFETY: FromAny takes any object; a null descriptor lets NumPy infer.
+    let array = unsafe {
+        let made = PY_ARRAY_API.PyArray_FromAny(
+            py,
+            object.as_ptr(),
+            std::ptr::null_mut(),
+            0,
+            0,
+            0,
+            std::ptr::null_mut(),
+        );
+        Bound::from_owned_ptr_or_err(py, made)?
+    };
+    let array = array.cast_into::<PyUntypedArray>()?;
+    if matches!(array.dtype().kind(), b'O' | b'U' | b'S') {
+        return Err(PyTypeError::new_err(format!(
+            "expected numbers, got {}",
+            object.get_type().name()?
+        )));
+    }
+    Ok(array)
+}

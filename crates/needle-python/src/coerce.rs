@@ -1,0 +1,199 @@
+//! What users pass where a tensor is expected.
+
+use crate::buffer;
+use crate::errors::OrRaise;
+use crate::value::PyValue;
+use needle_core::dtype::Scalar;
+use needle_core::graph::Types;
+use needle_core::ops::Constant;
+use needle_core::{Array, DType, Tensor};
+use numpy::{PyArrayDescr, PyUntypedArray};
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PyTuple, PyType};
+use smallvec::SmallVec;
+
+/// An operand, by what it is.
+pub enum Operand<'a, 'py> {
+    /// A tensor (or a tuple of them).
+    Tensor(&'a Bound<'py, PyValue>),
+    /// A number.
+    Number(Constant),
+    /// An array, list or tuple.
+    ArrayLike,
+    /// None of these: the caller lets Python try the other side.
+    Other,
+}
+
+fn numpy_generic(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static GENERIC: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    GENERIC.import(py, "numpy", "generic")
+}
+
+/// Sorts an operand, cheapest test first.
+#[inline]
+pub fn classify<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<Operand<'a, 'py>> {
+    if let Ok(value) = object.cast::<PyValue>() {
+        return Ok(Operand::Tensor(value));
+    }
+    if let Some(constant) = number(object)? {
+        return Ok(Operand::Number(constant));
+    }
+    if object.cast::<PyUntypedArray>().is_ok()
+        || object.cast::<PyList>().is_ok()
+        || object.cast::<PyTuple>().is_ok()
+    {
+        return Ok(Operand::ArrayLike);
+    }
+    Ok(Operand::Other)
+}
+
+/// A Python or NumPy number.
+pub fn number(object: &Bound<'_, PyAny>) -> PyResult<Option<Constant>> {
+    if object.is_exact_instance_of::<PyFloat>() {
+        return Ok(Some(Constant::float(object.extract()?)));
+    }
+    if object.is_exact_instance_of::<PyInt>() {
+        return integer(object).map(Some);
+    }
+    if object.is_instance_of::<PyBool>() {
+        return Ok(Some(Constant { value: Scalar::Bool(object.extract()?), dtype: None }));
+    }
+    if object.is_instance(numpy_generic(object.py())?)? {
+        return typed(object).map(Some);
+    }
+    // Subclasses of float and int, such as IntEnum.
+    if object.is_instance_of::<PyFloat>() {
+        return Ok(Some(Constant::float(object.extract()?)));
+    }
+    if object.is_instance_of::<PyInt>() {
+        return integer(object).map(Some);
+    }
+    Ok(None)
+}
+
+/// An integer; one beyond 64 bits is still a number for float tensors.
+fn integer(object: &Bound<'_, PyAny>) -> PyResult<Constant> {
+    match object.extract::<i64>() {
+        Ok(value) => Ok(Constant::int(value)),
+        Err(_) => match object.extract::<f64>() {
+            Ok(value) => Ok(Constant::float(value)),
+            Err(_) => Err(PyOverflowError::new_err("integer is too large for a tensor")),
+        },
+    }
+}
+
+/// A NumPy scalar, which has a dtype of its own.
+fn typed(object: &Bound<'_, PyAny>) -> PyResult<Constant> {
+    let descr = object.getattr("dtype")?.cast_into::<PyArrayDescr>()?;
+    let Some(dtype) = crate::dtype::from_descr(&descr) else {
+        return Err(crate::dtype::unsupported(descr));
+    };
+    let item = object.call_method0("item")?;
+    let value = match dtype {
+        DType::Bool => Scalar::Bool(item.extract()?),
+        DType::F32 | DType::F64 => Scalar::Float(item.extract()?),
+        _ => integer(&item)?.value,
+    };
+    Ok(Constant { value, dtype: Some(dtype) })
+}
+
+/// Refuses tensors inside of lists: converting would cut the graph silently.
+fn refuse_nested(object: &Bound<'_, PyAny>) -> PyResult<()> {
+    let mut stack = vec![object.clone()];
+    while let Some(object) = stack.pop() {
+        if !(object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>()) {
+            continue;
+        }
+        for item in object.try_iter()? {
+            let item = item?;
+            if item.is_instance_of::<PyValue>() {
+                return Err(PyTypeError::new_err(
+                    "cannot make a tensor of a list of tensors: it would cut the graph\nhint: use needle.stack",
+                ));
+            }
+            if item.is_instance_of::<PyList>() || item.is_instance_of::<PyTuple>() {
+                stack.push(item);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A fresh array with the values of anything array-like.
+pub fn copy(object: &Bound<'_, PyAny>, dtype: Option<DType>) -> PyResult<Array> {
+    if object.is_none() {
+        return Err(PyTypeError::new_err("expected numbers, got None"));
+    }
+    refuse_nested(object)?;
+    buffer::copy_in(&buffer::asarray(object)?, dtype)
+}
+
+/// An array on the memory of a tensor or a NumPy array; anything else is converted.
+pub fn share(object: &Bound<'_, PyAny>) -> PyResult<Array> {
+    if let Ok(value) = object.cast::<PyValue>() {
+        return value.get().tensor()?.array().or_raise();
+    }
+    refuse_nested(object)?;
+    buffer::alias_in(&buffer::asarray(object)?)
+}
+
+/// An operand of an op: the user's own object, so that its identity enters the graph, or a
+/// fresh constant.
+pub enum Input<'py> {
+    /// A tensor (or a tuple of them) of the user's.
+    Object(Bound<'py, PyValue>),
+    /// A constant made from a number or an array-like.
+    Constant(Tensor),
+}
+
+impl Input<'_> {
+    /// The handle.
+    #[inline]
+    pub fn tensor(&self) -> PyResult<&Tensor> {
+        match self {
+            Self::Object(value) => value.get().tensor(),
+            Self::Constant(tensor) => Ok(tensor),
+        }
+    }
+}
+
+/// Anything as an operand; plain numbers take a dtype that suits `like`.
+#[inline]
+pub fn input<'py>(object: &Bound<'py, PyAny>, like: Option<DType>) -> PyResult<Input<'py>> {
+    match classify(object)? {
+        Operand::Tensor(value) => Ok(Input::Object(value.clone())),
+        Operand::Number(number) => Ok(Input::Constant(constant(number, like)?)),
+        Operand::ArrayLike | Operand::Other => {
+            Ok(Input::Constant(Tensor::leaf(copy(object, None)?, false)))
+        }
+    }
+}
+
+/// A number as a tensor without dimensions.
+pub fn constant(number: Constant, like: Option<DType>) -> PyResult<Tensor> {
+    let dtype = match (number.dtype, like) {
+        (Some(dtype), _) => dtype,
+        (None, Some(like)) => number.promote("constant", like).or_raise()?,
+        (None, None) => match number.value {
+            Scalar::Bool(_) => DType::Bool,
+            Scalar::Int(_) => DType::I64,
+            Scalar::Float(_) => DType::F64,
+        },
+    };
+    Ok(Tensor::leaf(Array::scalar(number.value, dtype).or_raise()?, false))
+}
+
+/// Several operands; plain numbers among them take a dtype that suits the first tensor.
+pub fn inputs<'py>(objects: &[Bound<'py, PyAny>]) -> PyResult<SmallVec<[Input<'py>; 2]>> {
+    let mut like = None;
+    for object in objects {
+        if let Ok(value) = object.cast::<PyValue>() {
+            if let Types::One(ty) = value.get().tensor()?.types().or_raise()? {
+                like = Some(like.map_or(ty.dtype, |l: DType| l.promote(ty.dtype)));
+            }
+        }
+    }
+    objects.iter().map(|object| input(object, like)).collect()
+}

@@ -1,0 +1,211 @@
+//! Ops written in Python, as the core sees them.
+
+use crate::buffer::{self, Access};
+use crate::coerce;
+use crate::errors::{GradError, OrRaise, carried};
+use crate::tuple::PyTensorTuple;
+use crate::value::{PyValue, wrap};
+use needle_core::graph::{ForeignOp, Types, Value};
+use needle_core::shape::{Dims, TensorType};
+use needle_core::{Array, Error, Tensor};
+use numpy::PyUntypedArray;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+use std::any::Any;
+
+/// An op object of the user's.
+pub struct PythonOp {
+    object: Py<PyAny>,
+    is_tuple: bool,
+}
+
+impl PythonOp {
+    /// The op of a Python object.
+    pub fn new(object: &Bound<'_, PyAny>, is_tuple: bool) -> Self {
+        Self { object: object.clone().unbind(), is_tuple }
+    }
+
+    /// The Python object.
+    pub fn object<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.object.bind(py).clone()
+    }
+
+    fn compute(&self, py: Python<'_>, inputs: &[Value]) -> PyResult<Value> {
+        let arrays = inputs
+            .iter()
+            .map(|value| match value {
+                Value::One(array) => {
+                    Ok(buffer::to_numpy(py, array, Access::ReadOnly)?.into_any())
+                }
+                Value::Many(arrays) => {
+                    let arrays = arrays
+                        .iter()
+                        .map(|array| buffer::to_numpy(py, array, Access::ReadOnly))
+                        .collect::<PyResult<Vec<Bound<'_, PyUntypedArray>>>>()?;
+                    Ok(PyTuple::new(py, arrays)?.into_any())
+                }
+            })
+            .collect::<PyResult<Vec<_>>>()?;
+        let result =
+            self.object.bind(py).call_method1("compute", PyTuple::new(py, arrays)?)?;
+        if !self.is_tuple {
+            return Ok(Value::One(self.adopt(py, result)?));
+        }
+        let items: Vec<_> = result.try_iter()?.collect::<PyResult<_>>()?;
+        drop(result);
+        let arrays =
+            items.into_iter().map(|item| self.adopt(py, item)).collect::<PyResult<Vec<Array>>>()?;
+        Ok(Value::Many(arrays.into()))
+    }
+
+    /// A result of `compute` as an array; an error about its type names the op.
+    fn adopt(&self, py: Python<'_>, result: Bound<'_, PyAny>) -> PyResult<Array> {
+        if result.is_none() {
+            return Err(PyTypeError::new_err(format!(
+                "{}: compute returned None, expected an array",
+                self.name()
+            )));
+        }
+        if let Ok(value) = result.cast::<PyValue>() {
+            return value.get().tensor()?.array().or_raise();
+        }
+        buffer::adopt(result).map_err(|error| {
+            if !error.is_instance_of::<PyTypeError>(py) {
+                return error;
+            }
+            let text = format!("{}: compute: {}", self.name(), error.value(py));
+            match error.get_type(py).call1((text,)) {
+                Ok(named) => PyErr::from_value(named),
+                Err(_) => error,
+            }
+        })
+    }
+
+    fn gradient(
+        &self,
+        py: Python<'_>,
+        adjoints: Vec<Option<Tensor>>,
+        node: Tensor,
+    ) -> PyResult<Vec<Option<Tensor>>> {
+        let out_grad = if self.is_tuple {
+            self.tuple_of(py, adjoints, &node)?
+        } else {
+            match adjoints.into_iter().flatten().next() {
+                Some(adjoint) => {
+                    let word = adjoint.embedder();
+                    wrap(py, adjoint, word)?
+                }
+                None => return Ok(vec![None; node.inputs().len()]),
+            }
+        };
+        let word = node.embedder();
+        let node = wrap(py, node, word)?;
+        let op = self.object.bind(py);
+        let result = op.call_method1("gradient", (out_grad, &node))?;
+        let items: Vec<Bound<'_, PyAny>> =
+            if result.is_instance_of::<PyTuple>() || result.is_instance_of::<PyList>() {
+                result.try_iter()?.collect::<PyResult<_>>()?
+            } else {
+                vec![result]
+            };
+        let expected = node.getattr("inputs")?.len()?;
+        if items.len() != expected {
+            return Err(GradError::new_err(format!(
+                "{}: gradient returned {} values for {expected} inputs",
+                self.name(),
+                items.len()
+            )));
+        }
+        items
+            .iter()
+            .map(|item| {
+                if item.is_none() {
+                    return Ok(None);
+                }
+                Ok(Some(coerce::input(item, None)?.tensor()?.clone()))
+            })
+            .collect()
+    }
+
+    /// The adjoints of a tuple as a TensorTuple, zeros where none came.
+    fn tuple_of<'py>(
+        &self,
+        py: Python<'py>,
+        adjoints: Vec<Option<Tensor>>,
+        node: &Tensor,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let Types::Many(types) = node.types().or_raise()? else {
+            return Err(PyTypeError::new_err(format!("{}: expected a tuple", self.name())));
+        };
+        let items = adjoints
+            .into_iter()
+            .zip(types.iter())
+            .map(|(adjoint, ty)| match adjoint {
+                Some(adjoint) => Ok(adjoint),
+                None => Ok(Tensor::leaf(Array::zeros(ty.dtype, &ty.shape).or_raise()?, false)),
+            })
+            .collect::<PyResult<Vec<_>>>()?;
+        Ok(PyTensorTuple::of(py, &items.iter().collect::<Vec<_>>())?.into_any())
+    }
+
+    /// The op's own `infer(*(shape, dtype)) -> (shape, dtype)`, if it has one.
+    fn infer_type(&self, py: Python<'_>, inputs: &[TensorType]) -> PyResult<Option<TensorType>> {
+        let op = self.object.bind(py);
+        if !op.hasattr("infer")? {
+            return Ok(None);
+        }
+        let types = inputs
+            .iter()
+            .map(|ty| {
+                let shape = PyTuple::new(py, &ty.shape)?;
+                Ok((shape, crate::dtype::to_numpy(py, ty.dtype)?).into_pyobject(py)?.into_any())
+            })
+            .collect::<PyResult<Vec<_>>>()?;
+        let (shape, dtype): (Vec<usize>, Bound<'_, PyAny>) =
+            op.call_method1("infer", PyTuple::new(py, types)?)?.extract()?;
+        Ok(Some(TensorType {
+            shape: Dims::from_vec(shape),
+            dtype: crate::dtype::extract(&dtype)?,
+        }))
+    }
+}
+
+impl ForeignOp for PythonOp {
+    fn name(&self) -> String {
+        Python::attach(|py| {
+            self.object
+                .bind(py)
+                .get_type()
+                .name()
+                .map_or_else(|_| "op".to_owned(), |name| name.to_string())
+        })
+    }
+
+    fn is_tuple(&self) -> bool {
+        self.is_tuple
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Option<TensorType>, Error> {
+        if self.is_tuple {
+            return Ok(None);
+        }
+        Python::attach(|py| self.infer_type(py, inputs)).map_err(carried)
+    }
+
+    fn forward(&self, inputs: &[Value]) -> Result<Value, Error> {
+        Python::attach(|py| self.compute(py, inputs)).map_err(carried)
+    }
+
+    fn vjp(
+        &self,
+        adjoints: Vec<Option<Tensor>>,
+        node: Tensor,
+    ) -> Result<Vec<Option<Tensor>>, Error> {
+        Python::attach(|py| self.gradient(py, adjoints, node)).map_err(carried)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

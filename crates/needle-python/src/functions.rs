@@ -1,0 +1,304 @@
+//! The module-level functions and the methods of `Tensor`, made from the op table.
+//!
+//! One C function serves all module-level functions: CPython hands it the object that the
+//! function was made with, a module object with one more word, the op's place in the
+//! table. (A module as `self` makes the functions look and pickle like those of any
+//! extension module.) Methods carry no such word, so each op has its own instance of a
+//! generic function. This file speaks the C API for that reason.
+
+use crate::arguments;
+use crate::classes::signature;
+use crate::op::{self, apply_native};
+use crate::operators::finish;
+use crate::tensor::PyTensor;
+use needle_core::ops::{self, Attrs, Inputs, OpDef, ParamKind, tuple};
+use pyo3::exceptions::{PySystemError, PyTypeError};
+use pyo3::ffi;
+use pyo3::PyTypeInfo;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use std::ffi::{CString, c_uint};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+/// Where the op's place stands in a carrier object.
+static PLACE: AtomicIsize = AtomicIsize::new(0);
+
+type Fast = unsafe extern "C" fn(
+    *mut ffi::PyObject,
+    *const *mut ffi::PyObject,
+    ffi::Py_ssize_t,
+    *mut ffi::PyObject,
+) -> *mut ffi::PyObject;
+
+/// Runs `body`, turning errors and panics into Python exceptions.
+fn guard(body: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>>) -> *mut ffi::PyObject {
+    let run = || {
+        Python::attach(|py| match body(py) {
+            Ok(object) => object.into_ptr(),
+            Err(error) => {
+                error.restore(py);
+                std::ptr::null_mut()
+            }
+        })
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        Python::attach(|py| PySystemError::new_err("needle: internal error").restore(py));
+        std::ptr::null_mut()
+    })
+}
+
+/// The arguments of a vectorcall, as objects.
+unsafe fn collect<'py>(
+    py: Python<'py>,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> PyResult<(Vec<Bound<'py, PyAny>>, Vec<(String, Bound<'py, PyAny>)>)> {
+    // SAFETY (both reads): CPython passes `nargs` positional values, then one per name.
+    let at = |i: usize| unsafe { Bound::from_borrowed_ptr(py, *args.add(i)) };
+    let positional = (0..nargs as usize).map(at).collect();
+    let mut named = Vec::new();
+    // SAFETY: `names` is null or a tuple of strings.
+    if let Some(names) = unsafe { Bound::from_borrowed_ptr_or_opt(py, names) } {
+        for (i, name) in names.cast::<PyTuple>()?.iter().enumerate() {
+            named.push((name.to_string(), at(nargs as usize + i)));
+        }
+    }
+    Ok((positional, named))
+}
+
+unsafe extern "C" fn function(
+    carrier: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: `carrier` is one of ours, with the place at this offset.
+    let place = unsafe {
+        carrier.cast::<u8>().offset(PLACE.load(Ordering::Relaxed)).cast::<usize>().read()
+    };
+    guard(|py| {
+        // SAFETY: the arguments are as CPython passed them.
+        let (args, named) = unsafe { collect(py, args, nargs, names)? };
+        call(py, ops::ALL[place], args, named).map(Bound::unbind)
+    })
+}
+
+unsafe extern "C" fn method<const OP: usize>(
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: the arguments are as CPython passed them; `slf` is a Tensor.
+        let (mut args, named) = unsafe { collect(py, args, nargs, names)? };
+        // SAFETY: as above.
+        args.insert(0, unsafe { Bound::from_borrowed_ptr(py, slf) });
+        call(py, ops::ALL[OP], args, named).map(Bound::unbind)
+    })
+}
+
+/// Calls an op: operands first, then parameters, each also by name.
+fn call<'py>(
+    py: Python<'py>,
+    op: &'static OpDef,
+    mut args: Vec<Bound<'py, PyAny>>,
+    mut named: Vec<(String, Bound<'py, PyAny>)>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if std::ptr::eq(op, &raw const tuple::MAKE_TUPLE) {
+        return finish(py, apply_native(op, Attrs::none(), &args)?);
+    }
+    let operands: &[&str] = match &op.inputs {
+        Inputs::Named(names) => names,
+        Inputs::Many(name) => std::slice::from_ref(name),
+    };
+    for operand in operands.iter().skip(args.len()) {
+        let Some(i) = named.iter().position(|(name, _)| name == operand) else {
+            return Err(PyTypeError::new_err(format!(
+                "{}: missing argument '{operand}'",
+                op.name
+            )));
+        };
+        args.push(named.remove(i).1);
+    }
+    let rest = args.split_off(operands.len());
+    if std::ptr::eq(op, &raw const tuple::TUPLE_GET_ITEM) {
+        return tuple_item(py, op, &args[0], &rest, named);
+    }
+    if let [param] = op.params
+        && param.kind == ParamKind::Scalar
+        && let Some(value) = rest.first().or(named.first().map(|(_, value)| value))
+        && crate::coerce::number(value)?.is_none()
+        && let Some(elementwise) = elementwise_form(op)
+    {
+        // An array where a number is expected: a constant operand.
+        let args = [args[0].clone(), value.clone()];
+        return finish(py, apply_native(elementwise, Attrs::none(), &args)?);
+    }
+    let attrs = if op.params.is_empty() && rest.is_empty() && named.is_empty() {
+        Attrs::none()
+    } else {
+        arguments::parse(op, &rest, named)?
+    };
+    if let Inputs::Many(name) = op.inputs
+        && args[0].cast::<crate::value::PyValue>().is_err()
+        && args[0].cast::<PyTuple>().is_err()
+        && args[0].cast::<pyo3::types::PyList>().is_err()
+    {
+        return Err(PyTypeError::new_err(format!(
+            "{}: {name} expects a list or tuple of tensors, got {}",
+            op.name,
+            args[0].get_type().name()?
+        )));
+    }
+    finish(py, apply_native(op, attrs, &args)?)
+}
+
+/// The op of two tensors that a scalar op is a case of.
+fn elementwise_form(op: &OpDef) -> Option<&'static OpDef> {
+    let name = match op.name {
+        "add_scalar" => "add",
+        "mul_scalar" => "multiply",
+        "divide_scalar" => "divide",
+        "power_scalar" => "power",
+        _ => return None,
+    };
+    OpDef::by_name(name)
+}
+
+fn tuple_item<'py>(
+    py: Python<'py>,
+    op: &'static OpDef,
+    value: &Bound<'py, PyAny>,
+    rest: &[Bound<'py, PyAny>],
+    named: Vec<(String, Bound<'py, PyAny>)>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let kwargs = PyDict::new(py);
+    let (flags, named): (Vec<_>, Vec<_>) =
+        named.into_iter().partition(|(name, _)| name == "fold_const");
+    for (name, flag) in flags {
+        kwargs.set_item(name, flag)?;
+    }
+    let attrs = arguments::parse(op, rest, named)?;
+    op::project(py, attrs.int(0), value, Some(&kwargs))
+}
+
+/// `name(operands, parameters)`, as `inspect.signature` reads it.
+fn text_signature(op: &OpDef, first: &str) -> String {
+    let mut parts = vec![first.to_owned()];
+    match &op.inputs {
+        Inputs::Named(names) => parts.extend(names.iter().map(|&name| name.to_owned())),
+        Inputs::Many(name) if std::ptr::eq(op, &raw const tuple::MAKE_TUPLE) => {
+            parts.push(format!("*{name}"));
+        }
+        Inputs::Many(name) => parts.push((*name).to_owned()),
+    }
+    if !op.params.is_empty() {
+        parts.push(signature(op));
+    }
+    format!("({})\n--\n\n{}", parts.join(", "), op.doc)
+}
+
+fn definition(name: &str, text: &str, function: Fast) -> PyResult<*mut ffi::PyMethodDef> {
+    // Leaked: CPython keeps the definition as long as the function, which is for good.
+    let name = CString::new(name)?;
+    let doc = CString::new(format!("{}{text}", name.to_string_lossy()))?;
+    Ok(Box::into_raw(Box::new(ffi::PyMethodDef {
+        ml_name: name.into_raw(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: function },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: doc.into_raw(),
+    })))
+}
+
+/// A subtype of the module type with room for one word.
+fn carrier_type<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the base is a static type of CPython; the word lies behind its fields.
+    unsafe {
+        let base = &raw mut ffi::PyModule_Type;
+        let size = (*base).tp_basicsize;
+        PLACE.store(size, Ordering::Relaxed);
+        let mut slots = [ffi::PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() }];
+        let mut spec = ffi::PyType_Spec {
+            name: c"needle._core.module".as_ptr(),
+            basicsize: (size + size_of::<usize>() as isize) as i32,
+            itemsize: 0,
+            flags: ffi::Py_TPFLAGS_DEFAULT as c_uint,
+            slots: slots.as_mut_ptr(),
+        };
+        let made = ffi::PyType_FromSpecWithBases(&raw mut spec, base.cast());
+        Bound::from_owned_ptr_or_err(py, made)
+    }
+}
+
+/// Adds a function for each op to the module.
+pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let carrier = carrier_type(py)?;
+    for (place, op) in ops::ALL.iter().enumerate() {
+        let holder = carrier.call1(("needle",))?;
+        let def = definition(op.name, &text_signature(op, "$module"), function)?;
+        let name = "needle".into_pyobject(py)?;
+        // SAFETY: the holder has room for the place; the definition lives for good.
+        let object = unsafe {
+            let word = holder.as_ptr().cast::<u8>().offset(PLACE.load(Ordering::Relaxed));
+            word.cast::<usize>().write(place);
+            let made = ffi::PyCFunction_NewEx(def, holder.as_ptr(), name.as_ptr());
+            Bound::from_owned_ptr_or_err(py, made)?
+        };
+        module.add(op.name, object)?;
+    }
+    Ok(())
+}
+
+/// Whether an op is also a method of tensors: one operand and parameters that stand alone.
+fn is_method(op: &OpDef) -> bool {
+    let plain = |kind| !matches!(kind, ParamKind::Scalar | ParamKind::Index);
+    op.name == "matmul"
+        || (matches!(op.inputs, Inputs::Named(["a"]))
+            && op.params.iter().all(|param| plain(param.kind)))
+}
+
+/// The name of the method, where it differs.
+fn method_name(op: &OpDef) -> &'static str {
+    if op.name == "summation" { "sum" } else { op.name }
+}
+
+macro_rules! methods {
+    ($($i:literal)*) => { [$(method::<$i>,)*] };
+}
+
+/// Instances of the generic method, one for each place in the table.
+const METHODS: &[Fast] = &methods!(
+    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31
+    32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60
+    61 62 63 64 65 66 67 68 69 70 71 72 73 74 75 76 77 78 79 80 81 82 83 84 85 86 87 88 89
+    90 91 92 93 94 95 96 97 98 99 100 101 102 103 104 105 106 107 108 109 110 111 112 113
+    114 115 116 117 118 119 120 121 122 123 124 125 126 127
+);
+const _: () = assert!(METHODS.len() >= 128);
+
+/// Adds the methods to `Tensor`.
+pub fn add_methods(py: Python<'_>) -> PyResult<()> {
+    let class = PyTensor::type_object(py);
+    for (op, &function) in ops::ALL.iter().zip(METHODS) {
+        if !is_method(op) {
+            continue;
+        }
+        let text = text_signature(op, "$self").replacen("$self, a", "$self", 1);
+        let def = definition(method_name(op), &text, function)?;
+        // SAFETY: the class is ours and just made; the definition lives for good.
+        unsafe {
+            let descr = ffi::PyDescr_NewMethod(class.as_type_ptr(), def);
+            let descr = Bound::from_owned_ptr_or_err(py, descr)?;
+            let dict = (*class.as_type_ptr()).tp_dict;
+            if ffi::PyDict_SetItemString(dict, (*def).ml_name, descr.as_ptr()) < 0 {
+                return Err(PyErr::fetch(py));
+            }
+            ffi::PyType_Modified(class.as_type_ptr());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Basic indices: from Python's keys to the core's and back.
+
+use needle_core::array::{Index, Slice};
+use pyo3::exceptions::{PyIndexError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyEllipsis, PySlice, PyTuple};
+
+/// The entries of a key for an array of `shape`.
+pub fn parse(key: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<Vec<Index>> {
+    let keys: Vec<Bound<'_, PyAny>> = match key.cast::<PyTuple>() {
+        Ok(tuple) => tuple.iter().collect(),
+        Err(_) => vec![key.clone()],
+    };
+    let is_ellipsis = |key: &Bound<'_, PyAny>| key.is_instance_of::<PyEllipsis>();
+    let used = keys.iter().filter(|key| !key.is_none() && !is_ellipsis(key)).count();
+    if used > shape.len() {
+        return Err(PyIndexError::new_err(format!(
+            "getitem: too many indices: {used} for shape {}",
+            needle_core::shape::display(shape)
+        )));
+    }
+    if keys.iter().filter(|key| is_ellipsis(key)).count() > 1 {
+        return Err(PyIndexError::new_err("getitem: an index can only have one `...`"));
+    }
+    let mut entries = Vec::with_capacity(shape.len());
+    let mut axis = 0;
+    for key in &keys {
+        if key.is_none() {
+            entries.push(Index::NewAxis);
+        } else if is_ellipsis(key) {
+            for &n in &shape[axis..axis + shape.len() - used] {
+                entries.push(Index::Range(Slice { start: 0, step: 1, len: n }));
+            }
+            axis += shape.len() - used;
+        } else if let Ok(slice) = key.cast::<PySlice>() {
+            let found = slice.indices(shape[axis] as isize)?;
+            entries.push(Index::Range(Slice {
+                start: found.start,
+                step: found.step,
+                len: found.slicelength,
+            }));
+            axis += 1;
+        } else {
+            entries.push(Index::At(integer(key)?));
+            axis += 1;
+        }
+    }
+    Ok(entries)
+}
+
+/// A position. Bool is refused, because NumPy means a mask by it.
+fn integer(key: &Bound<'_, PyAny>) -> PyResult<isize> {
+    if !key.is_instance_of::<PyBool>()
+        && key.hasattr("__index__")?
+        && let Ok(index) = key.call_method0("__index__")
+    {
+        return index
+            .extract()
+            .map_err(|_| PyIndexError::new_err("getitem: index is out of any bounds"));
+    }
+    Err(PyTypeError::new_err(format!(
+        "getitem: expected integers, slices, `...` or None, got {}\nhint: index .numpy() for masks and arrays of positions",
+        key.get_type().name()?
+    )))
+}
+
+/// The key that an index came from.
+pub fn to_object<'py>(py: Python<'py>, entries: &[Index]) -> PyResult<Bound<'py, PyTuple>> {
+    let keys = entries
+        .iter()
+        .map(|entry| match *entry {
+            Index::At(i) => Ok(i.into_pyobject(py)?.into_any()),
+            Index::NewAxis => Ok(py.None().into_bound(py)),
+            Index::Range(slice) => {
+                let stop = slice.start + slice.step * slice.len as isize;
+                // A range that runs backwards over index 0 has no other end than None.
+                let range = py.import("builtins")?.getattr("slice")?;
+                if stop < 0 {
+                    range.call1((slice.start, py.None(), slice.step))
+                } else {
+                    range.call1((slice.start, stop, slice.step))
+                }
+            }
+        })
+        .collect::<PyResult<Vec<_>>>()?;
+    PyTuple::new(py, keys)
+}

@@ -1,0 +1,421 @@
+//! `Op` and its subclasses: operators as Python objects.
+//!
+//! An op object is native where its class is one that [`crate::classes`] made from the
+//! table; any other class is the user's, and its `compute` and `gradient` are called.
+
+use crate::arguments;
+use crate::buffer::{self, Access};
+use crate::classes;
+use crate::coerce::{self, Input};
+use crate::errors::OrRaise;
+use crate::foreign::PythonOp;
+use crate::operators::finish;
+use crate::tuple::PyTensorTuple;
+use crate::value::{PyValue, wrap};
+use needle_core::graph::{self, Operation, Types};
+use needle_core::ops::{Attrs, Inputs, OpDef, tuple};
+use needle_core::{Tensor, ops};
+use pyo3::exceptions::{PyAssertionError, PyAttributeError, PyNotImplementedError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use smallvec::SmallVec;
+use std::sync::{Arc, OnceLock};
+
+/// An operator: what it computes and how it is differentiated.
+///
+/// Subclass TensorOp (or TensorTupleOp), and define `compute(self, *arrays)` on NumPy
+/// arrays and `gradient(self, out_grad, node)` on tensors.
+#[pyclass(name = "Op", module = "needle", subclass, frozen)]
+pub struct PyOp {
+    /// The op of the table and its attributes, for the classes made from it.
+    native: OnceLock<(&'static OpDef, Attrs)>,
+}
+
+/// An operator with one tensor as its result.
+#[pyclass(name = "TensorOp", module = "needle", extends = PyOp, subclass, frozen)]
+pub struct PyTensorOp;
+
+/// An operator with a TensorTuple as its result.
+#[pyclass(name = "TensorTupleOp", module = "needle", extends = PyOp, subclass, frozen)]
+pub struct PyTensorTupleOp;
+
+/// The attributes from the arguments of a native class, `None` for a class of the user's.
+fn construct(
+    cls: &Bound<'_, PyType>,
+    args: &Bound<'_, PyTuple>,
+    kwargs: Option<&Bound<'_, PyDict>>,
+) -> PyResult<PyOp> {
+    let native = OnceLock::new();
+    if let Some(op) = classes::exact_op(cls) {
+        let _ = native.set((op, arguments::from_constructor(op, args, kwargs)?));
+    }
+    Ok(PyOp { native })
+}
+
+/// A native op object.
+pub fn to_object<'py>(py: Python<'py>, operation: &Operation) -> PyResult<Bound<'py, PyAny>> {
+    match operation {
+        Operation::Native(op, attrs) => {
+            let object = classes::class_of(py, op)?.call_method1("__new__", (
+                classes::class_of(py, op)?,
+                arguments::Prepared::wrap(py, attrs.clone())?,
+            ))?;
+            Ok(object)
+        }
+        Operation::Foreign(op) => match op.as_any().downcast_ref::<PythonOp>() {
+            Some(op) => Ok(op.object(py)),
+            None => Err(PyTypeError::new_err("the op belongs to another program")),
+        },
+    }
+}
+
+/// What an op object stands for in the graph.
+fn operation(object: &Bound<'_, PyAny>) -> PyResult<Operation> {
+    let Ok(op) = object.cast::<PyOp>() else {
+        return Err(PyTypeError::new_err(format!(
+            "expected an Op, got {}",
+            object.get_type().name()?
+        )));
+    };
+    if classes::exact_op(&object.get_type()).is_some()
+        && let Some((op, attrs)) = op.get().native.get()
+    {
+        return Ok(Operation::Native(op, attrs.clone()));
+    }
+    let is_tuple = object.is_instance_of::<PyTensorTupleOp>();
+    Ok(Operation::Foreign(Arc::new(PythonOp::new(object, is_tuple))))
+}
+
+/// Applies an op object to operands.
+pub fn apply_object(object: &Bound<'_, PyAny>, args: &[Bound<'_, PyAny>]) -> PyResult<Tensor> {
+    match operation(object)? {
+        Operation::Native(op, attrs) => apply_native(op, attrs, args),
+        Operation::Foreign(op) => {
+            let inputs = coerce::inputs(args)?;
+            let handles: SmallVec<[&Tensor; 4]> =
+                inputs.iter().map(Input::tensor).collect::<PyResult<_>>()?;
+            graph::apply_foreign(op, &handles).or_raise()
+        }
+    }
+}
+
+/// Applies an op of the table to operands; one that takes many accepts them in a list,
+/// tuple or TensorTuple.
+pub fn apply_native(op: &'static OpDef, attrs: Attrs, args: &[Bound<'_, PyAny>]) -> PyResult<Tensor> {
+    let unpacked: Vec<Bound<'_, PyAny>>;
+    let args = match (&op.inputs, args) {
+        (Inputs::Many(_), [one]) if is_sequence(one) => {
+            unpacked = one.try_iter()?.collect::<PyResult<_>>()?;
+            &unpacked[..]
+        }
+        (Inputs::Named(names), args) if names.len() != args.len() => {
+            return Err(PyTypeError::new_err(format!(
+                "{}: expected {} operands, got {}",
+                op.name,
+                names.len(),
+                args.len()
+            )));
+        }
+        _ => args,
+    };
+    let inputs = coerce::inputs(args)?;
+    if std::ptr::eq(op, &raw const tuple::TUPLE_GET_ITEM)
+        && !matches!(inputs[0].tensor()?.types().or_raise()?, Types::Many(_))
+    {
+        return Err(PyAssertionError::new_err("tuple_get_item: expected a TensorTuple"));
+    }
+    let handles: SmallVec<[&Tensor; 4]> =
+        inputs.iter().map(Input::tensor).collect::<PyResult<_>>()?;
+    graph::apply(op, attrs, &handles).or_raise()
+}
+
+fn is_sequence(object: &Bound<'_, PyAny>) -> bool {
+    object.is_instance_of::<PyList>()
+        || object.is_instance_of::<PyTuple>()
+        || object.is_instance_of::<PyTensorTuple>()
+}
+
+/// A gradient object as adjoints of the outputs of `node`.
+fn adjoints(out_grad: &Bound<'_, PyAny>, node: &Tensor) -> PyResult<Vec<Option<Tensor>>> {
+    let input = coerce::input(out_grad, None)?;
+    let given = input.tensor()?;
+    if let Types::Many(types) = node.types().or_raise()? {
+        let n = crate::tuple::length(given)?;
+        if n != types.len() {
+            return Err(PyAssertionError::new_err(format!(
+                "gradient: expected {} adjoints, got {n}",
+                types.len()
+            )));
+        }
+        return (0..n as isize)
+            .map(|i| {
+                let attrs = Attrs::one(ops::Attr::Int(i));
+                graph::apply(&tuple::TUPLE_GET_ITEM, attrs, &[given]).or_raise().map(Some)
+            })
+            .collect();
+    }
+    Ok(vec![Some(given.clone())])
+}
+
+/// The gradients of a native op's node by all its inputs.
+fn native_gradient<'py>(
+    op: &'static OpDef,
+    attrs: &Attrs,
+    out_grad: &Bound<'py, PyAny>,
+    node: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let py = node.py();
+    let tensor = node.cast::<PyValue>()?.get().tensor()?;
+    let adjoints = adjoints(out_grad, tensor)?;
+    if std::ptr::eq(op, &raw const tuple::TUPLE_GET_ITEM) {
+        return tuple_item_gradient(attrs.int(0), &adjoints, tensor, py);
+    }
+    let operation = Operation::Native(op, attrs.clone());
+    let gradients = graph::vjp_at(&operation, &adjoints, tensor).or_raise()?;
+    let objects = gradients
+        .into_iter()
+        .map(|gradient| match gradient {
+            Some(gradient) => {
+                let word = gradient.embedder();
+                wrap(py, gradient, word)
+            }
+            None => Ok(py.None().into_bound(py)),
+        })
+        .collect::<PyResult<Vec<_>>>()?;
+    PyTuple::new(py, objects)
+}
+
+/// The gradient of a projection: the adjoint in its place, zeros elsewhere.
+fn tuple_item_gradient<'py>(
+    index: isize,
+    adjoints: &[Option<Tensor>],
+    node: &Tensor,
+    py: Python<'py>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let Some((input, _)) = node.inputs().into_iter().next() else {
+        return Err(PyTypeError::new_err("tuple_get_item: the node has no inputs"));
+    };
+    let Types::Many(types) = input.types().or_raise()? else {
+        return Err(PyAssertionError::new_err("tuple_get_item: expected a TensorTuple"));
+    };
+    let items = types
+        .iter()
+        .enumerate()
+        .map(|(i, ty)| match &adjoints[0] {
+            Some(adjoint) if i as isize == index => Ok(adjoint.clone()),
+            _ => Ok(Tensor::leaf(needle_core::Array::zeros(ty.dtype, &ty.shape).or_raise()?, false)),
+        })
+        .collect::<PyResult<Vec<_>>>()?;
+    let tuple = PyTensorTuple::of(py, &items.iter().collect::<Vec<_>>())?;
+    PyTuple::new(py, [tuple])
+}
+
+#[pymethods]
+impl PyOp {
+    #[new]
+    #[classmethod]
+    #[pyo3(signature = (*args, **kwargs))]
+    fn new(
+        cls: &Bound<'_, PyType>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        construct(cls, args, kwargs)
+    }
+
+    #[pyo3(signature = (*args, **kwargs))]
+    fn __init__(
+        slf: &Bound<'_, Self>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        // A user's subclass of a native class: the attributes come when (and if) it calls
+        // this constructor.
+        let cls = slf.get_type();
+        if classes::exact_op(&cls).is_none()
+            && let Some(op) = classes::inherited_op(&cls)
+        {
+            let _ = slf.get().native.set((op, arguments::from_constructor(op, args, kwargs)?));
+        }
+        Ok(())
+    }
+
+    /// Applies the operator. Raises NotImplementedError where a subclass does not say how.
+    #[pyo3(signature = (*args, **kwargs))]
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if !(slf.as_any().is_instance_of::<PyTensorOp>()
+            || slf.as_any().is_instance_of::<PyTensorTupleOp>())
+        {
+            return Err(PyNotImplementedError::new_err("Op.__call__ is abstract"));
+        }
+        if let Some((op, attrs)) = slf.get().native.get()
+            && std::ptr::eq(*op, &raw const tuple::TUPLE_GET_ITEM)
+            && args.len() == 1
+        {
+            return project(slf.py(), attrs.int(0), &args.get_item(0)?, kwargs);
+        }
+        if kwargs.is_some_and(|kwargs| !kwargs.is_empty()) {
+            return Err(PyTypeError::new_err("an op takes no keyword arguments when applied"));
+        }
+        let args: Vec<_> = args.iter().collect();
+        finish(slf.py(), apply_object(slf.as_any(), &args)?)
+    }
+
+    /// The values of the result from those of the operands, as NumPy arrays.
+    #[pyo3(signature = (*args))]
+    fn compute<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let Some((op, attrs)) = slf.get().native.get() else {
+            return Err(PyNotImplementedError::new_err("Op.compute is abstract"));
+        };
+        let py = slf.py();
+        let inputs = args
+            .iter()
+            .map(|arg| Ok(Tensor::leaf(coerce::copy(&arg, None)?, false)))
+            .collect::<PyResult<Vec<_>>>()?;
+        let result =
+            graph::apply(op, attrs.clone(), &inputs.iter().collect::<Vec<_>>()).or_raise()?;
+        let value = result.value().or_raise()?;
+        let arrays = value
+            .arrays()
+            .iter()
+            .map(|array| Ok(buffer::to_numpy(py, array, Access::Alias)?.into_any()))
+            .collect::<PyResult<Vec<_>>>()?;
+        match result.types().or_raise()? {
+            Types::Many(_) => Ok(PyTuple::new(py, arrays)?.into_any()),
+            _ => Ok(arrays[0].clone()),
+        }
+    }
+
+    /// The adjoint of each input of `node` from the adjoint of its output: a tensor, or a
+    /// tuple of them.
+    fn gradient<'py>(
+        slf: &Bound<'py, Self>,
+        out_grad: &Bound<'py, PyAny>,
+        node: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let Some((op, attrs)) = slf.get().native.get() else {
+            return Err(PyNotImplementedError::new_err("Op.gradient is abstract"));
+        };
+        let all = native_gradient(op, attrs, out_grad, node)?;
+        if all.len() == 1 { all.get_item(0) } else { Ok(all.into_any()) }
+    }
+
+    /// `gradient` as a tuple, whatever form it has.
+    fn gradient_as_tuple<'py>(
+        slf: &Bound<'py, Self>,
+        out_grad: &Bound<'py, PyAny>,
+        node: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let result = slf.as_any().call_method1("gradient", (out_grad, node))?;
+        if let Ok(tuple) = result.cast::<PyTuple>() {
+            return Ok(tuple.clone());
+        }
+        if let Ok(list) = result.cast::<PyList>() {
+            return Ok(list.to_tuple());
+        }
+        PyTuple::new(slf.py(), [result])
+    }
+
+    fn __getattr__<'py>(slf: &Bound<'py, Self>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        if let Some((op, attrs)) = slf.get().native.get()
+            && let Some(i) = op.params.iter().position(|param| param.name == name)
+        {
+            return arguments::to_object(slf.py(), &attrs.all()[i], op.params[i].kind);
+        }
+        Err(PyAttributeError::new_err(format!(
+            "'{}' object has no attribute '{name}'",
+            slf.get_type().name()?
+        )))
+    }
+
+    fn __eq__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> bool {
+        if slf.as_any().is(other) {
+            return true;
+        }
+        let Ok(other) = other.cast::<Self>() else { return false };
+        match (slf.get().native.get(), other.get().native.get()) {
+            (Some((a, x)), Some((b, y))) => {
+                std::ptr::eq(*a, *b) && x == y && slf.get_type().is(other.get_type())
+            }
+            _ => false,
+        }
+    }
+
+    fn __hash__(slf: &Bound<'_, Self>) -> isize {
+        match slf.get().native.get() {
+            // Equal ops have equal classes.
+            Some((op, _)) => (std::ptr::from_ref::<OpDef>(op) as isize) >> 4,
+            None => (slf.as_ptr() as isize) >> 4,
+        }
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let name = slf.get_type().name()?;
+        let Some((op, attrs)) = slf.get().native.get() else {
+            return Ok(format!("<{name} op>"));
+        };
+        let parts = op
+            .params
+            .iter()
+            .zip(attrs.all())
+            .map(|(param, attr)| {
+                let value = arguments::to_object(slf.py(), attr, param.kind)?;
+                Ok(format!("{}={}", param.name, value.repr()?))
+            })
+            .collect::<PyResult<Vec<_>>>()?;
+        Ok(format!("{name}({})", parts.join(", ")))
+    }
+}
+
+/// `TupleGetItem(index)(value, fold_const=True)`.
+pub fn project<'py>(
+    py: Python<'py>,
+    index: isize,
+    value: &Bound<'py, PyAny>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut fold = true;
+    for (key, value) in kwargs.into_iter().flatten() {
+        if key.to_string() != "fold_const" {
+            return Err(PyTypeError::new_err(format!(
+                "tuple_get_item: unexpected keyword argument '{key}'"
+            )));
+        }
+        fold = value.is_truthy()?;
+    }
+    let Ok(tuple) = value.cast::<PyTensorTuple>() else {
+        return Err(PyAssertionError::new_err(format!(
+            "tuple_get_item: expected a TensorTuple, got {}",
+            value.get_type().name()?
+        )));
+    };
+    crate::tuple::item(py, tuple.as_super().get().tensor()?, index, fold)
+}
+
+macro_rules! constructor {
+    ($class:ty) => {
+        #[pymethods]
+        impl $class {
+            #[new]
+            #[classmethod]
+            #[pyo3(signature = (*args, **kwargs))]
+            fn new(
+                cls: &Bound<'_, PyType>,
+                args: &Bound<'_, PyTuple>,
+                kwargs: Option<&Bound<'_, PyDict>>,
+            ) -> PyResult<PyClassInitializer<Self>> {
+                Ok(PyClassInitializer::from(construct(cls, args, kwargs)?).add_subclass(Self {}))
+            }
+        }
+    };
+}
+
+constructor!(PyTensorOp);
+constructor!(PyTensorTupleOp);

@@ -1,0 +1,331 @@
+//! The operators of `Tensor`, and what makes it behave as a number or a sequence.
+
+use crate::buffer::Access;
+use crate::coerce::{self, Operand};
+use crate::errors::OrRaise;
+use crate::index;
+use crate::tensor::{self, PyTensor, handle};
+use crate::value::{PyValue, wrap};
+use needle_core::dtype::{Kind, Scalar};
+use needle_core::graph::{self, Types};
+use needle_core::ops::{Attr, Attrs, Constant, OpDef, arithmetic, comparison, indexing, linalg, shaping};
+use needle_core::{DType, Tensor};
+use pyo3::basic::CompareOp;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+type Object<'py> = Bound<'py, PyAny>;
+
+fn done(py: Python<'_>, result: needle_core::Result<Tensor>) -> PyResult<Object<'_>> {
+    Ok(PyTensor::create(py, result.or_raise()?)?.into_any())
+}
+
+fn not_implemented(py: Python<'_>) -> Object<'_> {
+    py.NotImplemented().into_bound(py)
+}
+
+/// What stands on the other side of an operator.
+enum Other<'a, 'py> {
+    Tensor(&'a Tensor),
+    Number(Constant),
+    Array(Tensor),
+    /// Not ours: Python tries the other side, and then says TypeError.
+    Unknown(std::marker::PhantomData<&'py ()>),
+}
+
+#[inline]
+fn other<'a, 'py>(object: &'a Object<'py>) -> PyResult<Other<'a, 'py>> {
+    Ok(match coerce::classify(object)? {
+        Operand::Tensor(value) if value.cast::<PyTensor>().is_ok() => {
+            Other::Tensor(value.get().tensor()?)
+        }
+        Operand::Number(constant) => Other::Number(constant),
+        Operand::ArrayLike => Other::Array(Tensor::leaf(coerce::copy(object, None)?, false)),
+        Operand::Tensor(_) | Operand::Other => Other::Unknown(std::marker::PhantomData),
+    })
+}
+
+/// `slf op other` by the op for tensors or the one for scalars.
+fn binary<'py>(
+    slf: &Bound<'py, PyTensor>,
+    object: &Object<'py>,
+    elementwise: &'static OpDef,
+    scalar: &'static OpDef,
+) -> PyResult<Object<'py>> {
+    let py = slf.py();
+    let own = handle(slf)?;
+    match other(object)? {
+        Other::Tensor(other) => {
+            done(py, graph::apply(elementwise, Attrs::none(), &[own, other]))
+        }
+        Other::Number(constant) => done(py, graph::apply(scalar, Attrs::scalar(constant), &[own])),
+        Other::Array(array) => done(py, graph::apply(elementwise, Attrs::none(), &[own, &array])),
+        Other::Unknown(_) => Ok(not_implemented(py)),
+    }
+}
+
+/// The other side as a tensor, a plain number in a dtype that suits `own`.
+fn operand(object: &Object<'_>, own: &Tensor) -> PyResult<Option<Tensor>> {
+    Ok(match other(object)? {
+        Other::Tensor(other) => Some(other.clone()),
+        Other::Number(constant) => Some(coerce::constant(constant, Some(tensor::dtype_of(own)?))?),
+        Other::Array(array) => Some(array),
+        Other::Unknown(_) => None,
+    })
+}
+
+/// `object op slf`, with a number or an array on the left.
+fn reflected<'py>(
+    slf: &Bound<'py, PyTensor>,
+    object: &Object<'py>,
+    run: impl FnOnce(&Tensor, &Tensor) -> needle_core::Result<Tensor>,
+) -> PyResult<Object<'py>> {
+    match operand(object, handle(slf)?)? {
+        Some(left) => done(slf.py(), run(&left, handle(slf)?)),
+        None => Ok(not_implemented(slf.py())),
+    }
+}
+
+fn apply2(op: &'static OpDef) -> impl FnOnce(&Tensor, &Tensor) -> needle_core::Result<Tensor> {
+    move |a, b| graph::apply(op, Attrs::none(), &[a, b])
+}
+
+/// The constant with its sign changed, if a sum with that is the same as a difference.
+fn negated(constant: Constant, dtype: DType) -> Option<Constant> {
+    if matches!(dtype.kind(), Kind::Bool | Kind::Unsigned) {
+        return None;
+    }
+    if constant.dtype.is_some_and(|d| matches!(d.kind(), Kind::Bool | Kind::Unsigned)) {
+        return None;
+    }
+    let value = match constant.value {
+        Scalar::Float(value) => Scalar::Float(-value),
+        Scalar::Int(value) => Scalar::Int(value.checked_neg()?),
+        Scalar::Bool(value) => Scalar::Int(-i64::from(value)),
+    };
+    Some(Constant { value, dtype: constant.dtype })
+}
+
+fn single<'py>(slf: &Bound<'py, PyTensor>) -> PyResult<Object<'py>> {
+    let array = tensor::view(slf.py(), handle(slf)?, Access::ReadOnly)?;
+    array.call_method0("item")
+}
+
+#[pymethods]
+impl PyTensor {
+    fn __add__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<Object<'py>> {
+        binary(slf, other, &arithmetic::ADD, &arithmetic::ADD_SCALAR)
+    }
+
+    fn __radd__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<Object<'py>> {
+        binary(slf, other, &arithmetic::ADD, &arithmetic::ADD_SCALAR)
+    }
+
+    fn __mul__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<Object<'py>> {
+        binary(slf, other, &arithmetic::MULTIPLY, &arithmetic::MUL_SCALAR)
+    }
+
+    fn __rmul__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<Object<'py>> {
+        binary(slf, other, &arithmetic::MULTIPLY, &arithmetic::MUL_SCALAR)
+    }
+
+    fn __sub__<'py>(slf: &Bound<'py, Self>, object: &Object<'py>) -> PyResult<Object<'py>> {
+        let own = handle(slf)?;
+        let py = slf.py();
+        match other(object)? {
+            Other::Tensor(other) => done(py, graph::subtract(own, other)),
+            Other::Number(constant) => match negated(constant, tensor::dtype_of(own)?) {
+                Some(constant) => done(
+                    py,
+                    graph::apply(&arithmetic::ADD_SCALAR, Attrs::scalar(constant), &[own]),
+                ),
+                None => {
+                    let other = coerce::constant(constant, Some(tensor::dtype_of(own)?))?;
+                    done(py, graph::subtract(own, &other))
+                }
+            },
+            Other::Array(array) => done(py, graph::subtract(own, &array)),
+            Other::Unknown(_) => Ok(not_implemented(py)),
+        }
+    }
+
+    fn __rsub__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<Object<'py>> {
+        reflected(slf, other, graph::subtract)
+    }
+
+    fn __truediv__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<Object<'py>> {
+        binary(slf, other, &arithmetic::DIVIDE, &arithmetic::DIVIDE_SCALAR)
+    }
+
+    fn __rtruediv__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<Object<'py>> {
+        reflected(slf, other, apply2(&arithmetic::DIVIDE))
+    }
+
+    fn __pow__<'py>(
+        slf: &Bound<'py, Self>,
+        other: &Object<'py>,
+        modulo: Option<&Object<'py>>,
+    ) -> PyResult<Object<'py>> {
+        if modulo.is_some() {
+            return Err(PyTypeError::new_err("pow: a third argument is not supported"));
+        }
+        binary(slf, other, &arithmetic::POWER, &arithmetic::POWER_SCALAR)
+    }
+
+    fn __rpow__<'py>(
+        slf: &Bound<'py, Self>,
+        other: &Object<'py>,
+        modulo: Option<&Object<'py>>,
+    ) -> PyResult<Object<'py>> {
+        let _ = modulo;
+        reflected(slf, other, apply2(&arithmetic::POWER))
+    }
+
+    fn __matmul__<'py>(slf: &Bound<'py, Self>, object: &Object<'py>) -> PyResult<Object<'py>> {
+        let py = slf.py();
+        match other(object)? {
+            Other::Tensor(other) => {
+                done(py, graph::apply(&linalg::MATMUL, Attrs::none(), &[handle(slf)?, other]))
+            }
+            Other::Array(array) => {
+                done(py, graph::apply(&linalg::MATMUL, Attrs::none(), &[handle(slf)?, &array]))
+            }
+            _ => Ok(not_implemented(py)),
+        }
+    }
+
+    fn __rmatmul__<'py>(slf: &Bound<'py, Self>, object: &Object<'py>) -> PyResult<Object<'py>> {
+        match other(object)? {
+            Other::Array(array) => done(
+                slf.py(),
+                graph::apply(&linalg::MATMUL, Attrs::none(), &[&array, handle(slf)?]),
+            ),
+            _ => Ok(not_implemented(slf.py())),
+        }
+    }
+
+    fn __neg__<'py>(slf: &Bound<'py, Self>) -> PyResult<Object<'py>> {
+        done(slf.py(), graph::apply(&arithmetic::NEGATE, Attrs::none(), &[handle(slf)?]))
+    }
+
+    fn __pos__<'py>(slf: &Bound<'py, Self>) -> Object<'py> {
+        slf.clone().into_any()
+    }
+
+    fn __abs__<'py>(slf: &Bound<'py, Self>) -> PyResult<Object<'py>> {
+        let op = &needle_core::ops::elementary::ABS;
+        done(slf.py(), graph::apply(op, Attrs::none(), &[handle(slf)?]))
+    }
+
+    fn __richcmp__<'py>(
+        slf: &Bound<'py, Self>,
+        object: &Object<'py>,
+        op: CompareOp,
+    ) -> PyResult<Object<'py>> {
+        let op = match op {
+            CompareOp::Eq => &comparison::EQUAL,
+            CompareOp::Ne => &comparison::NOT_EQUAL,
+            CompareOp::Lt => &comparison::LESS,
+            CompareOp::Le => &comparison::LESS_EQUAL,
+            CompareOp::Gt => &comparison::GREATER,
+            CompareOp::Ge => &comparison::GREATER_EQUAL,
+        };
+        let own = handle(slf)?;
+        let other = match other(object)? {
+            // Any integer can be compared, whether or not the dtype holds it.
+            Other::Number(constant) => {
+                Some(match coerce::constant(constant, Some(tensor::dtype_of(own)?)) {
+                    Ok(tensor) => tensor,
+                    Err(_) => coerce::constant(constant, None)?,
+                })
+            }
+            _ => operand(object, own)?,
+        };
+        match other {
+            Some(other) => done(slf.py(), graph::apply(op, Attrs::none(), &[own, &other])),
+            None => Ok(not_implemented(slf.py())),
+        }
+    }
+
+    fn __hash__(slf: &Bound<'_, Self>) -> isize {
+        PyValue::address_hash(slf.as_super())
+    }
+
+    /// All dimensions reversed; of a matrix, its transpose.
+    #[getter(T)]
+    fn transposed<'py>(slf: &Bound<'py, Self>) -> PyResult<Object<'py>> {
+        let ndim = handle(slf)?.ty().or_raise()?.shape.len();
+        if ndim < 2 {
+            return Ok(slf.clone().into_any());
+        }
+        let (op, attr) = if ndim == 2 {
+            (&shaping::TRANSPOSE, Attr::None)
+        } else {
+            (&shaping::PERMUTE, Attr::Ints((0..ndim as isize).rev().collect()))
+        };
+        done(slf.py(), graph::apply(op, Attrs::one(attr), &[handle(slf)?]))
+    }
+
+    fn __getitem__<'py>(slf: &Bound<'py, Self>, key: &Object<'py>) -> PyResult<Object<'py>> {
+        let own = handle(slf)?;
+        let entries = index::parse(key, &own.ty().or_raise()?.shape)?;
+        let attrs = Attrs::one(Attr::Index(entries.into()));
+        done(slf.py(), graph::apply(&indexing::GETITEM, attrs, &[own]))
+    }
+
+    fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        match handle(slf)?.ty().or_raise()?.shape.first() {
+            Some(&n) => Ok(n),
+            None => Err(PyTypeError::new_err("len() of unsized object: the tensor is 0-d")),
+        }
+    }
+
+    fn __iter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Object<'py>> {
+        if handle(slf)?.ty().or_raise()?.shape.is_empty() {
+            return Err(PyTypeError::new_err("iteration over a 0-d tensor"));
+        }
+        // SAFETY: any object with __getitem__ and __len__ may be wrapped in a sequence
+        // iterator, which stops at the IndexError.
+        unsafe { Bound::from_owned_ptr_or_err(slf.py(), pyo3::ffi::PySeqIter_New(slf.as_ptr())) }
+    }
+
+    fn __contains__(slf: &Bound<'_, Self>, item: &Object<'_>) -> PyResult<bool> {
+        tensor::view(slf.py(), handle(slf)?, Access::ReadOnly)?.into_any().contains(item)
+    }
+
+    fn __bool__(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let size: usize = handle(slf)?.ty().or_raise()?.shape.iter().product();
+        if size != 1 {
+            return Err(PyValueError::new_err(format!(
+                "the truth value of a tensor with {size} elements is ambiguous\nhint: compare with `is None`, or reduce it to one element"
+            )));
+        }
+        single(slf)?.is_truthy()
+    }
+
+    /// The only element as a Python number. Raises ValueError for any other size.
+    fn item<'py>(slf: &Bound<'py, Self>) -> PyResult<Object<'py>> {
+        single(slf)
+    }
+
+    /// The elements as nested lists of Python numbers.
+    fn tolist<'py>(slf: &Bound<'py, Self>) -> PyResult<Object<'py>> {
+        tensor::view(slf.py(), handle(slf)?, Access::ReadOnly)?.call_method0("tolist")
+    }
+
+    fn __float__(slf: &Bound<'_, Self>) -> PyResult<f64> {
+        single(slf)?.call_method0("__float__")?.extract()
+    }
+
+    fn __int__<'py>(slf: &Bound<'py, Self>) -> PyResult<Object<'py>> {
+        single(slf)?.call_method0("__int__")
+    }
+}
+
+/// The result of an op as the object that suits it.
+pub fn finish(py: Python<'_>, tensor: Tensor) -> PyResult<Object<'_>> {
+    match tensor.types().or_raise()? {
+        Types::One(_) => Ok(PyTensor::create(py, tensor)?.into_any()),
+        _ => wrap(py, tensor, 0),
+    }
+}

@@ -1,0 +1,355 @@
+//! `Tensor`: construction, data, and the attributes that are its own.
+
+use crate::autograd;
+use crate::buffer::{self, Access};
+use crate::coerce;
+use crate::dtype;
+use crate::errors::{OrRaise, ShapeError};
+use crate::value::PyValue;
+use needle_core::graph::Value;
+use needle_core::{DType, Tensor, shape};
+use numpy::{PyArrayDescr, PyUntypedArray};
+use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+
+/// A multi-dimensional array that remembers how it was computed.
+#[pyclass(name = "Tensor", module = "needle", extends = PyValue, subclass, frozen)]
+pub struct PyTensor;
+
+impl PyTensor {
+    /// A new plain object on a handle.
+    #[inline]
+    pub fn create(py: Python<'_>, tensor: Tensor) -> PyResult<Bound<'_, Self>> {
+        let object = Bound::new(
+            py,
+            PyClassInitializer::from(PyValue::new(tensor)).add_subclass(Self),
+        )?;
+        object.as_super().get().tensor()?.set_embedder(object.as_ptr() as usize);
+        Ok(object)
+    }
+}
+
+/// The handle of a tensor object.
+#[inline]
+pub fn handle<'a>(slf: &'a Bound<'_, PyTensor>) -> PyResult<&'a Tensor> {
+    slf.as_super().get().tensor()
+}
+
+/// The device object that all tensors live on.
+pub fn device(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    static DEVICE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    DEVICE
+        .get_or_try_init(py, || Ok(py.import("needle.device")?.call_method0("cpu")?.unbind()))
+        .map(|device| device.bind(py).clone())
+}
+
+fn check_device(device_: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    let Some(given) = device_ else { return Ok(()) };
+    if given.eq(device(given.py())?)? {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err(format!("device: expected cpu(), got {given}")))
+}
+
+/// A NumPy view of the value.
+pub fn view<'py>(py: Python<'py>, tensor: &Tensor, access: Access) -> PyResult<Bound<'py, PyUntypedArray>> {
+    buffer::to_numpy(py, &tensor.array().or_raise()?, access)
+}
+
+#[pymethods]
+impl PyTensor {
+    #[new]
+    #[pyo3(signature = (*args, **kwargs))]
+    #[allow(unused_variables)]
+    fn new_empty(
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyClassInitializer<Self> {
+        PyClassInitializer::from(PyValue::empty()).add_subclass(Self)
+    }
+
+    #[pyo3(signature = (array, *, device=None, dtype=None, requires_grad=true))]
+    fn __init__(
+        slf: &Bound<'_, Self>,
+        array: &Bound<'_, PyAny>,
+        device: Option<&Bound<'_, PyAny>>,
+        dtype: Option<&Bound<'_, PyAny>>,
+        requires_grad: bool,
+    ) -> PyResult<()> {
+        check_device(device)?;
+        let dtype = dtype.map(dtype::extract).transpose()?;
+        let data = match array.cast::<PyValue>() {
+            Ok(value) => {
+                let own = value.get().tensor()?.array().or_raise()?;
+                needle_core::kernels::copy::cast(&own, dtype.unwrap_or(own.dtype())).or_raise()?
+            }
+            Err(_) => coerce::copy(array, dtype)?,
+        };
+        PyValue::fill(slf.as_super(), Tensor::leaf(data, requires_grad))
+    }
+
+    /// A leaf that shares `data` (an array or a tensor) without copying.
+    #[staticmethod]
+    #[pyo3(signature = (data, requires_grad=false))]
+    fn make_const<'py>(data: &Bound<'py, PyAny>, requires_grad: bool) -> PyResult<Bound<'py, Self>> {
+        Self::create(data.py(), Tensor::leaf(coerce::share(data)?, requires_grad))
+    }
+
+    /// The result of `op` on `inputs`: a leaf if no input requires a gradient.
+    #[staticmethod]
+    fn make_from_op<'py>(op: &Bound<'py, PyAny>, inputs: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let inputs = inputs.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+        crate::value::wrap(op.py(), crate::op::apply_object(op, &inputs)?, 0)
+    }
+
+    /// The gradient: `None` before the first backward, then a tensor of this shape.
+    #[getter]
+    fn grad(slf: &Bound<'_, Self>) -> Option<Py<PyAny>> {
+        slf.as_super().get().grad(slf.py())
+    }
+
+    #[setter]
+    fn set_grad(slf: &Bound<'_, Self>, grad: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let Some(grad) = grad else {
+            slf.as_super().get().set_grad(None);
+            return Ok(());
+        };
+        let Ok(value) = grad.cast::<Self>() else {
+            return Err(PyTypeError::new_err(format!(
+                "grad: expected None or a Tensor, got {}",
+                grad.get_type().name()?
+            )));
+        };
+        if value.is(slf) {
+            return Err(PyValueError::new_err("grad: a tensor cannot be its own gradient"));
+        }
+        let (own, given) = (handle(slf)?.ty().or_raise()?, handle(value)?.ty().or_raise()?);
+        if own.shape != given.shape {
+            return Err(ShapeError::new_err(format!(
+                "grad: has shape {}, expected {}",
+                shape::display(&given.shape),
+                shape::display(&own.shape)
+            )));
+        }
+        slf.as_super().get().set_grad(Some(grad.clone().unbind()));
+        Ok(())
+    }
+
+    /// Computes the gradients of this tensor (the sum of its elements, or weighted by
+    /// `out_grad`) by every tensor that it depends on and that is still held, and puts
+    /// them into `.grad`, replacing what was there (adding to it with `accumulate=True`).
+    ///
+    /// Raises GradError for a tensor that does not require a gradient, ShapeError for an
+    /// `out_grad` of another shape.
+    #[pyo3(signature = (out_grad=None, *, accumulate=false))]
+    fn backward(
+        slf: &Bound<'_, Self>,
+        out_grad: Option<&Bound<'_, PyAny>>,
+        accumulate: bool,
+    ) -> PyResult<()> {
+        autograd::backward(slf, out_grad, accumulate)
+    }
+
+    /// A new leaf on the same memory that does not require a gradient.
+    fn detach<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        Self::create(slf.py(), handle(slf)?.detach().or_raise()?)
+    }
+
+    /// The same as `detach()`; assigning a tensor of equal dtype puts its memory in the
+    /// place of this one's, whatever its shape.
+    #[getter]
+    fn data<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        Self::detach(slf)
+    }
+
+    #[setter]
+    fn set_data(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let Ok(value) = value.cast::<Self>() else {
+            return Err(PyAssertionError::new_err(format!(
+                "data: expected a Tensor, got {}",
+                value.get_type().name()?
+            )));
+        };
+        let array = handle(value)?.array().or_raise()?;
+        let own = handle(slf)?.ty().or_raise()?.dtype;
+        if array.dtype() != own {
+            return Err(PyAssertionError::new_err(format!(
+                "data: dtypes differ: tensor has {own}, value has {}",
+                array.dtype()
+            )));
+        }
+        handle(slf)?.set_value(Value::One(array));
+        Ok(())
+    }
+
+    /// The values as a read-only NumPy array on this memory: no copy, at any size.
+    fn numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyUntypedArray>> {
+        view(slf.py(), handle(slf)?, Access::ReadOnly)
+    }
+
+    /// The raw array: a writable NumPy alias of this memory. What is computed after a write
+    /// sees it; what is held already does not.
+    fn realize_cached_data<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyUntypedArray>> {
+        view(slf.py(), handle(slf)?, Access::Alias)
+    }
+
+    /// The raw array, as `realize_cached_data()`; assigning an array replaces it.
+    #[getter]
+    fn cached_data<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyUntypedArray>> {
+        Self::realize_cached_data(slf)
+    }
+
+    #[setter]
+    fn set_cached_data(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        handle(slf)?.set_value(Value::One(coerce::share(value)?));
+        Ok(())
+    }
+
+    /// Lengths of the dimensions.
+    #[getter]
+    fn shape<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(slf.py(), handle(slf)?.ty().or_raise()?.shape)
+    }
+
+    /// The NumPy dtype.
+    #[getter]
+    fn dtype<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyArrayDescr>> {
+        dtype::to_numpy(slf.py(), handle(slf)?.ty().or_raise()?.dtype)
+    }
+
+    /// Number of dimensions.
+    #[getter]
+    fn ndim(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        Ok(handle(slf)?.ty().or_raise()?.shape.len())
+    }
+
+    /// Number of elements.
+    #[getter]
+    fn size(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        Ok(handle(slf)?.ty().or_raise()?.shape.iter().product())
+    }
+
+    /// The device the tensor lives on.
+    #[getter]
+    fn device<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        device(slf.py())
+    }
+
+    /// NumPy hands operations with arrays on the left to this class.
+    #[classattr]
+    #[allow(non_upper_case_globals)]
+    const __array_ufunc__: Option<bool> = None;
+
+    /// NumPy's protocol: the read-only view, or a copy where dtype or `copy` ask for one.
+    #[pyo3(signature = (dtype=None, copy=None))]
+    fn __array__<'py>(
+        slf: &Bound<'py, Self>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let array = Self::numpy(slf)?.into_any();
+        let py = slf.py();
+        let differs = match dtype {
+            Some(dtype) => {
+                let descr = PyArrayDescr::new(py, dtype)?;
+                !array.getattr("dtype")?.eq(descr)?
+            }
+            None => false,
+        };
+        if differs && copy == Some(false) {
+            return Err(PyValueError::new_err(
+                "__array__: a change of dtype needs a copy, and copy=False forbids one",
+            ));
+        }
+        match dtype {
+            Some(dtype) if differs => array.call_method1("astype", (dtype,)),
+            _ if copy == Some(true) => array.call_method0("copy"),
+            _ => Ok(array),
+        }
+    }
+
+    #[pyo3(signature = (**kwargs))]
+    fn __dlpack__<'py>(
+        slf: &Bound<'py, Self>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Self::numpy(slf)?.into_any().call_method("__dlpack__", (), kwargs)
+    }
+
+    fn __dlpack_device__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::numpy(slf)?.into_any().call_method0("__dlpack_device__")
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        Ok(format!("needle.Tensor({})", Self::__str__(slf)?))
+    }
+
+    fn __str__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        Ok(Self::numpy(slf)?.into_any().str()?.to_string())
+    }
+
+    /// Pickle and copy: leaves only, with data, dtype, `requires_grad` and class.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        let py = slf.py();
+        let tensor = handle(slf)?;
+        if !tensor.is_leaf() {
+            return Err(PyRuntimeError::new_err(
+                "only leaves can be pickled or copied: this tensor is the result of an op\nhint: use detach()",
+            ));
+        }
+        let rebuild = py.import("needle._core")?.getattr("_rebuild")?;
+        let copy = Self::numpy(slf)?.into_any().call_method0("copy")?;
+        let arguments = (slf.get_type(), copy, tensor.requires_grad());
+        let state = match slf.as_any().getattr("__dict__") {
+            Ok(state) => state,
+            Err(_) => py.None().into_bound(py),
+        };
+        PyTuple::new(py, [rebuild, arguments.into_pyobject(py)?.into_any(), state])
+    }
+}
+
+/// What unpickling calls: an object of `cls` on a copy of the data, without its `__init__`.
+#[pyfunction]
+pub fn _rebuild<'py>(
+    cls: &Bound<'py, PyType>,
+    data: &Bound<'py, PyAny>,
+    requires_grad: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let object = cls.call_method1("__new__", (cls,))?;
+    let value = object.cast::<PyValue>()?;
+    PyValue::fill(value, Tensor::leaf(coerce::copy(data, None)?, requires_grad))?;
+    Ok(object)
+}
+
+/// A tensor on the memory of a NumPy array, without a copy. Writes through the array are
+/// seen by the tensor; a read-only array gives a read-only tensor. Negative strides,
+/// foreign byte order and misaligned elements are copied.
+///
+/// Raises TypeError for anything but an array, DTypeError for a dtype needle does not have.
+#[pyfunction]
+#[pyo3(signature = (a, *, requires_grad=false))]
+pub fn from_numpy<'py>(a: &Bound<'py, PyAny>, requires_grad: bool) -> PyResult<Bound<'py, PyTensor>> {
+    let Ok(array) = a.cast::<PyUntypedArray>() else {
+        return Err(PyTypeError::new_err(format!(
+            "from_numpy: expected numpy.ndarray, got {}",
+            a.get_type().name()?
+        )));
+    };
+    PyTensor::create(a.py(), Tensor::leaf(buffer::alias_in(array)?, requires_grad))
+}
+
+/// A tensor on the memory of an array of another library, by the DLPack protocol.
+///
+/// Raises DTypeError for a dtype needle does not have.
+#[pyfunction]
+pub fn from_dlpack<'py>(x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTensor>> {
+    let array = x.py().import("numpy")?.call_method1("from_dlpack", (x,))?;
+    from_numpy(&array, false)
+}
+
+/// The common dtype of tensors as plain numbers see them.
+pub fn dtype_of(tensor: &Tensor) -> PyResult<DType> {
+    Ok(tensor.ty().or_raise()?.dtype)
+}

@@ -1,0 +1,21 @@
+"""The array backend, read from the environment variable ``NEEDLE_BACKEND``.
+
+``np`` (the default) hands raw arrays to users as ``numpy.ndarray``. ``nd``, the course's own
+NDArray on the same memory, is not there yet.
+"""
+
+import os
+
+import numpy as array_api
+
+from needle.device import Device, all_devices, cpu, default_device
+
+__all__ = ["BACKEND", "Device", "NDArray", "all_devices", "array_api", "cpu", "default_device"]
+
+BACKEND = os.environ.get("NEEDLE_BACKEND", "np")
+if BACKEND == "nd":
+    raise NotImplementedError("NEEDLE_BACKEND=nd: the NDArray backend is not there yet; use np")
+if BACKEND != "np":
+    raise RuntimeError(f"NEEDLE_BACKEND: expected 'np' or 'nd', got {BACKEND!r}")
+
+NDArray = array_api.ndarray

@@ -1,0 +1,64 @@
+"""The console command `needle`. An error is one line on stderr, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from needle.cli.train import train
+
+# Set to anything, it shows where an error came from.
+TRACEBACK_VARIABLE = "NEEDLE_TRACEBACK"
+
+# The status a shell reports for a program that Ctrl-C ended: 128 + SIGINT.
+INTERRUPTED = 130
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="needle")
+@click.pass_context
+def needle(context: click.Context) -> None:
+    """Automatic differentiation for Python with a Rust core."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+needle.add_command(train)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command with these arguments, by default the program's, and exit."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit status: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
+    try:
+        return needle.main(arguments, prog_name="needle", standalone_mode=False) or 0
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        return _fail(_describe(error), 1)
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error}" if str(error) else "out of memory"
+    if isinstance(error, (ValueError, OSError, ArithmeticError, ImportError)):
+        return str(error)
+    # Not a mistake of the user's: say what it takes to report it.
+    return f"{type(error).__name__}: {error} ({TRACEBACK_VARIABLE}=1 shows where)"
+
+
+def _fail(message: str, status: int) -> int:
+    click.echo(f"needle: error: {' '.join(message.split())}", err=True)
+    return status

@@ -1,0 +1,21 @@
+"""The exceptions of needle, each also of the class that NumPy users would catch."""
+
+import numpy as np
+
+__all__ = ["AxisError", "DTypeError", "GradError", "ShapeError"]
+
+
+class ShapeError(ValueError):
+    """Shapes that do not fit together, or do not suit the op."""
+
+
+class DTypeError(TypeError):
+    """A dtype that needle does not have, or that the op does not take."""
+
+
+class AxisError(np.exceptions.AxisError):
+    """An axis that the tensor does not have; a ValueError and an IndexError."""
+
+
+class GradError(RuntimeError):
+    """A gradient that cannot be had: nothing was recorded, or data was replaced since."""

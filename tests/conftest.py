@@ -1,0 +1,71 @@
+"""Shared fixtures: the real MNIST, a small imitation of it, and a fence around the network."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+MNIST_FILES = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+
+WriteIdx = Callable[[Path, NDArray[np.uint8]], Path]
+
+
+@pytest.fixture(autouse=True)
+def _fence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reaches a real mirror or the user's cache folder; a local server is no proxy's."""
+    monkeypatch.setenv("NEEDLE_MNIST_MIRRORS", "http://127.0.0.1:9/")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture
+def mnist_folder() -> Path:
+    """The folder with the real MNIST: in CI it must be there, elsewhere the test skips."""
+    folder = os.environ.get("NEEDLE_DATA")
+    if folder and all((Path(folder) / name).exists() for name in MNIST_FILES):
+        return Path(folder)
+    message = f"NEEDLE_DATA={folder or ''}: no folder with the four files of MNIST"
+    if os.environ.get("CI", "").lower() in ("", "0", "false"):
+        pytest.skip(message)
+    pytest.fail(message)
+
+
+@pytest.fixture
+def write_idx() -> WriteIdx:
+    """Writes an array of bytes as a gzip-compressed IDX file."""
+
+    def write(path: Path, array: NDArray[np.uint8]) -> Path:
+        header = struct.pack(f">{1 + array.ndim}I", 0x0800 | array.ndim, *array.shape)
+        path.write_bytes(gzip.compress(header + array.tobytes(), mtime=0))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def tiny_mnist(tmp_path: Path, write_idx: WriteIdx) -> Path:
+    """A folder like MNIST's with 250 + 60 pictures of 6 x 5 that a small network can learn."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    random = np.random.RandomState(7)
+    prototypes = random.randint(0, 200, size=(10, 6, 5))
+    for part, count in (("train", 250), ("t10k", 60)):
+        labels = random.randint(0, 10, size=count).astype(np.uint8)
+        noise = random.randint(0, 56, size=(count, 6, 5))
+        images = (prototypes[labels] + noise).astype(np.uint8)
+        write_idx(folder / f"{part}-images-idx3-ubyte.gz", images)
+        write_idx(folder / f"{part}-labels-idx1-ubyte.gz", labels)
+    return folder

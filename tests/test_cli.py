@@ -1,0 +1,334 @@
+"""The console command: what it prints, writes and refuses, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from needle.apps.training import Settings, Trainer
+from needle.cli import main, run
+from needle.cli.files import written_whole
+from needle.data import load_mnist
+
+SMALL = ["--hidden", "8", "--epochs", "2", "--lr", "0.1"]
+
+
+@pytest.fixture
+def train(tiny_mnist):
+    """Runs `needle train mnist` on the small data set, with further arguments; its status."""
+
+    def train(*arguments: str) -> int:
+        return run(["train", "mnist", "--data", str(tiny_mnist), *SMALL, *arguments])
+
+    return train
+
+
+def one_line_error(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on stderr, without its beginning, when nothing was trained."""
+    output = capsys.readouterr()
+    assert "epoch" not in output.out
+    lines = output.err.splitlines()
+    assert len(lines) == 1, output.err
+    assert lines[0].startswith("needle: error: ")
+    return lines[0].removeprefix("needle: error: ")
+
+
+def test_lines_of_a_run(train, tiny_mnist, capsys):
+    assert train() == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    lines = output.out.splitlines()
+    assert lines[0] == f"MNIST from {tiny_mnist}: 250 training and 60 test images of 6 x 5"
+    assert lines[1] == "30-8-10 ReLU network, softmax loss, SGD lr 0.1, batch 100, seed 0"
+    reports = list(Trainer(load_mnist(tiny_mnist), Settings(hidden=8, epochs=2, lr=0.1)).run())
+    for line, report in zip(lines[2:4], reports, strict=True):
+        assert re.fullmatch(
+            rf"epoch {report.epoch}/2  loss {report.loss:.4f}  "
+            rf"test error {100 * report.test_error:.2f} %  \d+\.\d\d s",
+            line,
+        )
+    assert lines[4:] == [f"test error {100 * reports[1].test_error:.2f} %"]
+
+
+def test_the_posts_values_are_the_defaults():
+    assert Settings() == Settings(hidden=100, epochs=5, lr=0.2, batch=100, seed=0)
+
+
+def test_options_reach_the_training(train, tiny_mnist, tmp_path, capsys):
+    saved = tmp_path / "weights.npz"
+    assert train("--batch", "70", "--seed", "9", "--save", str(saved)) == 0
+    trainer = Trainer(
+        load_mnist(tiny_mnist), Settings(hidden=8, epochs=2, lr=0.1, batch=70, seed=9)
+    )
+    list(trainer.run())
+    with np.load(saved) as weights:
+        assert sorted(weights) == ["W1", "W2"]
+        for name, weight in zip(("W1", "W2"), trainer.weights, strict=True):
+            assert weights[name].dtype == np.float32
+            np.testing.assert_array_equal(weights[name], weight.numpy())
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2] == f"weights after 8 steps written to {saved}"
+    assert lines[-1].startswith("test error ")
+
+
+def test_lazy_mode_gives_the_same_weights(train, tmp_path, capsys):
+    files = tmp_path / "eager.npz", tmp_path / "lazy.npz"
+    assert train("--save", str(files[0])) == 0
+    assert train("--save", str(files[1]), "--lazy") == 0
+    assert "seed 0, lazy" in capsys.readouterr().out
+    with np.load(files[0]) as eager, np.load(files[1]) as lazy:
+        for name in ("W1", "W2"):
+            np.testing.assert_allclose(eager[name], lazy[name], rtol=1e-5, atol=1e-6)
+
+
+def test_save_under_the_exact_name_over_an_older_file(train, tmp_path):
+    saved = tmp_path / "no suffix"
+    saved.write_text("older")
+    assert train("--save", str(saved)) == 0
+    with np.load(saved) as weights:
+        assert weights["W1"].shape == (30, 8)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["no suffix", "tiny"]
+
+
+def test_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"before")
+    with pytest.raises(KeyboardInterrupt), written_whole(path) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"before"
+    with written_whole(path) as file:
+        file.write(b"after")
+        assert path.read_bytes() == b"before"
+    assert path.read_bytes() == b"after"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_plot(train, tmp_path):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "curve.png"
+    assert train("--plot", str(picture)) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG\r\n")
+    # No backend with windows, nothing global.
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_plot_without_matplotlib(train, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert train("--plot", str(tmp_path / "curve.png")) == 1
+    assert one_line_error(capsys) == "--plot needs matplotlib: install needle with the extra 'plot'"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--batch", "0"], "Invalid value for '--batch': 0 is not in the range x>=1"),
+        (["--batch", "ten"], "Invalid value for '--batch': 'ten' is not a valid integer"),
+        (["--epochs", "-1"], "Invalid value for '--epochs': -1 is not in the range x>=1"),
+        (["--epochs", "0"], "Invalid value for '--epochs': 0 is not in the range x>=1"),
+        (["--hidden", "0"], "Invalid value for '--hidden': 0 is not in the range x>=1"),
+        (["--lr", "nan"], "Invalid value for '--lr': nan is not a finite number"),
+        (["--lr", "inf"], "Invalid value for '--lr': inf is not a finite number"),
+        (["--lr", "0"], "Invalid value for '--lr': 0.0 is not in the range x>0"),
+        (["--lr", "-0.2"], "Invalid value for '--lr': -0.2 is not in the range x>0"),
+        (["--seed", "-1"], "Invalid value for '--seed': -1 is not in the range"),
+        (["--seed", "4294967296"], "Invalid value for '--seed': 4294967296 is not in the range"),
+        (["--dataset", "cifar"], "Invalid value for '--dataset': 'cifar' is not one of"),
+        (["--data", "nowhere"], "Invalid value for '--data': Directory 'nowhere' does not exist"),
+        (["--dataset", "digits"], "--data is a folder with MNIST: it does not go with digits"),
+        (["--save", "nowhere/w.npz"], "Invalid value for '--save': the folder "),
+        (["--save", "."], "Invalid value for '--save': "),
+        (["--save", os.devnull], f"Invalid value for '--save': {os.devnull} is not a regular file"),
+        (["--plot", "nowhere/c.png"], "Invalid value for '--plot': the folder "),
+        (["--plot", "curve.xyz"], "Invalid value for '--plot': curve.xyz: a file name that ends"),
+        (["--save", "c.png", "--plot", "c.png"], "--save and --plot name the same file"),
+        (["--bogus"], "No such option"),
+        (["stray"], "Got unexpected extra argument"),
+    ],
+)
+def test_bad_option_is_one_line_before_training(train, arguments, message, monkeypatch, capsys):
+    monkeypatch.chdir(Path(__file__).parent)
+    assert train(*arguments) == 2
+    assert one_line_error(capsys).startswith(message)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
+def test_save_into_a_folder_that_is_not_writable(train, tmp_path, capsys):
+    folder = tmp_path / "sealed"
+    folder.mkdir(mode=0o555)
+    assert train("--save", str(folder / "w.npz")) == 2
+    assert "is not writable" in one_line_error(capsys)
+
+
+def test_unknown_command(capsys):
+    assert run(["train", "minst"]) == 2
+    assert "No such command 'minst'" in one_line_error(capsys)
+
+
+def test_damaged_data_is_one_line(train, tiny_mnist, capsys):
+    path = tiny_mnist / "train-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-100])
+    assert train() == 1
+    assert one_line_error(capsys) == f"{path}: truncated: a complete gzip file was expected"
+
+
+def test_empty_folder_in_the_environment_is_no_reason_to_fall_back(tmp_path, monkeypatch, capsys):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.setenv("NEEDLE_DATA", str(empty))
+    assert run(["train", "mnist"]) == 1
+    assert one_line_error(capsys).startswith(f"{empty}: train-images-idx3-ubyte.gz")
+
+
+def test_not_enough_memory_is_one_line(train, capsys):
+    assert train("--hidden", str(10**13)) == 1
+    assert capsys.readouterr().err.startswith("needle: error: out of memory")
+
+
+def test_loss_that_is_not_finite_is_one_line(train, tmp_path, capsys):
+    saved = tmp_path / "w.npz"
+    assert train("--lr", "1e4", "--save", str(saved)) == 1
+    assert "try a smaller learning rate than 10000" in one_line_error(capsys)
+    assert not saved.exists()
+
+
+def test_defect_of_ours_is_one_line_too(train, monkeypatch, capsys):
+    def broken(folder: Path) -> None:
+        raise TypeError("two\nlines")
+
+    monkeypatch.setattr("needle.cli.train.load_mnist", broken)
+    assert train() == 1
+    assert one_line_error(capsys) == "TypeError: two lines (NEEDLE_TRACEBACK=1 shows where)"
+    monkeypatch.setenv("NEEDLE_TRACEBACK", "1")
+    with pytest.raises(TypeError):
+        train()
+
+
+@pytest.fixture
+def nothing_here(monkeypatch, tmp_path):
+    """No MNIST on this machine, and no network."""
+    pooch = pytest.importorskip("pooch")
+    monkeypatch.delenv("NEEDLE_DATA", raising=False)
+    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "user" / project)
+
+
+def test_falls_back_to_digits_and_says_so_in_one_line(nothing_here, capsys):
+    assert run(["train", "mnist"]) == 0
+    output = capsys.readouterr()
+    (line,) = output.err.splitlines()
+    assert line.startswith("no MNIST: cannot download train-images-idx3-ubyte.gz (http://127.0.0.1")
+    assert line.endswith("training on the 8 x 8 digits instead")
+    lines = output.out.splitlines()
+    assert lines[0].startswith("digits from scikit-learn: 1437 training and 360 test images")
+    assert lines[1].startswith("64-100-10 ReLU network")
+    # They are real: a network that learnt nothing would be wrong nine times in ten.
+    assert float(lines[-1].split()[2]) < 12
+
+
+def test_dataset_mnist_never_falls_back(nothing_here, capsys):
+    assert run(["train", "mnist", "--dataset", "mnist"]) == 1
+    assert one_line_error(capsys).startswith("cannot download train-images-idx3-ubyte.gz")
+
+
+def test_no_scikit_learn_to_fall_back_to(nothing_here, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    assert run(["train", "mnist"]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("needle: error: the 8 x 8 digits need scikit-learn")
+
+
+def test_progress_bar_on_a_terminal_only(train, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert train() == 0
+    output = capsys.readouterr()
+    assert "epoch 1/2:" in output.err
+    assert "/3 [" in output.err
+    assert len(output.out.splitlines()) == 5
+    assert train("--no-progress") == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["train"], ["train", "mnist", "-h"]])
+def test_help(arguments, capsys):
+    assert run(arguments) == 0
+    assert capsys.readouterr().out.startswith("Usage: needle")
+
+
+def test_main_exits_with_the_status(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["nonsense"])
+    assert caught.value.code == 2
+
+
+def test_python_m_needle():
+    done = subprocess.run(
+        [sys.executable, "-m", "needle", "--version"], capture_output=True, text=True, check=True
+    )
+    assert re.match(r"needle, version \d+\.\d+", done.stdout)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another mechanism there")
+@pytest.mark.parametrize("mode", [[], ["--lazy"]], ids=["eager", "lazy"])
+def test_ctrl_c_writes_the_weights_of_the_last_finished_step(mode, tiny_mnist, tmp_path):
+    saved = tmp_path / "weights.npz"
+    command = [sys.executable, "-m", "needle", "train", "mnist", "--data", str(tiny_mnist)]
+    options = ["--hidden", "8", "--lr", "0.01", "--epochs", "1000000", "--save", str(saved), *mode]
+    # A shell's background job ignores SIGINT and hands that on: here it is as on a terminal.
+    with subprocess.Popen(
+        command + options,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch 3/"):
+                break
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert re.fullmatch(r"interrupted after \d+ steps", errors.strip())
+    written = re.search(r"^weights after (\d+) steps written to ", output, re.MULTILINE)
+    assert written is not None
+    steps = int(written[1])
+    assert steps >= 9
+    # Exactly the weights after that many whole steps: neither is half a step ahead.
+    data = load_mnist(tiny_mnist)
+    trainer = Trainer(data, Settings(hidden=8, lr=0.01))
+    for step in range(steps):
+        start = step % trainer.steps_per_epoch * 100
+        trainer.step(start, start + 100)
+    with np.load(saved) as weights:
+        for name, weight in zip(("W1", "W2"), trainer.weights, strict=True):
+            np.testing.assert_allclose(weights[name], weight.numpy(), rtol=1e-4, atol=1e-5)
+    assert [path.name for path in tmp_path.glob("*weights*")] == ["weights.npz"]
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_interrupt_before_the_first_step_writes_nothing(train, tmp_path, monkeypatch, capsys):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    saved = tmp_path / "w.npz"
+    monkeypatch.setattr(Trainer, "step", interrupted)
+    assert train("--save", str(saved)) == 130
+    assert capsys.readouterr().err == "interrupted after 0 steps\n"
+    assert not saved.exists()
+
+
+def test_interrupt_while_loading(train, monkeypatch, capsys):
+    def interrupted(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("needle.cli.train.load_mnist", interrupted)
+    assert train() == 130
+    assert capsys.readouterr().err.strip() == ""

@@ -1,0 +1,182 @@
+"""The downloader against a server on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from needle.data import DownloadError, find_mnist
+from needle.data.download import MNIST_MIRRORS, MNIST_SHA256, fetch, mnist_mirrors
+
+FILES = {"one.gz": b"the first file" * 1000, "two.gz": b"the second file"}
+HASHES = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
+
+
+class Mirror:
+    """A server that serves `files`, remembers what was asked, and may hang up half way."""
+
+    def __init__(self) -> None:
+        self.files = dict(FILES)
+        self.asked: list[str] = []
+        self.hangs_up = False
+        mirror = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                name = self.path.rpartition("/")[2]
+                mirror.asked.append(name)
+                content = mirror.files.get(name)
+                if content is None:
+                    self.send_error(404)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2] if mirror.hangs_up else content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/mnist"
+        # A short poll: shutdown() waits for it.
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def mirror() -> Iterator[Mirror]:
+    mirror = Mirror()
+    yield mirror
+    mirror.stop()
+
+
+@pytest.fixture
+def second_mirror() -> Iterator[Mirror]:
+    mirror = Mirror()
+    yield mirror
+    mirror.stop()
+
+
+@pytest.fixture
+def dead_url() -> str:
+    """An address that refuses connections."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}/"
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    """All that is in the folder, hidden and temporary files too."""
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_fetches_every_file_once(mirror, tmp_path):
+    folder = tmp_path / "new" / "folder"
+    fetch(HASHES, folder, [mirror.url])
+    assert content_of(folder) == FILES
+    fetch(HASHES, folder, [mirror.url])
+    assert mirror.asked == list(FILES)
+
+
+def test_file_that_is_there_is_left_alone(mirror, tmp_path):
+    (tmp_path / "one.gz").write_bytes(b"mine")
+    fetch(HASHES, tmp_path, [mirror.url])
+    assert content_of(tmp_path) == {**FILES, "one.gz": b"mine"}
+    assert mirror.asked == ["two.gz"]
+
+
+def test_wrong_content_never_appears(mirror, tmp_path):
+    mirror.files["one.gz"] = FILES["one.gz"][:-1] + b"!"
+    with pytest.raises(DownloadError) as caught:
+        fetch(HASHES, tmp_path, [mirror.url])
+    assert str(caught.value) == (
+        f"cannot download one.gz ({mirror.url}: content with another SHA-256)"
+    )
+    assert content_of(tmp_path) == {}
+
+
+def test_wrong_content_of_one_mirror_comes_from_the_next(mirror, second_mirror, tmp_path):
+    mirror.files["one.gz"] = b"an error page"
+    fetch(HASHES, tmp_path, [mirror.url, second_mirror.url])
+    assert content_of(tmp_path) == FILES
+
+
+def test_dead_mirror_is_passed_over(dead_url, mirror, tmp_path):
+    fetch(HASHES, tmp_path, [dead_url, mirror.url])
+    assert content_of(tmp_path) == FILES
+
+
+def test_mirror_that_failed_goes_to_the_end_of_the_line(mirror, second_mirror, tmp_path):
+    mirror.files.clear()
+    fetch(HASHES, tmp_path, [mirror.url, second_mirror.url])
+    assert mirror.asked == ["one.gz"]
+    assert second_mirror.asked == list(FILES)
+
+
+def test_hanging_up_half_way_leaves_nothing(mirror, tmp_path):
+    mirror.hangs_up = True
+    with pytest.raises(DownloadError, match=r"cannot download one\.gz"):
+        fetch(HASHES, tmp_path, [mirror.url])
+    assert content_of(tmp_path) == {}
+
+
+def test_interrupt_leaves_nothing(monkeypatch, tmp_path):
+    pooch = pytest.importorskip("pooch")
+
+    def interrupted_downloader(**_: object):
+        def download(url: str, target: str, *_: object) -> None:
+            Path(target).write_bytes(b"half of it")
+            raise KeyboardInterrupt
+
+        return download
+
+    monkeypatch.setattr(pooch, "HTTPDownloader", interrupted_downloader)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(HASHES, tmp_path, ["http://127.0.0.1:9/"])
+    assert content_of(tmp_path) == {}
+
+
+def test_every_mirror_is_named_with_its_reason_in_one_line(mirror, dead_url, tmp_path):
+    mirror.files.clear()
+    with pytest.raises(DownloadError) as caught:
+        fetch(HASHES, tmp_path, [mirror.url, dead_url])
+    assert str(caught.value) == (
+        f"cannot download one.gz ({mirror.url}: HTTP status 404; {dead_url}: ConnectionError)"
+    )
+    with pytest.raises(DownloadError, match="no mirror"):
+        fetch(HASHES, tmp_path, [])
+
+
+def test_find_mnist_downloads_into_the_cache(mirror, monkeypatch, tmp_path):
+    monkeypatch.delenv("NEEDLE_DATA", raising=False)
+    monkeypatch.setattr("needle.data.mnist.MNIST_SHA256", HASHES)
+    monkeypatch.setattr("needle.data.mnist.MNIST_FILES", tuple(HASHES))
+    cache = tmp_path / "cached"
+    assert find_mnist(cache=cache, mirrors=[mirror.url]) == cache
+    assert content_of(cache) == FILES
+    # And by the environment, into another folder.
+    monkeypatch.setenv("NEEDLE_MNIST_MIRRORS", mirror.url)
+    assert content_of(find_mnist(cache=tmp_path / "other")) == FILES
+
+
+def test_environment_replaces_the_mirrors(monkeypatch):
+    monkeypatch.setenv("NEEDLE_MNIST_MIRRORS", " http://a/  http://b/ ")
+    assert mnist_mirrors() == ("http://a/", "http://b/")
+    monkeypatch.setenv("NEEDLE_MNIST_MIRRORS", "")
+    assert mnist_mirrors() == tuple(MNIST_MIRRORS)
+    assert len(MNIST_MIRRORS) >= 2
+
+
+def test_hashes_are_of_the_four_files():
+    assert len(MNIST_SHA256) == len(set(MNIST_SHA256.values())) == 4
+    assert all(len(sha256) == 64 and int(sha256, 16) for sha256 in MNIST_SHA256.values())

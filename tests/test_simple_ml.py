@@ -1,0 +1,198 @@
+"""The course's two-layer network: loss, epoch, error, against NumPy written out by hand."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+
+import needle as ndl
+from needle import autograd
+from needle.apps.simple_ml import descend, loss_err, nn_epoch, parse_mnist, softmax_loss
+from needle.apps.training import Settings, Trainer
+from needle.data import DataError, load_mnist
+
+
+def one_hot(y, classes, dtype=np.float64):
+    return np.eye(classes, dtype=dtype)[y]
+
+
+def reference_loss(logits, y):
+    logits = logits.astype(np.float64)
+    return np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(y)), y])
+
+
+def reference_epoch(x, y, w1, w2, lr, batch):
+    """One epoch of SGD with gradients worked out on paper, in float64."""
+    x, w1, w2 = (a.astype(np.float64) for a in (x, w1, w2))
+    for start in range(0, len(x), batch):
+        inputs, targets = x[start : start + batch], y[start : start + batch]
+        before = inputs @ w1
+        hidden = np.maximum(before, 0)
+        exp = np.exp(hidden @ w2)
+        slope = (exp / exp.sum(axis=1, keepdims=True) - one_hot(targets, w2.shape[1])) / len(inputs)
+        w1, w2 = w1 - lr * inputs.T @ ((slope @ w2.T) * (before > 0)), w2 - lr * hidden.T @ slope
+    return w1, w2
+
+
+@pytest.fixture
+def problem():
+    random = np.random.RandomState(0)
+    x = random.randn(50, 5).astype(np.float32)
+    y = random.randint(3, size=50).astype(np.uint8)
+    w1 = random.randn(5, 10).astype(np.float32)
+    w2 = random.randn(10, 3).astype(np.float32)
+    return x, y, w1, w2
+
+
+def test_parse_mnist(tiny_mnist):
+    images, labels = parse_mnist(
+        tiny_mnist / "t10k-images-idx3-ubyte.gz", str(tiny_mnist / "t10k-labels-idx1-ubyte.gz")
+    )
+    assert images.shape == (60, 30)
+    assert images.dtype == np.float32
+    assert labels.shape == (60,)
+    assert labels.dtype == np.uint8
+    assert images.max() <= 1
+    loaded = load_mnist(tiny_mnist)
+    np.testing.assert_array_equal(images, loaded.test_images)
+    np.testing.assert_array_equal(labels, loaded.test_labels)
+
+
+def test_parse_mnist_of_mixed_files(tiny_mnist):
+    with pytest.raises(DataError, match="60 labels, expected 250"):
+        parse_mnist(
+            tiny_mnist / "train-images-idx3-ubyte.gz", tiny_mnist / "t10k-labels-idx1-ubyte.gz"
+        )
+
+
+def test_softmax_loss_of_equal_logits_is_log_of_the_classes():
+    loss = softmax_loss(ndl.zeros(7, 10), ndl.Tensor(one_hot(np.arange(7), 10)))
+    assert loss.shape == ()
+    np.testing.assert_allclose(loss.numpy(), np.log(10), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-14)])
+def test_softmax_loss_value_and_gradient(dtype, tolerance):
+    random = np.random.RandomState(1)
+    logits, y = random.randn(16, 10), random.randint(10, size=16)
+    z = ndl.Tensor(logits, dtype=dtype)
+    loss = softmax_loss(z, ndl.Tensor(one_hot(y, 10), dtype=dtype, requires_grad=False))
+    assert loss.dtype == dtype
+    np.testing.assert_allclose(loss.numpy(), reference_loss(logits, y), rtol=tolerance)
+    loss.backward()
+    softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        z.grad.numpy(), (softmax - one_hot(y, 10)) / 16, rtol=10 * tolerance, atol=tolerance
+    )
+
+
+def test_softmax_loss_promotes_with_a_float64_target():
+    loss = softmax_loss(ndl.ones(4, 3), ndl.Tensor(one_hot(np.arange(3)[[0, 1, 2, 0]], 3)))
+    assert loss.dtype == np.float64
+
+
+@pytest.mark.parametrize("batch", [50, 20, 1, 1000])
+@pytest.mark.parametrize("requires_grad", [True, False])
+def test_nn_epoch_against_gradients_by_hand(problem, batch, requires_grad):
+    x, y, w1, w2 = problem
+    given = (
+        ndl.Tensor(w1, requires_grad=requires_grad),
+        ndl.Tensor(w2, requires_grad=requires_grad),
+    )
+    new = nn_epoch(x, y, *given, lr=0.5, batch=batch)
+    expected = reference_epoch(x, y, w1, w2, 0.5, batch)
+    for tensor, reference in zip(new, expected, strict=True):
+        assert tensor.dtype == np.float32
+        assert tensor.is_leaf()
+        assert list(tensor.inputs) == []
+        np.testing.assert_allclose(tensor.numpy(), reference, rtol=2e-4, atol=2e-6)
+    for tensor, before in zip(given, (w1, w2), strict=True):
+        np.testing.assert_array_equal(tensor.numpy(), before)
+        assert tensor.requires_grad is requires_grad
+
+
+def test_nn_epoch_again_and_again(problem):
+    x, y, w1, w2 = problem
+    weights = ndl.Tensor(w1), ndl.Tensor(w2)
+    expected = w1, w2
+    for _ in range(3):
+        weights = nn_epoch(x, y, *weights, lr=0.2, batch=20)
+        expected = reference_epoch(x, y, *expected, 0.2, 20)
+    np.testing.assert_allclose(weights[0].numpy(), expected[0], rtol=2e-4, atol=2e-6)
+
+
+def test_nn_epoch_keeps_no_graph(problem):
+    x, y, w1, w2 = problem
+    weights = ndl.Tensor(w1), ndl.Tensor(w2)
+    weights = nn_epoch(x, y, *weights, batch=10)
+    gc.collect()
+    before = autograd.TENSOR_COUNTER
+    for _ in range(20):
+        weights = nn_epoch(x, y, *weights, batch=10)
+    gc.collect()
+    assert autograd.TENSOR_COUNTER == before
+
+
+def test_the_posts_literal_loop(problem):
+    """The batches require gradients, and after its first step a weight does not."""
+    x, y, w1, w2 = problem
+    first, second = ndl.Tensor(w1), ndl.Tensor(w2)
+    lr, batch = 0.5, 20
+    for start in range(0, len(x), batch):
+        inputs = ndl.Tensor(x[start : start + batch])
+        targets = ndl.Tensor(one_hot(y[start : start + batch], 3))
+        loss = softmax_loss(ndl.relu(inputs @ first) @ second, targets)
+        loss.backward()
+        first = (first - lr * first.grad).detach()
+        second = (second - lr * second.grad).detach()
+    expected = reference_epoch(x, y, w1, w2, lr, batch)
+    np.testing.assert_allclose(first.numpy(), expected[0], rtol=2e-4, atol=2e-6)
+    np.testing.assert_allclose(second.numpy(), expected[1], rtol=2e-4, atol=2e-6)
+
+
+def test_descend_needs_a_gradient():
+    with pytest.raises(ValueError, match="no gradient; hint: call backward"):
+        descend(ndl.ones(2, requires_grad=True), 0.1)
+
+
+def test_loss_err():
+    logits = ndl.Tensor(np.float32([[2, 0, 0], [0, 2, 0], [0, 0, 2], [2, 0, 0]]))
+    y = np.array([0, 1, 2, 1], dtype=np.uint8)
+    loss, error = loss_err(logits, y)
+    assert isinstance(loss, np.ndarray)
+    assert loss.shape == ()
+    np.testing.assert_allclose(loss, reference_loss(logits.numpy(), y), rtol=1e-6)
+    assert type(error) is float
+    assert error == 0.25
+
+
+def test_trainer_takes_the_same_steps(tiny_mnist):
+    data = load_mnist(tiny_mnist)
+    trainer = Trainer(data, Settings(hidden=8, epochs=2, lr=0.1, batch=100, seed=3))
+    assert trainer.steps_per_epoch == 3
+    start = tuple(weight.numpy().copy() for weight in trainer.weights)
+    np.random.seed(3)
+    np.testing.assert_array_equal(start[0], (np.random.randn(30, 8) / 8**0.5).astype(np.float32))
+    losses: list[float] = []
+    reports = list(trainer.run(on_step=losses.append))
+    assert trainer.steps == len(losses) == 6
+    assert [report.epoch for report in reports] == [1, 2]
+    # The mean over the pictures, of which the last batch has only fifty.
+    assert reports[1].loss == pytest.approx(
+        (100 * losses[3] + 100 * losses[4] + 50 * losses[5]) / 250
+    )
+    expected = start
+    for _ in range(2):
+        expected = reference_epoch(data.train_images, data.train_labels, *expected, 0.1, 100)
+    for weight, reference in zip(trainer.weights, expected, strict=True):
+        np.testing.assert_allclose(weight.numpy(), reference, rtol=1e-4, atol=1e-5)
+    logits = np.maximum(data.test_images @ expected[0], 0) @ expected[1]
+    assert reports[1].test_error == np.mean(logits.argmax(axis=1) != data.test_labels)
+
+
+def test_trainer_stops_when_the_loss_is_not_finite(tiny_mnist):
+    trainer = Trainer(load_mnist(tiny_mnist), Settings(lr=1e4))
+    with pytest.raises(FloatingPointError, match=r"try a smaller learning rate than 10000"):
+        list(trainer.run())
