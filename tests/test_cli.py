@@ -100,10 +100,16 @@ def test_save_under_the_exact_name_over_an_older_file(train, tmp_path):
 def test_file_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"before")
-    with pytest.raises(KeyboardInterrupt), written_whole(path) as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
+
+    def interrupted_half_way() -> None:
+        with written_whole(path) as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_half_way()
     assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
     with written_whole(path) as file:
         file.write(b"after")
         assert path.read_bytes() == b"before"
@@ -159,12 +165,11 @@ def test_bad_option_is_one_line_before_training(train, arguments, message, monke
     assert one_line_error(capsys).startswith(message)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
-def test_save_into_a_folder_that_is_not_writable(train, tmp_path, capsys):
-    folder = tmp_path / "sealed"
-    folder.mkdir(mode=0o555)
-    assert train("--save", str(folder / "w.npz")) == 2
-    assert "is not writable" in one_line_error(capsys)
+def test_save_into_a_folder_that_is_not_writable(train, tmp_path, monkeypatch, capsys):
+    # By a stand-in: root, as which tests run in containers, may write everywhere.
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    assert train("--save", str(tmp_path / "w.npz")) == 2
+    assert one_line_error(capsys).endswith(f"the folder {tmp_path} is not writable")
 
 
 def test_unknown_command(capsys):

@@ -140,20 +140,20 @@ def test_count_that_disagrees_with_the_labels(tiny_mnist, write_idx):
 
 def test_test_images_of_another_size(tiny_mnist, write_idx):
     write_idx(tiny_mnist / "t10k-images-idx3-ubyte.gz", np.zeros((60, 5, 6), dtype=np.uint8))
-    with pytest.raises(DataError, match="t10k-images.*images of 5 x 6, expected 6 x 5"):
+    with pytest.raises(DataError, match=r"t10k-images.*images of 5 x 6, expected 6 x 5"):
         load_mnist(tiny_mnist)
 
 
 def test_label_out_of_range(tiny_mnist, write_idx):
     write_idx(tiny_mnist / LABELS, np.full(250, 10, dtype=np.uint8))
-    with pytest.raises(DataError, match="train-labels.*labels 0 to 9 expected, found 10"):
+    with pytest.raises(DataError, match=r"train-labels.*labels 0 to 9 expected, found 10"):
         load_mnist(tiny_mnist)
 
 
 def test_no_pictures(tiny_mnist, write_idx):
     write_idx(tiny_mnist / IMAGES, np.zeros((0, 6, 5), dtype=np.uint8))
     write_idx(tiny_mnist / LABELS, np.zeros(0, dtype=np.uint8))
-    with pytest.raises(DataError, match="train-images.*at least one picture expected"):
+    with pytest.raises(DataError, match=r"train-images.*at least one picture expected"):
         load_mnist(tiny_mnist)
 
 
@@ -165,7 +165,7 @@ def test_missing_file_and_empty_folder(tiny_mnist, tmp_path):
     empty.mkdir()
     with pytest.raises(DataError, match=f"empty: {IMAGES}, .*missing: all of them$"):
         load_mnist(empty)
-    with pytest.raises(DataError, match="nowhere: a folder .* expected"):
+    with pytest.raises(DataError, match=r"nowhere: a folder .* expected"):
         load_mnist(tmp_path / "nowhere")
 
 

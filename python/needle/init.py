@@ -204,7 +204,8 @@ def kaiming_uniform(
     AssertionError for any nonlinearity but "relu".
     """
     if isinstance(shape, str):
-        shape, nonlinearity = None, shape
+        nonlinearity = shape
+        shape = None
     bound = _relu_gain(nonlinearity) * math.sqrt(3.0 / fan_in)
     sizes = (fan_in, fan_out) if shape is None else shape
     return rand(sizes, low=-bound, high=bound, **options)
@@ -234,9 +235,7 @@ def _relu_gain(nonlinearity: str) -> float:
 
 def _sizes(shape: tuple[SupportsIndex | Shape, ...]) -> tuple[int, ...]:
     """The sizes in `shape`, which is several integers or one sequence of them."""
-    if len(shape) == 1 and isinstance(shape[0], Sequence):
-        sizes = shape[0]
-    else:
-        sizes = cast(Shape, shape)
+    alone = shape[0] if len(shape) == 1 else None
+    sizes = alone if isinstance(alone, Sequence) else cast(Shape, shape)
     # `rand()` of no sizes is a 0-d tensor; anything that is no integer is a TypeError here.
     return tuple(operator.index(size) for size in sizes)

@@ -2,9 +2,8 @@
 //!
 //! A tour, from the bottom up; each layer knows only those above it in this list:
 //!
-//! - [`dtype`], [`shape`], [`Error`]: the vocabulary.
-//! - [`array`]: strided views of shared, pooled, aligned memory.
-//! - [`kernels`]: loops over elements.
+//! - [`needle_kernels`], re-exported here: dtypes, shapes, errors, arrays, and the loops over
+//!   their elements.
 //! - [`ops`]: the table of operators: each with its type rule, its kernel, its derivative
 //!   and samples, in one place.
 //! - [`graph`]: the arena of recorded operations, the handle [`Tensor`] on it, and the
@@ -22,17 +21,12 @@
 //! # Ok::<(), needle_core::Error>(())
 //! ```
 
-pub mod array;
-pub mod dtype;
-mod error;
 pub mod graph;
-pub mod kernels;
 pub mod ops;
-pub mod shape;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use array::Array;
-pub use dtype::{DType, Scalar};
-pub use error::{Error, Result};
 pub use graph::Tensor;
+pub use needle_kernels::{
+    Array, DType, Error, Result, Scalar, array, dispatch, dtype, error, kernels, shape,
+};

@@ -153,6 +153,7 @@ pub fn to_object<'py>(py: Python<'py>, attr: &Attr, kind: ParamKind) -> PyResult
         Attr::Scalar(constant) => match constant.value {
             Scalar::Bool(value) => PyBool::new(py, value).to_owned().into_any(),
             Scalar::Int(value) => value.into_pyobject(py)?.into_any(),
+            Scalar::UInt(value) => value.into_pyobject(py)?.into_any(),
             Scalar::Float(value) => value.into_pyobject(py)?.into_any(),
         },
         Attr::Ints(values) => {

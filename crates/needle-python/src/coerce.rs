@@ -73,14 +73,16 @@ pub fn number(object: &Bound<'_, PyAny>) -> PyResult<Option<Constant>> {
     Ok(None)
 }
 
-/// An integer; one beyond 64 bits is still a number for float tensors.
+/// An integer of up to 64 bits, with or without sign.
 fn integer(object: &Bound<'_, PyAny>) -> PyResult<Constant> {
-    match object.extract::<i64>() {
-        Ok(value) => Ok(Constant::int(value)),
-        Err(_) => match object.extract::<f64>() {
-            Ok(value) => Ok(Constant::float(value)),
-            Err(_) => Err(PyOverflowError::new_err("integer is too large for a tensor")),
-        },
+    if let Ok(value) = object.extract::<i64>() {
+        return Ok(Constant::int(value));
+    }
+    match object.extract::<u64>() {
+        Ok(value) => Ok(Constant { value: Scalar::UInt(value), dtype: None }),
+        Err(_) => Err(PyOverflowError::new_err(
+            "integer is too large for 64 bits\nhint: write it as a float",
+        )),
     }
 }
 
@@ -179,6 +181,7 @@ pub fn constant(number: Constant, like: Option<DType>) -> PyResult<Tensor> {
         (None, None) => match number.value {
             Scalar::Bool(_) => DType::Bool,
             Scalar::Int(_) => DType::I64,
+            Scalar::UInt(_) => DType::U64,
             Scalar::Float(_) => DType::F64,
         },
     };

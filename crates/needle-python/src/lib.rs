@@ -7,6 +7,7 @@
 mod arguments;
 mod autograd;
 mod buffer;
+mod cell;
 mod classes;
 mod coerce;
 mod dtype;
@@ -23,7 +24,8 @@ mod value;
 
 use pyo3::prelude::*;
 
-#[pymodule]
+// Python objects here are guarded by the GIL, so a free-threaded Python turns it on.
+#[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     autograd::install();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
@@ -48,5 +50,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(autograd::set_tensor_counter, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::empty_cache, module)?)?;
     module.add_function(wrap_pyfunction!(table::op_table, module)?)?;
+    module.add_function(wrap_pyfunction!(table::op_names, module)?)?;
     Ok(())
 }

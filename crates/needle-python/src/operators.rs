@@ -7,7 +7,7 @@ use crate::index;
 use crate::tensor::{self, PyTensor, handle};
 use crate::value::{PyValue, wrap};
 use needle_core::dtype::{Kind, Scalar};
-use needle_core::graph::{self, Types};
+use needle_core::graph;
 use needle_core::ops::{Attr, Attrs, Constant, OpDef, arithmetic, comparison, indexing, linalg, shaping};
 use needle_core::{DType, Tensor};
 use pyo3::basic::CompareOp;
@@ -35,6 +35,9 @@ enum Other<'a, 'py> {
 
 #[inline]
 fn other<'a, 'py>(object: &'a Object<'py>) -> PyResult<Other<'a, 'py>> {
+    if let Ok(tensor) = object.cast_exact::<PyTensor>() {
+        return Ok(Other::Tensor(handle(tensor)?));
+    }
     Ok(match coerce::classify(object)? {
         Operand::Tensor(value) if value.cast::<PyTensor>().is_ok() => {
             Other::Tensor(value.get().tensor()?)
@@ -56,10 +59,10 @@ fn binary<'py>(
     let own = handle(slf)?;
     match other(object)? {
         Other::Tensor(other) => {
-            done(py, graph::apply(elementwise, Attrs::none(), &[own, other]))
+            tensor::apply(py, elementwise, Attrs::none(), &[own, other])
         }
-        Other::Number(constant) => done(py, graph::apply(scalar, Attrs::scalar(constant), &[own])),
-        Other::Array(array) => done(py, graph::apply(elementwise, Attrs::none(), &[own, &array])),
+        Other::Number(constant) => tensor::apply(py, scalar, Attrs::scalar(constant), &[own]),
+        Other::Array(array) => tensor::apply(py, elementwise, Attrs::none(), &[own, &array]),
         Other::Unknown(_) => Ok(not_implemented(py)),
     }
 }
@@ -101,6 +104,7 @@ fn negated(constant: Constant, dtype: DType) -> Option<Constant> {
     let value = match constant.value {
         Scalar::Float(value) => Scalar::Float(-value),
         Scalar::Int(value) => Scalar::Int(value.checked_neg()?),
+        Scalar::UInt(_) => return None,
         Scalar::Bool(value) => Scalar::Int(-i64::from(value)),
     };
     Some(Constant { value, dtype: constant.dtype })
@@ -135,10 +139,9 @@ impl PyTensor {
         match other(object)? {
             Other::Tensor(other) => done(py, graph::subtract(own, other)),
             Other::Number(constant) => match negated(constant, tensor::dtype_of(own)?) {
-                Some(constant) => done(
-                    py,
-                    graph::apply(&arithmetic::ADD_SCALAR, Attrs::scalar(constant), &[own]),
-                ),
+                Some(constant) => {
+                    tensor::apply(py, &arithmetic::ADD_SCALAR, Attrs::scalar(constant), &[own])
+                }
                 None => {
                     let other = coerce::constant(constant, Some(tensor::dtype_of(own)?))?;
                     done(py, graph::subtract(own, &other))
@@ -185,10 +188,10 @@ impl PyTensor {
         let py = slf.py();
         match other(object)? {
             Other::Tensor(other) => {
-                done(py, graph::apply(&linalg::MATMUL, Attrs::none(), &[handle(slf)?, other]))
+                tensor::apply(py, &linalg::MATMUL, Attrs::none(), &[handle(slf)?, other])
             }
             Other::Array(array) => {
-                done(py, graph::apply(&linalg::MATMUL, Attrs::none(), &[handle(slf)?, &array]))
+                tensor::apply(py, &linalg::MATMUL, Attrs::none(), &[handle(slf)?, &array])
             }
             _ => Ok(not_implemented(py)),
         }
@@ -196,16 +199,15 @@ impl PyTensor {
 
     fn __rmatmul__<'py>(slf: &Bound<'py, Self>, object: &Object<'py>) -> PyResult<Object<'py>> {
         match other(object)? {
-            Other::Array(array) => done(
-                slf.py(),
-                graph::apply(&linalg::MATMUL, Attrs::none(), &[&array, handle(slf)?]),
-            ),
+            Other::Array(array) => {
+                tensor::apply(slf.py(), &linalg::MATMUL, Attrs::none(), &[&array, handle(slf)?])
+            }
             _ => Ok(not_implemented(slf.py())),
         }
     }
 
     fn __neg__<'py>(slf: &Bound<'py, Self>) -> PyResult<Object<'py>> {
-        done(slf.py(), graph::apply(&arithmetic::NEGATE, Attrs::none(), &[handle(slf)?]))
+        tensor::apply(slf.py(), &arithmetic::NEGATE, Attrs::none(), &[handle(slf)?])
     }
 
     fn __pos__<'py>(slf: &Bound<'py, Self>) -> Object<'py> {
@@ -214,7 +216,7 @@ impl PyTensor {
 
     fn __abs__<'py>(slf: &Bound<'py, Self>) -> PyResult<Object<'py>> {
         let op = &needle_core::ops::elementary::ABS;
-        done(slf.py(), graph::apply(op, Attrs::none(), &[handle(slf)?]))
+        tensor::apply(slf.py(), op, Attrs::none(), &[handle(slf)?])
     }
 
     fn __richcmp__<'py>(
@@ -242,7 +244,7 @@ impl PyTensor {
             _ => operand(object, own)?,
         };
         match other {
-            Some(other) => done(slf.py(), graph::apply(op, Attrs::none(), &[own, &other])),
+            Some(other) => tensor::apply(slf.py(), op, Attrs::none(), &[own, &other]),
             None => Ok(not_implemented(slf.py())),
         }
     }
@@ -263,14 +265,14 @@ impl PyTensor {
         } else {
             (&shaping::PERMUTE, Attr::Ints((0..ndim as isize).rev().collect()))
         };
-        done(slf.py(), graph::apply(op, Attrs::one(attr), &[handle(slf)?]))
+        tensor::apply(slf.py(), op, Attrs::one(attr), &[handle(slf)?])
     }
 
     fn __getitem__<'py>(slf: &Bound<'py, Self>, key: &Object<'py>) -> PyResult<Object<'py>> {
         let own = handle(slf)?;
         let entries = index::parse(key, &own.ty().or_raise()?.shape)?;
         let attrs = Attrs::one(Attr::Index(entries.into()));
-        done(slf.py(), graph::apply(&indexing::GETITEM, attrs, &[own]))
+        tensor::apply(slf.py(), &indexing::GETITEM, attrs, &[own])
     }
 
     fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
@@ -324,8 +326,5 @@ impl PyTensor {
 
 /// The result of an op as the object that suits it.
 pub fn finish(py: Python<'_>, tensor: Tensor) -> PyResult<Object<'_>> {
-    match tensor.types().or_raise()? {
-        Types::One(_) => Ok(PyTensor::create(py, tensor)?.into_any()),
-        _ => wrap(py, tensor, 0),
-    }
+    wrap(py, tensor, 0)
 }

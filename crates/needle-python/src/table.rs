@@ -15,6 +15,12 @@ pub fn op_table(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     PyList::new(py, rows)
 }
 
+/// The function and the class name of every op.
+#[pyfunction]
+pub fn op_names() -> Vec<&'static str> {
+    ops::ALL.iter().flat_map(|op| [op.name, op.class]).collect()
+}
+
 fn row<'py>(py: Python<'py>, op: &'static ops::OpDef) -> PyResult<Bound<'py, PyDict>> {
     let row = PyDict::new(py);
     row.set_item("name", op.name)?;

@@ -6,7 +6,8 @@ use crate::coerce;
 use crate::dtype;
 use crate::errors::{OrRaise, ShapeError};
 use crate::value::PyValue;
-use needle_core::graph::Value;
+use needle_core::graph::{self, Value};
+use needle_core::ops::{Attrs, OpDef};
 use needle_core::{DType, Tensor, shape};
 use numpy::{PyArrayDescr, PyUntypedArray};
 use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError, PyValueError};
@@ -29,6 +30,24 @@ impl PyTensor {
         object.as_super().get().tensor()?.set_embedder(object.as_ptr() as usize);
         Ok(object)
     }
+}
+
+/// The result of an op of the table with one output, as a new object.
+#[inline]
+pub fn apply<'py>(
+    py: Python<'py>,
+    op: &'static OpDef,
+    attrs: Attrs,
+    inputs: &[&Tensor],
+) -> PyResult<Bound<'py, PyAny>> {
+    let object = Bound::new(
+        py,
+        PyClassInitializer::from(PyValue::empty()).add_subclass(PyTensor),
+    )?;
+    let word = object.as_ptr() as usize;
+    let tensor = graph::apply_bound(op, attrs, inputs, word).or_raise()?;
+    object.as_super().get().fill_bound(py, tensor);
+    Ok(object.into_any())
 }
 
 /// The handle of a tensor object.

@@ -4,6 +4,7 @@
 //! object, and never in the graph: a leaf's gradient graph contains the leaf, so anything
 //! else would be a cycle.
 
+use crate::cell::Once;
 use crate::coerce;
 use crate::errors::OrRaise;
 use crate::op;
@@ -16,31 +17,35 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use std::cell::{Cell, RefCell};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicIsize, Ordering};
 
 /// Live objects of this class, for `TENSOR_COUNTER`.
 pub static OBJECTS: AtomicIsize = AtomicIsize::new(0);
 
+/// Counts objects; the GIL is held, so load and store are enough.
+#[inline]
+fn count_objects(change: isize) {
+    OBJECTS.store(OBJECTS.load(Ordering::Relaxed) + change, Ordering::Relaxed);
+}
+
 /// A value in a graph: a tensor or a tuple of tensors.
 #[pyclass(name = "Value", module = "needle", subclass, frozen, weakref)]
 pub struct PyValue {
-    tensor: OnceLock<Tensor>,
+    tensor: Once<Tensor>,
     grad: Mutex<Option<Py<PyAny>>>,
 }
 
 impl PyValue {
     /// An object without a value yet.
     pub fn empty() -> Self {
-        OBJECTS.fetch_add(1, Ordering::Relaxed);
-        Self { tensor: OnceLock::new(), grad: Mutex::new(None) }
+        count_objects(1);
+        Self { tensor: Once::new(), grad: Mutex::new(None) }
     }
 
     /// An object on a handle.
     pub fn new(tensor: Tensor) -> Self {
-        let value = Self::empty();
-        let _ = value.tensor.set(tensor);
-        value
+        count_objects(1);
+        Self { tensor: Once::full(tensor), grad: Mutex::new(None) }
     }
 
     /// The handle; an object that nobody filled has none.
@@ -53,10 +58,16 @@ impl PyValue {
         })
     }
 
+    /// Fills an object that was just made, with a handle that is bound to it already.
+    #[inline]
+    pub fn fill_bound(&self, py: Python<'_>, tensor: Tensor) {
+        let _ = self.tensor.set(py, tensor);
+    }
+
     /// Fills an empty object.
     pub fn fill(slf: &Bound<'_, Self>, tensor: Tensor) -> PyResult<()> {
         tensor.set_embedder(slf.as_ptr() as usize);
-        slf.get().tensor.set(tensor).map_err(|_| {
+        slf.get().tensor.set(slf.py(), tensor).map_err(|_| {
             PyRuntimeError::new_err("the object already has a value: it is filled once")
         })
     }
@@ -101,11 +112,10 @@ fn drop_iteratively(grad: Py<PyAny>) {
 
 impl Drop for PyValue {
     fn drop(&mut self) {
-        // First of all: nobody may find this object through its node any more.
-        if let Some(tensor) = self.tensor.get() {
-            tensor.clear_embedder();
-        }
-        OBJECTS.fetch_sub(1, Ordering::Relaxed);
+        // First of all: with the handle goes the node's pointer to this object, so that
+        // nobody finds it any more.
+        drop(self.tensor.take());
+        count_objects(-1);
         if let Some(grad) = self.grad.get_mut().take() {
             drop_iteratively(grad);
         }
@@ -123,7 +133,7 @@ pub fn wrap(py: Python<'_>, tensor: Tensor, word: usize) -> PyResult<Bound<'_, P
         // SAFETY: as above.
         return Ok(unsafe { Bound::from_borrowed_ptr(py, object) });
     }
-    if let Types::Many(_) = tensor.types().or_raise()? {
+    if tensor.is_tuple() {
         return Ok(PyTensorTuple::create(py, tensor)?.into_any());
     }
     Ok(PyTensor::create(py, tensor)?.into_any())

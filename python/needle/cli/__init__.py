@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import click
 
-from needle.cli.train import train
+from needle import __version__
+from needle.cli.train import train as train_group
 
 # Set to anything, it shows where an error came from.
 TRACEBACK_VARIABLE = "NEEDLE_TRACEBACK"
@@ -18,7 +19,7 @@ INTERRUPTED = 130
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="needle")
+@click.version_option(__version__)
 @click.pass_context
 def needle(context: click.Context) -> None:
     """Automatic differentiation for Python with a Rust core."""
@@ -26,7 +27,7 @@ def needle(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-needle.add_command(train)
+needle.add_command(train_group)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 from needle import _core
 from needle.errors import ShapeError
 
-_TABLE = _core.op_table()
-_NAMES = [name for row in _TABLE for name in (row["name"], row["class"])]
+_NAMES = _core.op_names()
 
 for _name in _NAMES:
     globals()[_name] = getattr(_core, _name)

@@ -4,7 +4,7 @@
 //! lock is not held while anything of the embedder's is dropped; such things are handed out
 //! as [`Garbage`], to be dropped after unlocking.
 
-use super::node::{Edge, Node, NodeId, Operation, Types, Value};
+use super::node::{Node, NodeId, Operation, Types, Value};
 use crate::ops::Needs;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
@@ -22,6 +22,9 @@ pub(super) struct Arena {
     /// Nodes that an object of the embedder stands for.
     embedded: usize,
 }
+
+/// Nodes that may have become unreachable.
+pub(super) type WorkList = SmallVec<[NodeId; 8]>;
 
 /// Things to drop after the lock is gone.
 #[derive(Default)]
@@ -81,20 +84,6 @@ pub fn live_nodes_without_object() -> usize {
     arena.live - arena.embedded
 }
 
-/// What a new node is made of.
-pub(super) struct NewNode {
-    pub operation: Option<Operation>,
-    pub inputs: SmallVec<[Edge; 2]>,
-    pub types: Types,
-    pub value: Option<Value>,
-    pub pins: Option<Box<[Option<Value>]>>,
-    pub requires_grad: bool,
-    pub transient: bool,
-    /// What its rule will read; counted on the inputs here.
-    pub saves: Needs,
-    pub embedder: usize,
-}
-
 fn vacant() -> Node {
     Node {
         generation: 1,
@@ -132,43 +121,39 @@ impl Arena {
         node
     }
 
-    /// A new node with one handle. Its edges and saves are counted on its inputs.
-    pub fn insert(&mut self, new: NewNode) -> NodeId {
-        let index = self.free.pop().unwrap_or_else(|| {
-            let first = (self.chunks.len() * CHUNK) as u32;
-            self.chunks.push(std::iter::repeat_with(vacant).take(CHUNK).collect());
-            self.free.extend((first + 1..first + CHUNK as u32).rev());
-            first
-        });
-        let holds_inputs = new.value.is_none() && new.pins.is_some();
-        for (i, edge) in new.inputs.iter().enumerate() {
-            let saved = u32::from(new.saves.input(i)) + u32::from(holds_inputs);
-            let input = self.node_mut(edge.id);
-            input.edges += 1;
-            input.saved += saved;
-        }
+    /// A new node with one handle, which `fill` describes in place; everything that it
+    /// leaves alone is absent. Its edges and saves are counted on its inputs here.
+    #[inline]
+    pub fn insert(&mut self, fill: impl FnOnce(&mut Node)) -> NodeId {
+        let index = self.free.pop().unwrap_or_else(|| self.grow());
         self.sequence += 1;
         self.live += 1;
-        self.embedded += usize::from(new.embedder != 0);
         let sequence = self.sequence;
         let node = &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK];
         node.handles = 1;
-        node.edges = 0;
-        node.saved = u32::from(new.saves.output());
-        node.version = 0;
-        node.requires_grad = new.requires_grad;
-        node.transient = new.transient;
-        node.replaced = false;
-        node.saves = new.saves;
-        node.holds_inputs = holds_inputs;
         node.sequence = sequence;
-        node.operation = new.operation;
-        node.inputs = new.inputs;
-        node.types = new.types;
-        node.value = new.value;
-        node.pins = new.pins;
-        node.embedder = new.embedder;
-        NodeId { index, generation: node.generation }
+        fill(node);
+        node.saved = u32::from(node.saves.output());
+        node.holds_inputs = node.value.is_none() && node.pins.is_some();
+        let id = NodeId { index, generation: node.generation };
+        let (saves, holds) = (node.saves, node.holds_inputs);
+        self.embedded += usize::from(node.embedder != 0);
+        for i in 0..node.inputs.len() {
+            let input = self.node(id).inputs[i].id;
+            let input = self.node_mut(input);
+            input.edges += 1;
+            input.saved += u32::from(saves.input(i)) + u32::from(holds);
+        }
+        id
+    }
+
+    /// One more chunk; returns the index of its first node, the others are free.
+    #[cold]
+    fn grow(&mut self) -> u32 {
+        let first = (self.chunks.len() * CHUNK) as u32;
+        self.chunks.push(std::iter::repeat_with(vacant).take(CHUNK).collect());
+        self.free.extend((first + 1..first + CHUNK as u32).rev());
+        first
     }
 
     /// Sets the embedder's word of a node.
@@ -182,7 +167,9 @@ impl Arena {
     pub fn drop_value_if_unneeded(&mut self, id: NodeId, garbage: &mut Garbage) {
         let node = self.node_mut(id);
         if node.can_drop_value() {
-            garbage.value(node.value.take());
+            let value = node.value.take();
+            node.types = value.as_ref().map_or(Types::Unknown, Value::types);
+            garbage.value(value);
         }
     }
 
@@ -232,7 +219,7 @@ impl Arena {
     }
 
     /// Cuts a computed node off its inputs, which makes it a leaf.
-    pub fn detach(&mut self, id: NodeId, garbage: &mut Garbage, work: &mut Vec<NodeId>) {
+    pub fn detach(&mut self, id: NodeId, garbage: &mut Garbage, work: &mut WorkList) {
         self.unhold(id, garbage);
         self.unsave(id, garbage);
         let node = self.node_mut(id);
@@ -249,7 +236,7 @@ impl Arena {
 
     /// Frees the nodes of the work list that nothing refers to, and what follows from it;
     /// stops after a batch. Returns whether work is left.
-    fn release(&mut self, work: &mut Vec<NodeId>, garbage: &mut Garbage) -> bool {
+    fn release(&mut self, work: &mut WorkList, garbage: &mut Garbage) -> bool {
         for _ in 0..RELEASE_BATCH {
             let Some(id) = work.pop() else { return false };
             let node = self.node(id);
@@ -261,6 +248,10 @@ impl Arena {
             let node = self.node_mut(id);
             garbage.value(node.value.take());
             node.types = Types::Unknown;
+            node.version = 0;
+            node.requires_grad = false;
+            node.transient = false;
+            node.replaced = false;
             // A generation that wraps skips 0, so that a packed id is never 0.
             node.generation = node.generation.wrapping_add(1).max(1);
             self.live -= 1;
@@ -272,8 +263,8 @@ impl Arena {
 
 /// Runs `f` on the arena, then frees what it put on the work list, in batches, and drops
 /// what is the embedder's without the lock.
-pub(super) fn release_after<R>(f: impl FnOnce(&mut Arena, &mut Garbage, &mut Vec<NodeId>) -> R) -> R {
-    let mut work = Vec::new();
+pub(super) fn release_after<R>(f: impl FnOnce(&mut Arena, &mut Garbage, &mut WorkList) -> R) -> R {
+    let mut work = WorkList::new();
     let mut garbage = Garbage::default();
     let mut arena = lock();
     let result = f(&mut arena, &mut garbage, &mut work);

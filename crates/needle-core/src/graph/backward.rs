@@ -202,8 +202,10 @@ impl Sweep {
             let adjoints = std::mem::take(&mut self.visits[at].adjoints);
             let visit = &self.visits[at];
             if adjoints.iter().any(Option::is_some) {
+                // A tuple has one adjoint for each part, even if it has one part.
                 if visit.held
                     && let [Some(gradient)] = adjoints.as_slice()
+                    && !matches!(arena::lock().node(visit.id).types, Types::Many(_))
                 {
                     gradients.push(Gradient {
                         node: visit.id,
@@ -233,7 +235,7 @@ impl Sweep {
             let id = self.visits[at].id;
             let node = arena.node(id);
             let Some(operation) = node.operation.clone() else { return Ok(()) };
-            if let Types::Many(types) = &node.types {
+            if let Types::Many(types) = node.types() {
                 adjoints.resize_with(types.len(), || None);
             }
             let edges = node.inputs.clone();

@@ -99,19 +99,15 @@ pub(super) fn compute(operation: &Operation, inputs: &[Value]) -> Result<Value> 
                     _ => Err(Error::dtype(op.name, "expected a tuple of tensors")),
                 };
             }
-            let arrays = inputs
-                .iter()
-                .map(|value| match value {
-                    Value::One(array) => Ok(array),
-                    Value::Many(_) => {
-                        Err(Error::dtype(op.name, "expected a tensor, got a tuple of tensors"))
-                    }
-                })
-                .collect::<Result<SmallVec<[&Array; 4]>>>()?;
-            let refs: SmallVec<[TypeRef; 4]> = arrays
-                .iter()
-                .map(|a| TypeRef { shape: a.shape(), dtype: a.dtype() })
-                .collect();
+            let mut arrays: SmallVec<[&Array; 4]> = SmallVec::new();
+            let mut refs: SmallVec<[TypeRef; 4]> = SmallVec::new();
+            for value in inputs {
+                let Value::One(array) = value else {
+                    return Err(Error::dtype(op.name, "expected a tensor, got a tuple of tensors"));
+                };
+                arrays.push(array);
+                refs.push(TypeRef { shape: array.shape(), dtype: array.dtype() });
+            }
             match &op.run {
                 Run::One { infer, forward } => {
                     let ty = infer(attrs, &refs)?;
@@ -132,6 +128,9 @@ pub(super) fn compute(operation: &Operation, inputs: &[Value]) -> Result<Value> 
 fn is_long(inputs: &[&Array], output: &TensorType) -> bool {
     let result: usize = output.shape.iter().product();
     let largest = inputs.iter().map(|a| a.size()).max().unwrap_or(0);
+    if largest.max(result) < 64 {
+        return false;
+    }
     // sqrt(|a| |b| |y|) is the number of multiply-adds of a matrix product; elementwise
     // work stays well below the bound by it.
     let product = match inputs {

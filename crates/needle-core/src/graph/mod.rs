@@ -26,6 +26,6 @@ pub use forward::jvp;
 pub use mode::{Mode, current_mode, is_lazy_default, replace_mode, set_lazy_default, with_mode};
 pub use node::{ForeignOp, NodeId, Operation, Types, Value};
 pub use realise::{Access, realise};
-pub use record::{apply, apply_foreign, subtract};
+pub use record::{apply, apply_bound, apply_foreign, subtract};
 pub use tensor::Tensor;
 pub use topology::topological_order;

@@ -116,9 +116,10 @@ impl Value {
 }
 
 /// The types of a node's outputs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Types {
     /// An embedder's op that has not run yet.
+    #[default]
     Unknown,
     /// One output.
     One(TensorType),
@@ -160,6 +161,7 @@ pub(super) struct Node {
     /// `None` for a leaf.
     pub operation: Option<Operation>,
     pub inputs: SmallVec<[Edge; 2]>,
+    /// The type of the value while there is none; see [`Node::types`].
     pub types: Types,
     pub value: Option<Value>,
     /// The values of inputs as they were when this node was recorded, while it is not
@@ -170,6 +172,14 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// The types of the outputs, as far as they are known.
+    pub fn types(&self) -> Types {
+        match &self.value {
+            Some(value) => value.types(),
+            None => self.types.clone(),
+        }
+    }
+
     /// Whether the value may go: nobody will read it, and it can be had again.
     pub fn can_drop_value(&self) -> bool {
         self.handles == 0

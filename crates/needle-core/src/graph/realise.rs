@@ -2,8 +2,9 @@
 
 use super::arena::{self, Arena, release_after};
 use super::compute;
-use super::node::{Node, NodeId, Operation, Value};
+use super::node::{Node, NodeId, Operation, Types, Value};
 use crate::error::{Error, Result};
+use crate::shape;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -74,6 +75,7 @@ impl Plan {
             let Some((operation, inputs)) = self.inputs_of(id)? else { continue };
             let value = compute::compute(&operation, &inputs)?;
             drop(inputs);
+            check_type(id, &operation, &value)?;
             self.publish(id, value);
         }
         if access == Access::Nodes {
@@ -142,11 +144,13 @@ impl Plan {
         }
         release_after(|arena, garbage, work| {
             let node = arena.node_mut(id);
-            node.types = value.types();
             let foreign = matches!(node.operation, Some(Operation::Foreign(_)));
             if node.value.is_none() && (node.handles > 0 || node.saved > 0 || foreign) {
                 node.value = Some(value);
             } else {
+                if node.value.is_none() {
+                    node.types = value.types();
+                }
                 garbage.value(Some(value));
             }
             arena.unhold(id, garbage);
@@ -172,6 +176,30 @@ impl Plan {
                 }
             }
         });
+    }
+}
+
+/// An embedder's op may have promised another type than it gives.
+fn check_type(id: NodeId, operation: &Operation, value: &Value) -> Result<()> {
+    if !matches!(operation, Operation::Foreign(_)) {
+        return Ok(());
+    }
+    let promised = arena::lock().node(id).types.clone();
+    let given = value.types();
+    match (&promised, &given) {
+        (Types::One(a), Types::One(b)) if a.shape != b.shape => Err(Error::Shape(format!(
+            "{}: compute gave shape {}, but infer said {}",
+            operation.name(),
+            shape::display(&b.shape),
+            shape::display(&a.shape)
+        ))),
+        (Types::One(a), Types::One(b)) if a.dtype != b.dtype => Err(Error::DType(format!(
+            "{}: compute gave dtype {}, but infer said {}",
+            operation.name(),
+            b.dtype,
+            a.dtype
+        ))),
+        _ => Ok(()),
     }
 }
 

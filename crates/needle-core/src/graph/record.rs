@@ -1,9 +1,9 @@
 //! Recording: from an operation on tensors to a result, with a node where one is needed.
 
-use super::arena::{self, NewNode};
+use super::arena;
 use super::compute;
 use super::mode::{Mode, current_mode};
-use super::node::{Edge, Operation, Types, Value};
+use super::node::{Edge, Node, Operation, Types};
 use super::tensor::{Seen, Tensor};
 use crate::dtype::DType;
 use crate::error::Result;
@@ -15,74 +15,71 @@ use super::node::ForeignOp;
 
 /// The result of an op of the table.
 pub fn apply(op: &'static OpDef, attrs: Attrs, inputs: &[&Tensor]) -> Result<Tensor> {
-    apply_operation(Operation::Native(op, attrs), inputs)
+    apply_operation(Operation::Native(op, attrs), inputs, 0)
+}
+
+/// [`apply`], for an object of the embedder that will hold the result.
+pub fn apply_bound(
+    op: &'static OpDef,
+    attrs: Attrs,
+    inputs: &[&Tensor],
+    embedder: usize,
+) -> Result<Tensor> {
+    apply_operation(Operation::Native(op, attrs), inputs, embedder)
 }
 
 /// The result of an op of the embedder.
 pub fn apply_foreign(op: Arc<dyn ForeignOp>, inputs: &[&Tensor]) -> Result<Tensor> {
-    apply_operation(Operation::Foreign(op), inputs)
+    apply_operation(Operation::Foreign(op), inputs, 0)
 }
 
-fn apply_operation(operation: Operation, inputs: &[&Tensor]) -> Result<Tensor> {
+fn apply_operation(operation: Operation, inputs: &[&Tensor], embedder: usize) -> Result<Tensor> {
     let mode = current_mode();
-    let mut seen: SmallVec<[Seen; 2]> = inputs.iter().map(|input| input.see()).collect();
-    let records = !mode.no_grad
-        && operation.is_differentiable()
-        && seen.iter().any(|seen| seen.requires_grad);
     if mode.is_lazy() {
-        return record_lazily(operation, inputs, &seen, records, mode);
+        return record_lazily(operation, inputs, mode, embedder);
     }
-    let mut values: SmallVec<[Value; 2]> = SmallVec::new();
-    for (input, seen) in inputs.iter().zip(&mut seen) {
-        values.push(match seen.value.take() {
-            Some(value) => value,
-            None => input.value()?,
-        });
-    }
+    let (values, requires_grad) = Tensor::gather(inputs)?;
     let value = compute::compute(&operation, &values)?;
-    if !records {
-        return Ok(Tensor::from_value(value, false));
+    if mode.no_grad || !requires_grad || !operation.is_differentiable() {
+        return Ok(Tensor::from_value_bound(value, embedder));
     }
-    drop(values);
-    let types = value.types();
-    Ok(insert(operation, inputs, types, Some(value), None, mode))
+    Ok(insert(operation, inputs, mode, embedder, |node| node.value = Some(value)))
 }
 
-/// A node for a result that is (or, with `pins`, is not) computed.
+/// A node for a result; `fill` gives it a value, or what stands for one.
+#[inline]
 fn insert(
     operation: Operation,
     inputs: &[&Tensor],
-    types: Types,
-    value: Option<Value>,
-    pins: Option<Box<[Option<Value>]>>,
     mode: Mode,
+    embedder: usize,
+    fill: impl FnOnce(&mut Node),
 ) -> Tensor {
     let ids: SmallVec<[_; 2]> = inputs.iter().map(|input| input.promote()).collect();
     let mut arena = arena::lock();
-    let inputs = ids
-        .iter()
-        .map(|&id| Edge { id, version: arena.node(id).version })
-        .collect();
-    let requires_grad = !mode.no_grad
-        && operation.is_differentiable()
-        && ids.iter().any(|&id| arena.node(id).requires_grad);
+    let mut edges: SmallVec<[Edge; 2]> = SmallVec::new();
+    let mut requires_grad = false;
+    for &id in &ids {
+        let node = arena.node(id);
+        edges.push(Edge { id, version: node.version });
+        requires_grad |= node.requires_grad;
+    }
+    requires_grad &= !mode.no_grad && operation.is_differentiable();
     let saves = if requires_grad && !mode.transient {
         saves_of(&arena, &operation, &ids)
     } else {
         Needs::NOTHING
     };
-    let id = arena.insert(NewNode {
-        operation: Some(operation),
-        inputs,
-        types,
-        value,
-        pins,
-        requires_grad,
-        transient: mode.transient,
-        saves,
-        embedder: 0,
+    let id = arena.insert(|node| {
+        node.operation = Some(operation);
+        node.inputs = edges;
+        node.requires_grad = requires_grad;
+        node.transient = mode.transient;
+        node.saves = saves;
+        node.embedder = embedder;
+        fill(node);
     });
-    Tensor::adopt(id)
+    Tensor::adopt_bound(id, embedder)
 }
 
 /// What the rules for the inputs that can get a gradient will read.
@@ -109,10 +106,10 @@ pub(super) fn saves_of(
 fn record_lazily(
     operation: Operation,
     inputs: &[&Tensor],
-    seen: &[Seen],
-    records: bool,
     mode: Mode,
+    embedder: usize,
 ) -> Result<Tensor> {
+    let seen: SmallVec<[Seen; 2]> = inputs.iter().map(|input| input.see()).collect();
     let types = seen
         .iter()
         .map(|seen| match (&seen.value, &seen.types) {
@@ -128,9 +125,11 @@ fn record_lazily(
     } else {
         compute::infer(&operation, &types)?
     };
-    let pins = seen.iter().map(|seen| seen.value.clone()).collect();
-    let mode = Mode { no_grad: !records, ..mode };
-    Ok(insert(operation, inputs, types, None, Some(pins), mode))
+    let pins = seen.into_iter().map(|seen| seen.value).collect();
+    Ok(insert(operation, inputs, mode, embedder, |node| {
+        node.types = types;
+        node.pins = Some(pins);
+    }))
 }
 
 /// `a - b`: the nodes `Negate(b)` and `EWiseAdd(a, .)`, but one subtraction. The negation
@@ -150,10 +149,10 @@ pub fn subtract(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let value = compute::compute(&operation, &[a.value()?, b.value()?])?;
     // Without pins it counts as computed and released, not as waiting.
     let negate = Operation::Native(&arithmetic::NEGATE, Attrs::none());
-    let negated = insert(negate, &[b], b.types()?, None, None, mode);
+    let types = b.types()?;
+    let negated = insert(negate, &[b], mode, 0, |node| node.types = types);
     let add = Operation::Native(&arithmetic::ADD, Attrs::none());
-    let types = value.types();
-    Ok(insert(add, &[a, &negated], types, Some(value), None, mode))
+    Ok(insert(add, &[a, &negated], mode, 0, |node| node.value = Some(value)))
 }
 
 /// Whether `-b` in the dtype of `b` is what the difference subtracts: an integer may wrap

@@ -4,12 +4,11 @@
 //! and using it never touches the arena. The first recorded operation that reads it gives
 //! it a node, so that every handle stands for at most one node for life.
 
-use super::arena::{self, NewNode, release_after};
+use super::arena::{self, release_after};
 use super::node::{NodeId, Operation, Types, Value};
 use super::realise::{self, Access};
 use crate::array::Array;
 use crate::error::{Error, Result};
-use crate::ops::Needs;
 use crate::shape::TensorType;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -19,7 +18,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 pub struct Tensor {
     /// The packed id of the node, 0 while there is none.
     node: AtomicU64,
-    local: Mutex<Option<Local>>,
+    /// Boxed, so that a handle on a node stays small.
+    local: Mutex<Option<Box<Local>>>,
     /// The embedder's word, for the node to come.
     embedder: AtomicUsize,
 }
@@ -32,8 +32,7 @@ struct Local {
 
 /// What an operation sees of an input, taken in one moment.
 pub(super) struct Seen {
-    pub node: Option<(NodeId, u32)>,
-    pub requires_grad: bool,
+    pub node: Option<NodeId>,
     pub value: Option<Value>,
     /// Only where there is no value.
     pub types: Option<Types>,
@@ -48,17 +47,30 @@ impl Tensor {
     pub(super) fn from_value(value: Value, requires_grad: bool) -> Self {
         Self {
             node: AtomicU64::new(0),
-            local: Mutex::new(Some(Local { value, requires_grad })),
+            local: Mutex::new(Some(Box::new(Local { value, requires_grad }))),
             embedder: AtomicUsize::new(0),
         }
     }
 
+    /// A value without gradient, for an object of the embedder.
+    pub(super) fn from_value_bound(value: Value, embedder: usize) -> Self {
+        let mut tensor = Self::from_value(value, false);
+        *tensor.embedder.get_mut() = embedder;
+        tensor
+    }
+
     /// Takes over one handle that the caller has counted on the node.
     pub(super) fn adopt(id: NodeId) -> Self {
+        Self::adopt_bound(id, 0)
+    }
+
+    /// [`Self::adopt`] for a node that was made with an embedder's word.
+    #[inline]
+    pub(super) fn adopt_bound(id: NodeId, embedder: usize) -> Self {
         Self {
             node: AtomicU64::new(id.pack()),
             local: Mutex::new(None),
-            embedder: AtomicUsize::new(0),
+            embedder: AtomicUsize::new(embedder),
         }
     }
 
@@ -87,18 +99,13 @@ impl Tensor {
                 drop(local);
                 self.node_id().unwrap_or_else(|| unreachable!("a handle has a value or a node"))
             }
-            Some(Local { value, requires_grad }) => {
-                let types = value.types();
-                let id = arena::lock().insert(NewNode {
-                    operation: None,
-                    inputs: SmallVec::new(),
-                    types,
-                    value: Some(value),
-                    pins: None,
-                    requires_grad,
-                    transient: false,
-                    saves: Needs::NOTHING,
-                    embedder: self.embedder.load(Ordering::Relaxed),
+            Some(local) => {
+                let Local { value, requires_grad } = *local;
+                let embedder = self.embedder.load(Ordering::Relaxed);
+                let id = arena::lock().insert(|node| {
+                    node.value = Some(value);
+                    node.requires_grad = requires_grad;
+                    node.embedder = embedder;
                 });
                 self.node.store(id.pack(), Ordering::Release);
                 id
@@ -107,6 +114,7 @@ impl Tensor {
     }
 
     /// Runs `local` on the handle's own data or `node` on its node.
+    #[inline]
     fn read<R>(
         &self,
         on_local: impl FnOnce(&mut Local) -> R,
@@ -128,15 +136,13 @@ impl Tensor {
         self.read(
             |local| Seen {
                 node: None,
-                requires_grad: local.requires_grad,
                 value: Some(local.value.clone()),
                 types: None,
             },
             |arena, id| {
                 let node = arena.node(id);
                 Seen {
-                    node: Some((id, node.version)),
-                    requires_grad: node.requires_grad,
+                    node: Some(id),
                     value: node.value.clone(),
                     types: node.value.is_none().then(|| node.types.clone()),
                 }
@@ -144,12 +150,34 @@ impl Tensor {
         )
     }
 
+    /// The values of several tensors, and whether any requires a gradient.
+    pub(super) fn gather(tensors: &[&Self]) -> Result<(SmallVec<[Value; 2]>, bool)> {
+        let mut values = SmallVec::new();
+        let mut requires_grad = false;
+        let mut arena = None;
+        for tensor in tensors {
+            if let Some(id) = tensor.node_id() {
+                let node = arena.get_or_insert_with(arena::lock).node(id);
+                requires_grad |= node.requires_grad;
+                if let Some(value) = &node.value {
+                    values.push(value.clone());
+                    continue;
+                }
+            }
+            // Other locks are taken, and values computed, without the arena's.
+            arena = None;
+            requires_grad |= tensor.requires_grad();
+            values.push(tensor.value()?);
+        }
+        Ok((values, requires_grad))
+    }
+
     /// The value, computed now if it has not been.
     pub fn value(&self) -> Result<Value> {
         loop {
             match self.see() {
                 Seen { value: Some(value), .. } => return Ok(value),
-                Seen { node: Some((id, _)), .. } => {
+                Seen { node: Some(id), .. } => {
                     if let Some(value) = realise::realise(&[id], Access::Values)?.pop() {
                         return Ok(value);
                     }
@@ -178,12 +206,27 @@ impl Tensor {
     pub fn types(&self) -> Result<Types> {
         let types = self.read(
             |local| local.value.types(),
-            |arena, id| arena.node(id).types.clone(),
+            |arena, id| arena.node(id).types(),
         );
         match types {
             Types::Unknown => Ok(self.value()?.types()),
             known => Ok(known),
         }
+    }
+
+    /// Whether the value is a tuple; computes nothing.
+    pub fn is_tuple(&self) -> bool {
+        self.read(
+            |local| matches!(local.value, Value::Many(_)),
+            |arena, id| {
+                let node = arena.node(id);
+                match (&node.value, &node.operation) {
+                    (Some(value), _) => matches!(value, Value::Many(_)),
+                    (None, Some(operation)) => operation.is_tuple(),
+                    (None, None) => matches!(node.types, Types::Many(_)),
+                }
+            },
+        )
     }
 
     /// Shape and dtype.
@@ -234,10 +277,8 @@ impl Tensor {
         }
         let id = self.promote();
         release_after(|arena, garbage, _| {
-            let types = value.types();
             let node = arena.node_mut(id);
             garbage.value(node.value.replace(value));
-            node.types = types;
             node.version += 1;
             node.replaced = node.operation.is_some();
             arena.unhold(id, garbage);
@@ -281,17 +322,6 @@ impl Tensor {
         }
     }
 
-    /// Unties the object of this handle; another that took its place on the node stays.
-    pub fn clear_embedder(&self) {
-        let word = self.embedder.swap(0, Ordering::Relaxed);
-        if let Some(id) = self.node_id() {
-            let mut arena = arena::lock();
-            if word != 0 && arena.node(id).embedder == word {
-                arena.set_embedder(id, 0);
-            }
-        }
-    }
-
     /// The embedder's word of the node.
     pub fn embedder(&self) -> usize {
         match self.node_id() {
@@ -314,7 +344,13 @@ impl Drop for Tensor {
     #[inline]
     fn drop(&mut self) {
         if let Some(id) = self.node_id() {
+            let word = *self.embedder.get_mut();
             release_after(|arena, garbage, work| {
+                // The embedder's object goes with its handle; another that has taken its
+                // place on the node stays.
+                if word != 0 && arena.node(id).embedder == word {
+                    arena.set_embedder(id, 0);
+                }
                 let node = arena.node_mut(id);
                 node.handles -= 1;
                 if node.handles > 0 {

@@ -156,10 +156,14 @@ pub static MUL_SCALAR: OpDef = OpDef {
     ],
 };
 
+/// Integers of every width are divided in float64, as in NumPy.
+fn quotient_dtype(dtype: DType) -> DType {
+    if dtype.is_float() { dtype } else { DType::F64 }
+}
+
 fn quotient(op: &str, types: &[TypeRef]) -> Result<TensorType> {
     let mut ty = same_dtype(op, types)?;
-    // NumPy divides small integers in float32 only where both are small.
-    ty.dtype = ty.dtype.to_float();
+    ty.dtype = quotient_dtype(ty.dtype);
     Ok(ty)
 }
 
@@ -167,7 +171,7 @@ fn quotient(op: &str, types: &[TypeRef]) -> Result<TensorType> {
 pub static DIVIDE: OpDef = OpDef {
     name: "divide",
     class: "EWiseDiv",
-    doc: "Elementwise quotient `a / b`.\n\nShapes broadcast as in NumPy. Integers are divided as floats (float64; float32 for 8 and 16 bits). Division by zero follows IEEE. Raises ShapeError where the shapes do not fit.",
+    doc: "Elementwise quotient `a / b`.\n\nShapes broadcast as in NumPy. Integers are divided in float64. Division by zero follows IEEE. Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
     run: Run::One {
@@ -185,13 +189,13 @@ pub static DIVIDE: OpDef = OpDef {
 pub static DIVIDE_SCALAR: OpDef = OpDef {
     name: "divide_scalar",
     class: "DivScalar",
-    doc: "Elementwise quotient `a / scalar`.\n\nA Python number keeps the dtype of a float `a`; integers are divided as floats. Division by zero follows IEEE.",
+    doc: "Elementwise quotient `a / scalar`.\n\nA Python number keeps the dtype of a float `a`; integers are divided in float64. Division by zero follows IEEE.",
     inputs: A,
     params: SCALAR,
     run: Run::One {
         infer: |attrs, t| {
             let mut ty = with_constant("divide_scalar", attrs, t)?;
-            ty.dtype = ty.dtype.to_float();
+            ty.dtype = quotient_dtype(ty.dtype);
             Ok(ty)
         },
         forward: |attrs, x, ty| run_scalar(Binary::Divide, attrs, x[0], ty.dtype),
@@ -298,6 +302,9 @@ pub static POWER_SCALAR: OpDef = OpDef {
             }
             Scalar::Int(v) => {
                 s.x(0).power_scalar(lower(Scalar::Int(v - 1))).mul_scalar(c)
+            }
+            Scalar::UInt(v) => {
+                s.x(0).power_scalar(lower(Scalar::UInt(v - 1))).mul_scalar(c)
             }
             // True is the exponent 1, which stands above.
             Scalar::Bool(_) => s.x(0).full_like(1.0),

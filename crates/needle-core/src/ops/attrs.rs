@@ -41,6 +41,8 @@ impl Constant {
                 check_fits(op, value, result)?;
                 Ok(result)
             }
+            Scalar::UInt(_) if dtype.is_float() || dtype == DType::U64 => Ok(dtype),
+            Scalar::UInt(value) => Err(out_of_bounds(op, value, dtype)),
             Scalar::Bool(_) => Ok(dtype),
         }
     }
@@ -57,10 +59,12 @@ fn check_fits(op: &str, value: i64, dtype: DType) -> Result<()> {
     if fits {
         Ok(())
     } else {
-        Err(Error::Overflow(format!(
-            "{op}: Python integer {value} out of bounds for {dtype}"
-        )))
+        Err(out_of_bounds(op, value, dtype))
     }
+}
+
+fn out_of_bounds(op: &str, value: impl std::fmt::Display, dtype: DType) -> Error {
+    Error::Overflow(format!("{op}: Python integer {value} out of bounds for {dtype}"))
 }
 
 /// One attribute.

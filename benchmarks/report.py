@@ -1,0 +1,175 @@
+"""The table as text for people and as Markdown for the README, and the record as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .figures import Comparison, Figure, Unit, compare
+
+BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+
+_HEADER = ("work", "needle", "beside", "theirs", "ratio", "at most", "")
+# Columns of numbers are aligned to the right.
+_RIGHT = (False, True, False, True, True, True, False)
+
+_SCALES: Mapping[Unit, Sequence[tuple[float, str]]] = {
+    Unit.SECONDS: ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")),
+    Unit.BYTES: ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All that one run found. `doubts` say why its figures are not to be recorded."""
+
+    figures: Sequence[Figure]
+    machine: Mapping[str, str | int | float]
+    versions: Mapping[str, str]
+    doubts: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+def quantity(value: float, unit: Unit) -> str:
+    """Three digits and a unit: "1.86 us", "0.31 us", "400 MB"."""
+    scales = _SCALES[unit]
+    # From a fifth of a unit on, so that 0.29 us stands beside 1.86 us.
+    scale, name = next((s for s in scales if value >= 0.2 * s[0]), scales[-1])
+    return f"{_digits(value / scale)} {name}"
+
+
+def _digits(value: float) -> str:
+    """At least three significant digits, without an exponent."""
+    decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{decimals}f}"
+
+
+def _ratio(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else _digits(value)
+
+
+def cells(figure: Figure, line: Comparison) -> tuple[str, ...]:
+    """One line of the table, without its title."""
+    bound = line.at_most
+    if bound is None:
+        at_most = ""
+    else:
+        at_most = f"{bound:.2f} x" if line.beside else quantity(bound, figure.unit)
+    return (
+        quantity(line.needle, figure.unit),
+        line.beside,
+        "" if line.theirs is None else quantity(line.theirs, figure.unit),
+        "" if line.ratio is None else _ratio(line.ratio),
+        at_most,
+        _mark(line),
+    )
+
+
+def _mark(line: Comparison) -> str:
+    if line.at_most is None:
+        return ""
+    return {True: "met", False: "NOT MET", None: "not installed"}[line.met]
+
+
+def text(run: Run) -> str:
+    """The aligned table, with what there is to say about the run."""
+    rows: list[tuple[str, ...]] = [_HEADER]
+    for figure in run.figures:
+        title = figure.title + (" ~" if figure.unsteady else "")
+        for line in compare(figure):
+            rows.append((title, *cells(figure, line)))
+            title = ""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+    rows.insert(1, (*("-" * width for width in widths[:-1]), ""))
+    lines = [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, _RIGHT, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([*lines, "", *remarks(run)])
+
+
+def remarks(run: Run) -> list[str]:
+    """Machine, versions, notes, and a warning where the figures are not to be recorded."""
+    found = [caption(run)]
+    found += [f"{figure.key}: {note}" for figure in run.figures for note in figure.notes]
+    found += run.notes
+    if run.doubts:
+        found.append("NOT TO BE RECORDED:")
+        found += [f"  {doubt}" for doubt in run.doubts]
+    return found
+
+
+def caption(run: Run) -> str:
+    """The machine and the versions, in one line."""
+    versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
+    return f"{run.machine['cpu']}, {run.machine['cpus']} CPUs; {versions}."
+
+
+def markdown(run: Run) -> str:
+    """The table of the README, with the command that prints it."""
+    lines = [
+        "| work | needle | beside | ratio | at most |",
+        "|---|--:|:--|--:|--:|",
+    ]
+    for figure in run.figures:
+        title = figure.title
+        for line in compare(figure):
+            mine, beside, theirs, ratio, at_most, mark = cells(figure, line)
+            other = f"{beside} {theirs}".strip()
+            bound = at_most if mark in ("", "met") else f"{at_most} ({mark.lower()})"
+            lines.append(f"| {title} | {mine} | {other} | {ratio} | {bound} |")
+            title = ""
+    return "\n".join([*lines, "", f"Medians of one run of `make bench`: {caption(run)}"])
+
+
+def write_markdown(run: Run, path: Path) -> None:
+    """Replace what stands between the two markers in `path`; ValueError if they are not there."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _old, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{path}: the lines {BEGIN} and {END} were expected")
+    table = f"{before}{BEGIN}\n{markdown(run)}\n{END}{after}"
+    path.write_text(table, encoding="utf-8")
+
+
+def record(run: Run) -> dict[str, object]:
+    """All of the run, as plain data."""
+    return {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": dict(run.machine),
+        "versions": dict(run.versions),
+        "recordable": not run.doubts,
+        "doubts": list(run.doubts),
+        "notes": list(run.notes),
+        "figures": {
+            figure.key: {
+                "title": figure.title,
+                "unit": str(figure.unit),
+                "samples": {
+                    name: {
+                        "median": sample.median,
+                        "spread": round(sample.spread, 4),
+                        "values": sample.values,
+                    }
+                    for name, sample in figure.samples.items()
+                },
+                "comparisons": [
+                    {**asdict(line), "ratio": line.ratio, "met": line.met}
+                    for line in compare(figure)
+                ],
+                "notes": list(figure.notes),
+            }
+            for figure in run.figures
+        },
+    }
+
+
+def write_json(run: Run, path: Path) -> None:
+    """Write the record of the run to `path`."""
+    path.write_text(json.dumps(record(run), indent=1) + "\n", encoding="utf-8")

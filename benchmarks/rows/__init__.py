@@ -1,0 +1,34 @@
+"""What is measured: a function for each row, which returns its figures.
+
+A row takes a plan and imports the peers that it needs itself. To add one: write the function,
+give its figures their bounds, and name it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..figures import Figure
+from ..timing import Plan
+from .chain import chain
+from .matmul import matmul
+from .million import million
+from .mnist import mnist, posts
+from .package import imports, size
+from .small import add, small
+from .zero_copy import zero_copy
+
+Row = Callable[[Plan], list[Figure]]
+
+ROWS: Mapping[str, Row] = {
+    "add": add,
+    "chain": chain,
+    "million": million,
+    "mnist": mnist,
+    "posts": posts,
+    "zero-copy": zero_copy,
+    "small": small,
+    "matmul": matmul,
+    "import": imports,
+    "size": size,
+}

@@ -1,0 +1,71 @@
+"""What needle costs before it does anything: the time to import it, and its size."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import needle
+
+from .. import machine
+from ..figures import Figure, Unit
+from ..peers import JAX, NEEDLE, NUMPY, PYTORCH
+from ..timing import Contestant, Plan, Sample, compete
+
+_CHILD = """\
+import time
+{before}
+begin = time.perf_counter()
+import {module}
+print(time.perf_counter() - begin)
+"""
+
+
+def imports(plan: Plan) -> list[Figure]:
+    """import needle where NumPy is imported already, beside the imports of the others"""
+    contestants = [
+        Contestant(NEEDLE, _import_block("needle", "import numpy")),
+        Contestant(NUMPY, _import_block("numpy")),
+    ]
+    for name, module in ((PYTORCH, "torch"), (JAX, "jax")):
+        if find_spec(module):
+            contestants.append(Contestant(name, _import_block(module, "import numpy")))
+    samples = compete(contestants, plan.at_most(7).without_threads())[""]
+    return [Figure("import", "import needle, after NumPy", samples)]
+
+
+def _import_block(module: str, before: str = "") -> Callable[[], Mapping[str, float]]:
+    command = [sys.executable, "-c", _CHILD.format(module=module, before=before)]
+
+    def block() -> dict[str, float]:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return {"": float(done.stdout)}
+
+    return block
+
+
+def size(_plan: Plan) -> list[Figure]:
+    """the size of the extension module, and of the package deflated as in a wheel"""
+    extension = machine.extension()
+    figures = [("extension", "size of the extension module", extension.stat().st_size)]
+    figures.append(("wheel", "size of the package in a wheel", _deflated(extension)))
+    return [
+        Figure(f"size/{key}", title, {NEEDLE: Sample((float(count),))}, unit=Unit.BYTES)
+        for key, title, count in figures
+    ]
+
+
+def _deflated(extension: Path) -> int:
+    """The size of a wheel: a zip file of the package's Python sources and its extension."""
+    folder = Path(needle.__file__ or "").parent
+    files = [path for path in sorted(folder.rglob("*.py*")) if path.suffix in (".py", ".pyi")]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in (*files, extension):
+            archive.write(path, path.relative_to(folder))
+    return buffer.tell()

@@ -1,0 +1,121 @@
+//! Between arrays and Rust: slices, `ndarray` views, single elements.
+
+use super::Array;
+use crate::dispatch;
+use crate::dtype::{Bool, DType, Element, Scalar};
+use crate::error::{Error, Result};
+use crate::shape;
+use ndarray::{ArrayViewD, IxDyn, RawArrayView, ShapeBuilder};
+
+impl Array {
+    /// A row-major array with the values of a slice.
+    pub fn from_slice<T: Element>(values: &[T], shape: &[usize]) -> Result<Self> {
+        if shape::size(shape) != Some(values.len()) {
+            return Err(Error::shape(
+                "from_slice",
+                format_args!("{} values for shape {}", values.len(), shape::display(shape)),
+            ));
+        }
+        let array = Self::empty(T::DTYPE, shape)?;
+        // SAFETY: fresh storage with room for exactly these values.
+        unsafe {
+            array.ptr_mut::<T>().copy_from_nonoverlapping(values.as_ptr(), values.len());
+        }
+        Ok(array)
+    }
+
+    /// An array without dimensions that holds one number.
+    #[inline]
+    pub fn scalar(value: Scalar, dtype: DType) -> Result<Self> {
+        let array = Self::empty(dtype, &[])?;
+        // SAFETY (each write): fresh storage with room for one element of the dtype.
+        dispatch!(numeric: dtype, T => unsafe {
+            array.ptr_mut::<T>().write(match value {
+                Scalar::Bool(v) => u8::from(v) as T,
+                Scalar::Int(v) => v as T,
+                Scalar::UInt(v) => v as T,
+                Scalar::Float(v) => v as T,
+            });
+        }, else unsafe {
+            array.ptr_mut::<Bool>().write(Bool::from(value.to_f64() != 0.0));
+        });
+        Ok(array)
+    }
+
+    /// The same elements as an `ndarray` raw view, for code whose speed does not count. The
+    /// pointer form is deliberate: Python may write to this memory at any time.
+    pub fn raw_view<T: Element>(&self) -> RawArrayView<T, IxDyn> {
+        // ndarray builds raw views from non-negative strides: start at the lowest address
+        // and invert the axes that run backwards.
+        let own = self.strides();
+        let mut start = self.ptr::<T>();
+        for (&stride, &n) in own.iter().zip(self.shape()) {
+            if stride < 0 {
+                start = start.wrapping_offset(stride * (n.max(1) as isize - 1));
+            }
+        }
+        let strides: Vec<usize> = own.iter().map(|s| s.unsigned_abs()).collect();
+        let dims = IxDyn(self.shape()).strides(IxDyn(&strides));
+        // SAFETY: shape, strides and offset of an array stay within its storage.
+        let mut view = unsafe { RawArrayView::from_shape_ptr(dims, start) };
+        for (axis, &stride) in own.iter().enumerate() {
+            if stride < 0 {
+                view.invert_axis(ndarray::Axis(axis));
+            }
+        }
+        view
+    }
+
+    /// The elements as an `ndarray` view.
+    ///
+    /// # Safety
+    /// Nobody writes to the storage while the view lives.
+    pub unsafe fn view<T: Element>(&self) -> ArrayViewD<'_, T> {
+        // SAFETY: the caller's promise, and the elements are initialised.
+        unsafe { self.raw_view::<T>().deref_into_view() }
+    }
+
+    /// Calls `f` with the address of each element in row-major order.
+    pub fn for_each_ptr<T: Element>(&self, mut f: impl FnMut(*const T)) {
+        let (shape, strides) = (self.shape(), self.strides());
+        if self.size() == 0 {
+            return;
+        }
+        let mut index = vec![0usize; shape.len()];
+        let mut at = self.ptr::<T>();
+        loop {
+            f(at);
+            let mut axis = shape.len();
+            loop {
+                if axis == 0 {
+                    return;
+                }
+                axis -= 1;
+                index[axis] += 1;
+                if index[axis] < shape[axis] {
+                    at = at.wrapping_offset(strides[axis]);
+                    break;
+                }
+                at = at.wrapping_offset(-strides[axis] * (shape[axis] as isize - 1));
+                index[axis] = 0;
+            }
+        }
+    }
+
+    /// All elements in row-major order.
+    pub fn to_vec<T: Element>(&self) -> Vec<T> {
+        let mut values = Vec::with_capacity(self.size());
+        // SAFETY: `for_each_ptr` stays within the array, whose elements are initialised.
+        self.for_each_ptr(|at: *const T| values.push(unsafe { at.read() }));
+        values
+    }
+
+    /// All elements in row-major order, as float64.
+    pub fn to_f64_vec(&self) -> Vec<f64> {
+        dispatch!(numeric: self.dtype, T => {
+            self.to_vec::<T>().into_iter().map(|v| v as f64).collect()
+        }, else {
+            self.to_vec::<Bool>().into_iter().map(|v| f64::from(v.0.min(1))).collect()
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! Blocks of memory by size class, kept for reuse.
+//!
+//! A fresh large block costs page faults that take longer than the arithmetic on it, and a
+//! small one a trip through the allocator for every op. Freed blocks therefore wait in a
+//! free list per class, up to [`MAX_CACHED`] bytes in all.
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use std::alloc::{Layout, alloc, dealloc};
+use std::cell::RefCell;
+use std::ptr::NonNull;
+
+/// Alignment of every block: one cache line, one AVX-512 register.
+pub(crate) const ALIGN: usize = 64;
+/// Cached bytes beyond which freed blocks go back to the system.
+const MAX_CACHED: usize = 512 << 20;
+/// Blocks of this size or more are aligned for huge pages.
+const HUGE: usize = 4 << 20;
+const HUGE_ALIGN: usize = 2 << 20;
+/// Below this, classes are multiples of the alignment; above, four to each doubling.
+const FINE: usize = 1024;
+const FINE_CLASSES: usize = FINE / ALIGN;
+const CLASSES: usize = FINE_CLASSES + 4 * (usize::BITS as usize - 10);
+
+struct Pool {
+    free: [Vec<Block>; CLASSES],
+    cached: usize,
+}
+
+/// A block that waits in the pool; it owns its memory.
+struct Block(NonNull<u8>);
+
+// SAFETY: a waiting block is referred to by nothing else, and raw memory has no thread.
+unsafe impl Send for Block {}
+
+static POOL: Mutex<Pool> = Mutex::new(Pool {
+    free: [const { Vec::new() }; CLASSES],
+    cached: 0,
+});
+
+/// The class that holds blocks of `bytes`, and the true size of its blocks.
+#[inline]
+pub(crate) fn class_of(bytes: usize) -> Option<(usize, usize)> {
+    if bytes <= FINE {
+        let class = bytes.div_ceil(ALIGN).max(1) - 1;
+        return Some((class, (class + 1) * ALIGN));
+    }
+    // Four classes between one power of two and the next: at most a quarter is wasted.
+    let top = usize::BITS as usize - 1 - (bytes - 1).leading_zeros() as usize;
+    let step = 1usize << (top - 2);
+    let quarter = (bytes - 1 - (1 << top)) / step;
+    let size = (1usize << top).checked_add((quarter + 1).checked_mul(step)?)?;
+    (size <= isize::MAX as usize / 2).then_some((FINE_CLASSES + (top - 10) * 4 + quarter, size))
+}
+
+fn layout(size: usize) -> Layout {
+    let align = if size >= HUGE { HUGE_ALIGN } else { ALIGN };
+    // SAFETY: the alignment is a power of two, and `class_of` keeps sizes below isize::MAX.
+    unsafe { Layout::from_size_align_unchecked(size, align) }
+}
+
+/// Blocks of the finest classes that a thread keeps for itself, so that small results
+/// need no lock.
+const OWN: usize = 32;
+
+struct Own([SmallVec<[Block; OWN]>; FINE_CLASSES]);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        for (class, blocks) in self.0.iter_mut().enumerate() {
+            for block in blocks.drain(..) {
+                // SAFETY: the block was given under this class, and waits here alone.
+                unsafe { dealloc(block.0.as_ptr(), layout(size_of_class(class))) };
+            }
+        }
+    }
+}
+
+thread_local! {
+    static OWN_BLOCKS: RefCell<Own> =
+        const { RefCell::new(Own([const { SmallVec::new_const() }; FINE_CLASSES])) };
+}
+
+/// Runs `f` on this thread's own blocks; `None` while the thread ends, or for large classes.
+#[inline]
+fn with_own<R>(class: usize, f: impl FnOnce(&mut SmallVec<[Block; OWN]>) -> R) -> Option<R> {
+    if class >= FINE_CLASSES {
+        return None;
+    }
+    OWN_BLOCKS.try_with(|own| f(&mut own.borrow_mut().0[class])).ok()
+}
+
+/// A block of the given class; `None` where the system has no memory left.
+#[inline]
+pub(crate) fn take(class: usize, size: usize) -> Option<NonNull<u8>> {
+    if let Some(block) = with_own(class, SmallVec::pop).flatten() {
+        return Some(block.0);
+    }
+    {
+        let mut pool = POOL.lock();
+        if let Some(block) = pool.free[class].pop() {
+            pool.cached -= size;
+            return Some(block.0);
+        }
+    }
+    // SAFETY: the layout has a non-zero size.
+    let block = NonNull::new(unsafe { alloc(layout(size)) })?;
+    #[cfg(target_os = "linux")]
+    if size >= HUGE {
+        // SAFETY: the range was just allocated; the call is advice and may fail freely.
+        unsafe { libc::madvise(block.as_ptr().cast(), size, libc::MADV_HUGEPAGE) };
+    }
+    Some(block)
+}
+
+/// Takes a block back. `keep` is false for memory that was once visible to others.
+///
+/// # Safety
+/// `block` came from [`take`] with the same class and size, and nothing refers to it.
+#[inline]
+pub(crate) unsafe fn give(block: NonNull<u8>, class: usize, size: usize, keep: bool) {
+    if keep {
+        let kept = with_own(class, |own| {
+            let room = own.len() < OWN;
+            if room {
+                own.push(Block(block));
+            }
+            room
+        });
+        if kept == Some(true) {
+            return;
+        }
+        let mut pool = POOL.lock();
+        if pool.cached + size <= MAX_CACHED {
+            pool.cached += size;
+            pool.free[class].push(Block(block));
+            return;
+        }
+    }
+    // SAFETY: the caller's promise; the layout follows from the size alone.
+    unsafe { dealloc(block.as_ptr(), layout(size)) };
+}
+
+/// Returns all cached blocks to the system.
+pub fn empty_cache() {
+    let mut freed = Vec::new();
+    {
+        let mut pool = POOL.lock();
+        pool.cached = 0;
+        for (class, blocks) in pool.free.iter_mut().enumerate() {
+            freed.extend(std::mem::take(blocks).into_iter().map(|b| (class, b)));
+        }
+    }
+    for (class, block) in freed {
+        // SAFETY: the block left the pool with the class it was given under.
+        unsafe { dealloc(block.0.as_ptr(), layout(size_of_class(class))) };
+    }
+}
+
+/// Bytes that wait in the pool.
+pub fn cached_bytes() -> usize {
+    POOL.lock().cached
+}
+
+fn size_of_class(class: usize) -> usize {
+    if class < FINE_CLASSES {
+        return (class + 1) * ALIGN;
+    }
+    let (doubling, quarter) = ((class - FINE_CLASSES) / 4, (class - FINE_CLASSES) % 4);
+    let base = FINE << doubling;
+    base + (quarter + 1) * (base / 4)
+}
+
+/// Holds the pool's lock over a `fork`, so that the child never inherits it locked.
+pub fn lock_for_fork() {
+    std::mem::forget(POOL.lock());
+}
+
+/// Ends [`lock_for_fork`], in the parent and in the child.
+///
+/// # Safety
+/// The calling thread (or its parent, through a fork) holds the lock by [`lock_for_fork`].
+pub unsafe fn unlock_after_fork() {
+    // SAFETY: the caller's promise.
+    unsafe { POOL.force_unlock() };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_hold_what_they_are_asked_for() {
+        let mut last = 0;
+        for bytes in (0..5000).chain([1 << 20, (1 << 20) + 1, 3 << 20, (1 << 40) - 1]) {
+            let (class, size) = class_of(bytes).unwrap();
+            assert!(size >= bytes && size % ALIGN == 0, "{bytes} in {size}");
+            assert!(class >= last && class < CLASSES);
+            assert_eq!(size_of_class(class), size, "class {class}");
+            last = class;
+        }
+        assert!(class_of(usize::MAX).is_none());
+    }
+}

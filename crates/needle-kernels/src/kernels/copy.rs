@@ -1,0 +1,275 @@
+//! Copies, casts, constant arrays, and reshapes that cannot be views.
+
+use super::layout::{self, Dim, collapse, split_inner};
+use super::number::Number;
+use crate::array::Array;
+use crate::dispatch;
+use crate::dtype::{Bool, DType, Element, Scalar};
+use crate::error::Result;
+use crate::shape;
+use std::mem::MaybeUninit;
+
+/// `x` with its elements row-major; `x` itself where they are.
+pub fn contiguous(x: &Array) -> Result<Array> {
+    if x.is_contiguous() {
+        return Ok(x.clone());
+    }
+    let out = Array::empty(x.dtype(), x.shape())?;
+    // SAFETY: `out` is fresh, of the same dtype and shape.
+    unsafe { copy_to(x, &out) };
+    Ok(out)
+}
+
+/// Copies `x` into `out`, a writable view of the same dtype and shape.
+///
+/// # Safety
+/// Nobody else reads or writes the elements of `out`.
+pub(super) unsafe fn copy_to(x: &Array, out: &Array) {
+    // Only the size of an element counts in a copy.
+    match x.dtype().size() {
+        // SAFETY: the caller's promise.
+        1 => unsafe { copy_words::<u8>(x, out) },
+        // SAFETY: as above.
+        2 => unsafe { copy_words::<u16>(x, out) },
+        // SAFETY: as above.
+        4 => unsafe { copy_words::<u32>(x, out) },
+        // SAFETY: as above.
+        _ => unsafe { copy_words::<u64>(x, out) },
+    }
+}
+
+unsafe fn copy_words<W: Element>(x: &Array, out: &Array) {
+    // SAFETY: the offset lies within the storage.
+    let start = |a: &Array| unsafe { a.storage().data().cast::<W>().add(a.offset()) };
+    let (from, to) = (start(x).cast_const(), start(out));
+    let mut dims = collapse(x.shape(), [&out.strides(), &x.strides()]);
+    if let Some(across) = transposed(&dims) {
+        let (rows, columns) = (dims.remove(across), dims.remove(dims.len() - 1));
+        layout::for_each(&dims, |[o, i]| {
+            // SAFETY: the strides stay within both arrays; the caller owns the target.
+            unsafe {
+                let (from, to) = (from.offset(i), to.offset(o));
+                transpose(from, columns.steps[1], to, rows.steps[0], rows.len, columns.len);
+            }
+        });
+        return;
+    }
+    let (outer, inner) = split_inner(&dims);
+    let [step_to, step_from] = inner.steps;
+    layout::for_each(outer, |[o, i]| {
+        // SAFETY: the strides stay within both arrays; the caller owns the target.
+        unsafe { copy_row(from.offset(i), step_from, to.offset(o), step_to, inner.len) };
+    });
+}
+
+/// Edge of the tiles in which a transposed matrix is copied: two cache lines of float32.
+const TILE: usize = 32;
+
+/// The dimension along which the source steps by one while the target does so along the
+/// innermost, if both are long enough to be copied in tiles.
+pub(super) fn transposed(dims: &[Dim<2>]) -> Option<usize> {
+    let (inner, outer) = dims.split_last()?;
+    if inner.steps[0] != 1 || inner.len < TILE / 2 || inner.steps[1].abs() < 2 {
+        return None;
+    }
+    outer.iter().position(|d| d.steps[1] == 1 && d.len >= TILE / 2)
+}
+
+simd! {
+    /// `out[r * step_out + c] = x[c * step + r]` for `r < rows` and `c < columns`, in tiles,
+    /// so that each cache line is fetched once on either side.
+    ///
+    /// # Safety
+    /// All addresses are valid, and nobody else sees `out`.
+    unsafe fn transpose<S>[W: Element](
+        x: *const W, step: isize, out: *mut W, step_out: isize, rows: usize, columns: usize
+    ) {
+        // Rows of the tile are one longer than it, or its columns would share cache sets.
+        let mut tile = [MaybeUninit::<W>::uninit(); TILE * (TILE + 1)];
+        let tile = tile.as_mut_ptr().cast::<W>();
+        for r in (0..rows).step_by(TILE) {
+            let height = TILE.min(rows - r);
+            for c in (0..columns).step_by(TILE) {
+                let width = TILE.min(columns - c);
+                // SAFETY (all): the caller's promise, and the tile holds 32 rows of 33.
+                unsafe {
+                    for i in 0..width {
+                        let line = x.offset((c + i) as isize * step).add(r);
+                        let kept = tile.add(i * (TILE + 1));
+                        if height == TILE {
+                            kept.copy_from_nonoverlapping(line, TILE);
+                        } else {
+                            kept.copy_from_nonoverlapping(line, height);
+                        }
+                    }
+                    for j in 0..height {
+                        let line = out.offset((r + j) as isize * step_out).add(c);
+                        for i in 0..width {
+                            line.add(i).write(tile.add(i * (TILE + 1) + j).read());
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Copies `n` elements.
+///
+/// # Safety
+/// All addresses are valid, and nobody else sees `out`.
+#[inline]
+unsafe fn copy_row<W: Element>(x: *const W, step: isize, out: *mut W, step_out: isize, n: usize) {
+    // SAFETY (all): the caller's promise.
+    match (step, step_out) {
+        (1, 1) => unsafe { out.copy_from_nonoverlapping(x, n) },
+        (_, 1) => {
+            for i in 0..n {
+                unsafe { out.add(i).write(x.offset(i as isize * step).read()) };
+            }
+        }
+        _ => {
+            for i in 0..n as isize {
+                unsafe { out.offset(i * step_out).write(x.offset(i * step).read()) };
+            }
+        }
+    }
+}
+
+/// `x`, or a row-major copy of it where it is a large matrix that runs against the rows of
+/// a row-major result: two straight passes cost less than one across.
+#[inline]
+pub(super) fn straighten(x: &Array) -> Result<Array> {
+    if x.is_contiguous() || x.size() < TILE * TILE {
+        return Ok(x.clone());
+    }
+    let plain = shape::contiguous_strides(x.shape());
+    if transposed(&collapse(x.shape(), [&plain, &x.strides()])).is_some() {
+        return contiguous(x);
+    }
+    Ok(x.clone())
+}
+
+/// A conversion of single elements, as C and NumPy do it.
+trait CastTo<O> {
+    fn cast_to(self) -> O;
+}
+
+macro_rules! casts {
+    ($($from:ty)*) => {$(
+        casts!(@ $from => i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
+        #[allow(clippy::inline_always)]
+        impl CastTo<Bool> for $from {
+            #[inline(always)]
+            fn cast_to(self) -> Bool { Bool::from(self != 0 as $from) }
+        }
+        #[allow(clippy::inline_always)]
+        impl CastTo<$from> for Bool {
+            #[inline(always)]
+            fn cast_to(self) -> $from { u8::from(self.get()) as $from }
+        }
+    )*};
+    (@ $from:ty => $($to:ty)*) => {$(
+        #[allow(clippy::inline_always)]
+        impl CastTo<$to> for $from {
+            #[inline(always)]
+            fn cast_to(self) -> $to { self as $to }
+        }
+    )*};
+}
+
+casts!(i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
+
+#[allow(clippy::inline_always)]
+impl CastTo<Bool> for Bool {
+    #[inline(always)]
+    fn cast_to(self) -> Bool {
+        self
+    }
+}
+
+simd! {
+    /// `out[i] = x[i * step]` in another type, for `i < n`.
+    ///
+    /// # Safety
+    /// All addresses are valid, and nobody else sees `out`.
+    unsafe fn cast_row<S>[O: Element, T: CastTo<O>](x: *const T, step: isize, out: *mut O, n: usize) {
+        // SAFETY (all): the caller's promise.
+        if step == 1 {
+            for i in 0..n {
+                unsafe { out.add(i).write(x.add(i).read().cast_to()) };
+            }
+        } else {
+            for i in 0..n {
+                unsafe { out.add(i).write(x.offset(i as isize * step).read().cast_to()) };
+            }
+        }
+    }
+}
+
+/// `x` in another dtype: floats are truncated towards zero, integers wrap, and what is not
+/// zero is true; `x` itself where the dtype is the same.
+pub fn cast(x: &Array, dtype: DType) -> Result<Array> {
+    if x.dtype() == dtype {
+        return Ok(x.clone());
+    }
+    let out = Array::empty(dtype, x.shape())?;
+    dispatch!(x.dtype(), T => dispatch!(dtype, O => cast_all::<T, O>(x, &out)));
+    Ok(out)
+}
+
+fn cast_all<T: Element + CastTo<O>, O: Element>(x: &Array, out: &Array) {
+    let (from, to) = (x.ptr::<T>(), out.ptr_mut::<O>());
+    if x.is_contiguous() {
+        // SAFETY: both have this many elements, row-major; `out` is fresh.
+        unsafe { cast_row::<O, T>(from, 1, to, out.size()) };
+        return;
+    }
+    let dims = collapse(x.shape(), [&out.strides(), &x.strides()]);
+    let (outer, inner) = split_inner(&dims);
+    layout::for_each(outer, |[o, i]| {
+        // SAFETY: the strides stay within both arrays; `out` is fresh.
+        unsafe { cast_row::<O, T>(from.offset(i), inner.steps[1], to.offset(o), inner.len) };
+    });
+}
+
+/// An array with `value`, converted to `dtype`, everywhere.
+pub fn full(dtype: DType, shape: &[usize], value: Scalar) -> Result<Array> {
+    let out = Array::empty(dtype, shape)?;
+    let n = out.size();
+    dispatch!(dtype, T => {
+        let (to, value) = (out.ptr_mut::<T>(), <T as Number>::from_scalar(value));
+        for i in 0..n {
+            // SAFETY: `out` is fresh and has `n` elements.
+            unsafe { to.add(i).write(value) };
+        }
+    });
+    Ok(out)
+}
+
+/// The elements of `x`, in row-major order, under another shape of equal size: a view where
+/// the strides allow it.
+pub fn reshape(x: &Array, shape: &[usize]) -> Result<Array> {
+    if let Some(view) = x.reshape_view(shape) {
+        return Ok(view);
+    }
+    let copy = contiguous(x)?;
+    Ok(copy.reshape_view(shape).unwrap_or(copy))
+}
+
+/// Whether any element is below zero.
+pub fn any_negative(x: &Array) -> bool {
+    let dims = collapse(x.shape(), [&x.strides()]);
+    let mut found = false;
+    dispatch!(x.dtype(), T => {
+        let (from, zero) = (x.ptr::<T>(), <T as Number>::ZERO);
+        let (outer, inner) = split_inner(&dims);
+        layout::for_each(outer, |[at]| {
+            for i in 0..inner.len as isize {
+                // SAFETY: the strides stay within the array.
+                found |= unsafe { from.offset(at + i * inner.steps[0]).read() } < zero;
+            }
+        });
+    });
+    found
+}

@@ -1,0 +1,159 @@
+//! The loops behind elementwise kernels: contiguous and scalar operands at once, everything
+//! else row by row after the dimensions are collapsed.
+
+use crate::array::Array;
+use crate::dtype::Element;
+use crate::error::Result;
+use crate::kernels::copy::straighten;
+use crate::kernels::isa::Simd;
+use crate::kernels::layout::{self, broadcast_strides, collapse, split_inner};
+use crate::shape;
+
+/// A function of one element.
+pub(super) trait Map<T> {
+    fn apply<S: Simd>(x: T) -> T;
+}
+
+/// A function of two elements.
+pub(super) trait Zip<T, O> {
+    fn apply<S: Simd>(a: T, b: T) -> O;
+}
+
+simd! {
+    /// `out[i] = F(x[i * step])` for `i < n`.
+    ///
+    /// # Safety
+    /// All addresses are valid, and nobody else sees `out`.
+    unsafe fn map_row<S>[T: Element, F: Map<T>](x: *const T, step: isize, out: *mut T, n: usize) {
+        // SAFETY (all): the caller's promise.
+        if step == 1 {
+            for i in 0..n {
+                unsafe { out.add(i).write(F::apply::<S>(x.add(i).read())) };
+            }
+        } else {
+            for i in 0..n {
+                unsafe { out.add(i).write(F::apply::<S>(x.offset(i as isize * step).read())) };
+            }
+        }
+    }
+}
+
+/// `F` of each element.
+#[inline]
+pub(super) fn map<T: Element, F: Map<T>>(x: &Array) -> Result<Array> {
+    let out = Array::empty(T::DTYPE, x.shape())?;
+    let (from, to) = (x.ptr::<T>(), out.ptr_mut::<T>());
+    if x.is_contiguous() {
+        // SAFETY: both have this many elements, row-major; `out` is fresh.
+        unsafe { map_row::<T, F>(from, 1, to, out.size()) };
+        return Ok(out);
+    }
+    let x = straighten(x)?;
+    let from = x.ptr::<T>();
+    let dims = collapse(x.shape(), [&out.strides(), &x.strides()]);
+    let (outer, inner) = split_inner(&dims);
+    layout::for_each(outer, |[o, i]| {
+        // SAFETY: the strides stay within both arrays; `out` is fresh.
+        unsafe { map_row::<T, F>(from.offset(i), inner.steps[1], to.offset(o), inner.len) };
+    });
+    Ok(out)
+}
+
+simd! {
+    /// `out[i] = F(a[i * step_a], b[i * step_b])` for `i < n`.
+    ///
+    /// # Safety
+    /// All addresses are valid, and nobody else sees `out`.
+    unsafe fn zip_row<S>[T: Element, O: Element, F: Zip<T, O>](
+        a: *const T, step_a: isize, b: *const T, step_b: isize, out: *mut O, n: usize
+    ) {
+        // SAFETY (all): the caller's promise.
+        match (step_a, step_b) {
+            (1, 1) => for i in 0..n {
+                unsafe { out.add(i).write(F::apply::<S>(a.add(i).read(), b.add(i).read())) };
+            },
+            (1, 0) if n > 0 => {
+                let b = unsafe { b.read() };
+                for i in 0..n {
+                    unsafe { out.add(i).write(F::apply::<S>(a.add(i).read(), b)) };
+                }
+            }
+            (0, 1) if n > 0 => {
+                let a = unsafe { a.read() };
+                for i in 0..n {
+                    unsafe { out.add(i).write(F::apply::<S>(a, b.add(i).read())) };
+                }
+            }
+            _ => for i in 0..n {
+                let at = i as isize;
+                unsafe {
+                    let (a, b) = (a.offset(at * step_a).read(), b.offset(at * step_b).read());
+                    out.add(i).write(F::apply::<S>(a, b));
+                }
+            },
+        }
+    }
+}
+
+/// `F` of each pair of elements, broadcast together.
+#[inline]
+pub(super) fn zip<T: Element, O: Element, F: Zip<T, O>>(a: &Array, b: &Array) -> Result<Array> {
+    if a.shape() == b.shape() && a.is_contiguous() && b.is_contiguous() {
+        let out = Array::empty(O::DTYPE, a.shape())?;
+        // SAFETY: all three have this many elements, row-major; `out` is fresh.
+        unsafe {
+            zip_row::<T, O, F>(a.ptr(), 1, b.ptr(), 1, out.ptr_mut(), out.size());
+        }
+        return Ok(out);
+    }
+    zip_strided::<T, O, F>(a, b)
+}
+
+fn zip_strided<T: Element, O: Element, F: Zip<T, O>>(a: &Array, b: &Array) -> Result<Array> {
+    let shape = shape::broadcast("broadcast", a.shape(), b.shape())?;
+    let out = Array::empty(O::DTYPE, &shape)?;
+    let (a, b) = (&straighten(a)?, &straighten(b)?);
+    let (at_a, at_b, to) = (a.ptr::<T>(), b.ptr::<T>(), out.ptr_mut::<O>());
+    let (steps_a, steps_b) = (broadcast_strides(a, &shape), broadcast_strides(b, &shape));
+    let dims = collapse(&shape, [&out.strides(), &steps_a, &steps_b]);
+    let (outer, inner) = split_inner(&dims);
+    let [_, step_a, step_b] = inner.steps;
+    layout::for_each(outer, |[o, i, j]| {
+        // SAFETY: the strides stay within the three arrays; `out` is fresh.
+        unsafe {
+            let (a, b) = (at_a.offset(i), at_b.offset(j));
+            zip_row::<T, O, F>(a, step_a, b, step_b, to.offset(o), inner.len);
+        }
+    });
+    Ok(out)
+}
+
+/// `F` of each element and one number, on the left if `LEFT`.
+#[inline]
+pub(super) fn zip_scalar<T: Element, O: Element, F: Zip<T, O>, const LEFT: bool>(
+    x: &Array,
+    value: T,
+) -> Result<Array> {
+    let out = Array::empty(O::DTYPE, x.shape())?;
+    let (to, number) = (out.ptr_mut::<O>(), &raw const value);
+    // SAFETY (both): the strides stay within the arrays, the number is repeated by step 0,
+    // and `out` is fresh.
+    let row = |from: *const T, step: isize, o: isize, n: usize| unsafe {
+        if LEFT {
+            zip_row::<T, O, F>(number, 0, from, step, to.offset(o), n);
+        } else {
+            zip_row::<T, O, F>(from, step, number, 0, to.offset(o), n);
+        }
+    };
+    if x.is_contiguous() {
+        row(x.ptr(), 1, 0, out.size());
+        return Ok(out);
+    }
+    let x = straighten(x)?;
+    let dims = collapse(x.shape(), [&out.strides(), &x.strides()]);
+    let (outer, inner) = split_inner(&dims);
+    layout::for_each(outer, |[o, i]| {
+        row(x.ptr::<T>().wrapping_offset(i), inner.steps[1], o, inner.len);
+    });
+    Ok(out)
+}

@@ -1,0 +1,64 @@
+//! Selection: one of two elements by a condition. The other one is never looked at, so that
+//! its NaN or infinity does no harm.
+
+use crate::array::Array;
+use crate::dispatch;
+use crate::dtype::{Bool, Element};
+use crate::error::Result;
+use crate::kernels::copy::straighten;
+use crate::kernels::layout::{self, broadcast_strides, collapse, split_inner};
+use crate::shape;
+
+simd! {
+    /// `out[i] = c[i] ? a[i] : b[i]` for `i < n`, each operand by its own step.
+    ///
+    /// # Safety
+    /// All addresses are valid, and nobody else sees `out`.
+    unsafe fn select_row<S>[T: Element](
+        c: *const Bool, a: *const T, b: *const T, steps: [isize; 3], out: *mut T, n: usize
+    ) {
+        // SAFETY (all): the caller's promise.
+        let value = |i: usize, [sc, sa, sb]: [isize; 3]| unsafe {
+            let at = i as isize;
+            let (a, b) = (a.offset(at * sa).read(), b.offset(at * sb).read());
+            if c.offset(at * sc).read().get() { a } else { b }
+        };
+        match steps {
+            [1, 1, 1] => for i in 0..n {
+                unsafe { out.add(i).write(value(i, [1, 1, 1])) };
+            },
+            [1, 1, 0] => for i in 0..n {
+                unsafe { out.add(i).write(value(i, [1, 1, 0])) };
+            },
+            [1, 0, 1] => for i in 0..n {
+                unsafe { out.add(i).write(value(i, [1, 0, 1])) };
+            },
+            _ => for i in 0..n {
+                unsafe { out.add(i).write(value(i, steps)) };
+            },
+        }
+    }
+}
+
+/// `a` where `cond` holds, else `b`; all three are broadcast together.
+pub fn select(cond: &Array, a: &Array, b: &Array) -> Result<Array> {
+    let shape = shape::broadcast("where", a.shape(), b.shape())?;
+    let shape = shape::broadcast("where", cond.shape(), &shape)?;
+    let out = Array::empty(a.dtype(), &shape)?;
+    let (cond, a, b) = (&straighten(cond)?, &straighten(a)?, &straighten(b)?);
+    let steps = [cond, a, b].map(|x| broadcast_strides(x, &shape));
+    let dims = collapse(&shape, [&out.strides(), &steps[0], &steps[1], &steps[2]]);
+    let (outer, inner) = split_inner(&dims);
+    let [_, sc, sa, sb] = inner.steps;
+    dispatch!(a.dtype(), T => {
+        let (c, a, b, to) = (cond.ptr::<Bool>(), a.ptr::<T>(), b.ptr::<T>(), out.ptr_mut::<T>());
+        layout::for_each(outer, |[o, i, j, k]| {
+            // SAFETY: the strides stay within the four arrays; `out` is fresh.
+            unsafe {
+                let (c, a, b) = (c.offset(i), a.offset(j), b.offset(k));
+                select_row::<T>(c, a, b, [sc, sa, sb], to.offset(o), inner.len);
+            }
+        });
+    });
+    Ok(out)
+}

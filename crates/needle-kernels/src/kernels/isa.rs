@@ -1,0 +1,216 @@
+//! Which instruction set the loops run on, decided once per process, and the macro that
+//! compiles a loop for each of them.
+//!
+//! `NEEDLE_ISA=scalar|avx2|avx512` forces one, so that one machine can test all. Functions
+//! compiled for a wider set are only called where the processor has it.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// A set of vector instructions. `Scalar` is what the build target guarantees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Isa {
+    /// The baseline: SSE2 on `x86_64`, NEON on aarch64.
+    Scalar = 1,
+    /// AVX2 and FMA.
+    Avx2 = 2,
+    /// AVX-512 F, BW, DQ, VL.
+    Avx512 = 3,
+}
+
+impl Isa {
+    /// Every instruction set, the narrowest first.
+    pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
+
+    /// The name that `NEEDLE_ISA` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// Whether this processor has it.
+    pub fn is_supported(self) -> bool {
+        match self {
+            Self::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                Self::Avx2.is_supported()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    fn best() -> Self {
+        let widest = Self::ALL.into_iter().rev().find(|isa| isa.is_supported());
+        widest.unwrap_or(Self::Scalar)
+    }
+}
+
+/// The choice, as the number of the variant; 0 before the first look.
+static ACTIVE: AtomicU8 = AtomicU8::new(0);
+
+/// The instruction set in use.
+#[inline]
+pub fn active() -> Isa {
+    match ACTIVE.load(Ordering::Relaxed) {
+        1 => Isa::Scalar,
+        2 => Isa::Avx2,
+        3 => Isa::Avx512,
+        _ => choose(),
+    }
+}
+
+#[cold]
+fn choose() -> Isa {
+    let isa = request().0;
+    ACTIVE.store(isa as u8, Ordering::Relaxed);
+    isa
+}
+
+/// What `NEEDLE_ISA` says and what is wrong with it; read once.
+fn request() -> &'static (Isa, Option<String>) {
+    static REQUEST: OnceLock<(Isa, Option<String>)> = OnceLock::new();
+    REQUEST.get_or_init(|| {
+        let best = Isa::best();
+        let Some(value) = std::env::var_os("NEEDLE_ISA").filter(|v| !v.is_empty()) else {
+            return (best, None);
+        };
+        let value = value.to_string_lossy();
+        match Isa::ALL.into_iter().find(|isa| value == isa.name()) {
+            Some(isa) if isa.is_supported() => (isa, None),
+            Some(_) => (
+                best,
+                Some(format!(
+                    "NEEDLE_ISA={value}: this processor lacks it, using {}",
+                    best.name()
+                )),
+            ),
+            None => (
+                best,
+                Some(format!(
+                    "NEEDLE_ISA={value}: expected scalar, avx2 or avx512, using {}",
+                    best.name()
+                )),
+            ),
+        }
+    })
+}
+
+/// What was wrong with `NEEDLE_ISA`, for the embedder to show.
+pub fn warning() -> Option<String> {
+    request().1.clone()
+}
+
+/// Switches the whole process to `isa` if the processor has it, and says whether it did.
+/// For tests and benchmarks.
+pub fn force(isa: Isa) -> bool {
+    let possible = isa.is_supported();
+    if possible {
+        ACTIVE.store(isa as u8, Ordering::Relaxed);
+    }
+    possible
+}
+
+/// The instruction set a loop is being compiled for, as a type.
+pub(crate) trait Simd {
+    /// Whether `a * b + c` with one rounding is one instruction here.
+    const FMA: bool;
+}
+
+/// See [`Isa::Scalar`].
+pub(crate) struct Scalar;
+/// See [`Isa::Avx2`].
+#[cfg(target_arch = "x86_64")]
+pub(crate) struct Avx2;
+/// See [`Isa::Avx512`].
+#[cfg(target_arch = "x86_64")]
+pub(crate) struct Avx512;
+
+impl Simd for Scalar {
+    const FMA: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
+}
+#[cfg(target_arch = "x86_64")]
+impl Simd for Avx2 {
+    const FMA: bool = true;
+}
+#[cfg(target_arch = "x86_64")]
+impl Simd for Avx512 {
+    const FMA: bool = true;
+}
+
+/// Compiles a generic loop once per instruction set and picks one at run time; the first
+/// type parameter is the element type that the loop writes or folds:
+///
+/// ```ignore
+/// simd! {
+///     /// Docs.
+///     pub(crate) unsafe fn name<S>[T: Bound, F: Bound<T>](arg: Type, ...) -> Type { ... }
+/// }
+/// ```
+///
+/// `S` is the [`Simd`] type that the body is compiled for. What the body calls must be
+/// `#[inline(always)]`: only inlined code is compiled with the wider instructions.
+macro_rules! simd {
+    (
+        $(#[$meta:meta])*
+        $vis:vis unsafe fn $name:ident<$S:ident>[$first:ident: $fbound:path $(, $g:ident: $bound:path)*]
+        ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block
+    ) => {
+        $(#[$meta])*
+        #[inline]
+        #[allow(clippy::too_many_arguments)]
+        $vis unsafe fn $name<$first: $fbound $(, $g: $bound)*>($($arg: $ty),*) $(-> $ret)? {
+            #[inline(always)]
+            #[allow(clippy::too_many_arguments, clippy::inline_always)]
+            unsafe fn body<$S: $crate::kernels::isa::Simd, $first: $fbound $(, $g: $bound)*>(
+                $($arg: $ty),*
+            ) $(-> $ret)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+            #[allow(clippy::too_many_arguments)]
+            unsafe fn avx2<$first: $fbound $(, $g: $bound)*>($($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: the caller's promise, handed on.
+                unsafe { body::<$crate::kernels::isa::Avx2, $first $(, $g)*>($($arg),*) }
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(
+                enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,lzcnt,popcnt"
+            )]
+            #[allow(clippy::too_many_arguments)]
+            unsafe fn avx512<$first: $fbound $(, $g: $bound)*>($($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: the caller's promise, handed on.
+                unsafe { body::<$crate::kernels::isa::Avx512, $first $(, $g)*>($($arg),*) }
+            }
+
+            // Integers are compiled once, for the baseline: their loops wait for memory more
+            // than for arithmetic, and three versions of each would double the library.
+            if const { !<$first as $crate::dtype::Element>::DTYPE.is_float() } {
+                // SAFETY: the caller's promise, handed on.
+                return unsafe { body::<$crate::kernels::isa::Scalar, $first $(, $g)*>($($arg),*) };
+            }
+            match $crate::kernels::isa::active() {
+                // SAFETY: the caller's promise, and the processor has the instructions.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernels::isa::Isa::Avx512 => unsafe { avx512::<$first $(, $g)*>($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernels::isa::Isa::Avx2 => unsafe { avx2::<$first $(, $g)*>($($arg),*) },
+                // SAFETY: the caller's promise, handed on.
+                _ => unsafe { body::<$crate::kernels::isa::Scalar, $first $(, $g)*>($($arg),*) },
+            }
+        }
+    };
+}

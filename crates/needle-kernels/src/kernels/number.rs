@@ -1,0 +1,257 @@
+//! Arithmetic of single elements, the same for every dtype: integers wrap, bool is the
+//! two-element lattice, floats are IEEE with NaN propagated by max, min, sign and relu.
+
+use super::isa::Simd;
+use super::math;
+use crate::dtype::{Bool, Element, Scalar};
+
+/// Element arithmetic. What a dtype lacks (see each op's check) is never called.
+#[allow(clippy::inline_always)]
+pub(crate) trait Number: Element {
+    const ZERO: Self;
+    /// The neutral element of max.
+    const LOWEST: Self;
+    /// The neutral element of min.
+    const HIGHEST: Self;
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    fn div(self, other: Self) -> Self;
+    fn pow(self, exponent: Self) -> Self;
+    fn maximum(self, other: Self) -> Self;
+    fn minimum(self, other: Self) -> Self;
+    /// The product of the chain rule: 0 where either factor is exactly 0.
+    fn chain(self, other: Self) -> Self;
+    fn negate(self) -> Self;
+    fn abs(self) -> Self;
+    fn sign(self) -> Self;
+    fn relu(self) -> Self;
+    fn from_scalar(value: Scalar) -> Self;
+}
+
+/// Functions with real values.
+pub(crate) trait Float: Number {
+    const ONE: Self;
+    fn sqrt(self) -> Self;
+    /// `x^0.5` as C's `pow` has it: +0 for -0 and infinity for -infinity.
+    fn root(self) -> Self;
+    /// `x^3` with one rounding.
+    fn cube<S: Simd>(self) -> Self;
+    fn exp<S: Simd>(self) -> Self;
+    fn log<S: Simd>(self) -> Self;
+    fn tanh<S: Simd>(self) -> Self;
+    fn sigmoid<S: Simd>(self) -> Self;
+    fn sin(self) -> Self;
+    fn cos(self) -> Self;
+}
+
+macro_rules! integer {
+    ($($T:ty, $abs:expr, $sign:expr;)*) => {$(
+        #[allow(clippy::inline_always)]
+        impl Number for $T {
+            const ZERO: Self = 0;
+            const LOWEST: Self = <$T>::MIN;
+            const HIGHEST: Self = <$T>::MAX;
+            #[inline(always)]
+            fn add(self, other: Self) -> Self { self.wrapping_add(other) }
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self { self.wrapping_sub(other) }
+            #[inline(always)]
+            fn mul(self, other: Self) -> Self { self.wrapping_mul(other) }
+            #[inline(always)]
+            fn div(self, other: Self) -> Self { self.checked_div(other).unwrap_or(0) }
+            #[inline(always)]
+            fn pow(self, exponent: Self) -> Self {
+                // By squaring; the caller refuses negative exponents.
+                let (mut result, mut base, mut left): (Self, Self, Self) = (1, self, exponent);
+                while left > 0 {
+                    if left & 1 == 1 {
+                        result = result.wrapping_mul(base);
+                    }
+                    base = base.wrapping_mul(base);
+                    left >>= 1;
+                }
+                result
+            }
+            #[inline(always)]
+            fn maximum(self, other: Self) -> Self { if self > other { self } else { other } }
+            #[inline(always)]
+            fn minimum(self, other: Self) -> Self { if self < other { self } else { other } }
+            #[inline(always)]
+            fn chain(self, other: Self) -> Self { self.wrapping_mul(other) }
+            #[inline(always)]
+            fn negate(self) -> Self { self.wrapping_neg() }
+            #[inline(always)]
+            fn abs(self) -> Self { let f: fn($T) -> $T = $abs; f(self) }
+            #[inline(always)]
+            fn sign(self) -> Self { let f: fn($T) -> $T = $sign; f(self) }
+            #[inline(always)]
+            fn relu(self) -> Self { self.maximum(0) }
+            #[inline(always)]
+            fn from_scalar(value: Scalar) -> Self {
+                match value {
+                    Scalar::Bool(v) => Self::from(v),
+                    Scalar::Int(v) => v as Self,
+                    Scalar::UInt(v) => v as Self,
+                    Scalar::Float(v) => v as Self,
+                }
+            }
+        }
+    )*};
+}
+
+integer! {
+    i8, i8::wrapping_abs, i8::signum;
+    i16, i16::wrapping_abs, i16::signum;
+    i32, i32::wrapping_abs, i32::signum;
+    i64, i64::wrapping_abs, i64::signum;
+    u8, |v| v, |v| v.min(1);
+    u16, |v| v, |v| v.min(1);
+    u32, |v| v, |v| v.min(1);
+    u64, |v| v, |v| v.min(1);
+}
+
+macro_rules! float {
+    ($($T:ident),*) => {$(
+        #[allow(clippy::inline_always)]
+        impl Number for $T {
+            const ZERO: Self = 0.0;
+            const LOWEST: Self = $T::NEG_INFINITY;
+            const HIGHEST: Self = $T::INFINITY;
+            #[inline(always)]
+            fn add(self, other: Self) -> Self { self + other }
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self { self - other }
+            #[inline(always)]
+            fn mul(self, other: Self) -> Self { self * other }
+            #[inline(always)]
+            fn div(self, other: Self) -> Self { self / other }
+            #[inline(always)]
+            fn pow(self, exponent: Self) -> Self { self.powf(exponent) }
+            #[inline(always)]
+            fn maximum(self, other: Self) -> Self {
+                // A comparison with NaN is false: a NaN on the right must be asked for.
+                if (other > self) | (other != other) { other } else { self }
+            }
+            #[inline(always)]
+            fn minimum(self, other: Self) -> Self {
+                if (other < self) | (other != other) { other } else { self }
+            }
+            #[inline(always)]
+            fn chain(self, other: Self) -> Self {
+                if (self == 0.0) | (other == 0.0) { 0.0 } else { self * other }
+            }
+            #[inline(always)]
+            fn negate(self) -> Self { -self }
+            #[inline(always)]
+            fn abs(self) -> Self { self.abs() }
+            #[inline(always)]
+            fn sign(self) -> Self {
+                let one = if self > 0.0 { 1.0 } else { -1.0 };
+                if self == 0.0 { 0.0 } else if self != self { self } else { one }
+            }
+            #[inline(always)]
+            fn relu(self) -> Self { if self <= 0.0 { 0.0 } else { self } }
+            #[inline(always)]
+            fn from_scalar(value: Scalar) -> Self {
+                match value {
+                    Scalar::Bool(v) => u8::from(v) as Self,
+                    Scalar::Int(v) => v as Self,
+                    Scalar::UInt(v) => v as Self,
+                    Scalar::Float(v) => v as Self,
+                }
+            }
+        }
+
+        #[allow(clippy::inline_always)]
+        impl Float for $T {
+            const ONE: Self = 1.0;
+            #[inline(always)]
+            fn sqrt(self) -> Self { self.sqrt() }
+            #[inline(always)]
+            fn root(self) -> Self {
+                if self == $T::NEG_INFINITY { $T::INFINITY } else { (self + 0.0).sqrt() }
+            }
+            #[inline(always)]
+            fn cube<S: Simd>(self) -> Self { math::$T::cube::<S>(self) }
+            #[inline(always)]
+            fn exp<S: Simd>(self) -> Self { math::$T::exp::<S>(self) }
+            #[inline(always)]
+            fn log<S: Simd>(self) -> Self { math::$T::log::<S>(self) }
+            #[inline(always)]
+            fn tanh<S: Simd>(self) -> Self { math::$T::tanh::<S>(self) }
+            #[inline(always)]
+            fn sigmoid<S: Simd>(self) -> Self { math::$T::sigmoid::<S>(self) }
+            #[inline(always)]
+            fn sin(self) -> Self { self.sin() }
+            #[inline(always)]
+            fn cos(self) -> Self { self.cos() }
+        }
+    )*};
+}
+
+float!(f32, f64);
+
+#[allow(clippy::inline_always)]
+impl Number for Bool {
+    const ZERO: Self = Self(0);
+    const LOWEST: Self = Self(0);
+    const HIGHEST: Self = Self(1);
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self(u8::from(self.get() | other.get()))
+    }
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Self(u8::from(self.get() ^ other.get()))
+    }
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self(u8::from(self.get() & other.get()))
+    }
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        self.mul(other)
+    }
+    #[inline(always)]
+    fn pow(self, exponent: Self) -> Self {
+        Self(u8::from(self.get() | !exponent.get()))
+    }
+    #[inline(always)]
+    fn maximum(self, other: Self) -> Self {
+        self.add(other)
+    }
+    #[inline(always)]
+    fn minimum(self, other: Self) -> Self {
+        self.mul(other)
+    }
+    #[inline(always)]
+    fn chain(self, other: Self) -> Self {
+        self.mul(other)
+    }
+    #[inline(always)]
+    fn negate(self) -> Self {
+        Self(u8::from(!self.get()))
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        Self(u8::from(self.get()))
+    }
+    #[inline(always)]
+    fn sign(self) -> Self {
+        self.abs()
+    }
+    #[inline(always)]
+    fn relu(self) -> Self {
+        self.abs()
+    }
+    #[inline(always)]
+    fn from_scalar(value: Scalar) -> Self {
+        Self::from(match value {
+            Scalar::Bool(v) => v,
+            Scalar::Int(v) => v != 0,
+            Scalar::UInt(v) => v != 0,
+            Scalar::Float(v) => v != 0.0,
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! Softmax, log-softmax and log-sum-exp.
+
+use crate::support::{each_isa, values};
+use needle_kernels::dtype::DType;
+use needle_kernels::kernels::softmax::{log_softmax, logsumexp, softmax};
+use needle_kernels::{Array, shape};
+
+/// Elements along the axes of each group.
+fn groups(x: &Array, axes: &[usize]) -> Vec<Vec<f64>> {
+    let kept: Vec<usize> = (0..x.ndim()).filter(|a| !axes.contains(a)).collect();
+    let order: Vec<usize> = kept.iter().chain(axes).copied().collect();
+    let length: usize = axes.iter().map(|&a| x.shape()[a]).product();
+    let all: Vec<f64> = values(&x.permute(&order)).iter().map(|v| v.real()).collect();
+    let count: usize = kept.iter().map(|&a| x.shape()[a]).product();
+    (0..count).map(|i| all[i * length..(i + 1) * length].to_vec()).collect()
+}
+
+fn reference(group: &[f64]) -> f64 {
+    let max = group.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if group.iter().any(|v| v.is_nan()) {
+        return f64::NAN;
+    }
+    if max.is_infinite() {
+        return max;
+    }
+    max + group.iter().map(|v| (v - max).exp()).sum::<f64>().ln()
+}
+
+fn near(a: f64, b: f64, tolerance: f64) -> bool {
+    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * (1.0 + b.abs())
+}
+
+#[test]
+fn softmax_and_its_kin_match_the_reference() {
+    each_isa(150, |random| {
+        for dtype in [DType::F32, DType::F64] {
+            let tolerance = if dtype == DType::F32 { 2e-6 } else { 4e-15 };
+            let shape = random.shape(4);
+            let wild = random.chance(40);
+            let x = random.array(dtype, &shape, wild);
+            let axes: Vec<usize> = (0..shape.len()).filter(|_| random.chance(50)).collect();
+            let y = logsumexp(&x, &axes, true).unwrap();
+            assert_eq!(y.shape(), shape::reduced(&shape, &axes, true).as_slice());
+            for (y, group) in values(&y).iter().zip(groups(&x, &axes)) {
+                let expected = reference(&group);
+                assert!(near(y.real(), expected, tolerance), "{y:?}, not {expected} of {group:?}");
+            }
+            for axis in 0..shape.len() {
+                let (soft, log) = (softmax(&x, axis).unwrap(), log_softmax(&x, axis).unwrap());
+                assert!(soft.is_contiguous() && log.is_contiguous() && soft.shape() == shape);
+                let inputs = groups(&x, &[axis]);
+                for ((x, s), l) in
+                    inputs.iter().zip(groups(&soft, &[axis])).zip(groups(&log, &[axis]))
+                {
+                    // One +inf makes the whole group NaN: its own share is inf / inf.
+                    let total = reference(x);
+                    let total = if total == f64::INFINITY { f64::NAN } else { total };
+                    // The reference loses what the shift by the maximum keeps.
+                    for i in 0..x.len() {
+                        assert!(near(l[i], x[i] - total, tolerance * (1.0 + total.abs())), "{} of {x:?}", l[i]);
+                        assert!(near(s[i], (x[i] - total).exp(), tolerance * 40.0), "{} of {x:?}", s[i]);
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn infinities_and_large_numbers() {
+    let inf = f64::INFINITY;
+    let x = [-inf, -inf, inf, 1.0, inf, -inf, 1e308, 1e308, f64::NAN, inf];
+    let x = Array::from_slice(&x, &[5, 2]).unwrap();
+    let y = logsumexp(&x, &[1], false).unwrap().to_vec::<f64>();
+    assert_eq!(&y[..4], [-inf, inf, inf, 1e308]);
+    assert!(y[4].is_nan());
+    let none = Array::from_slice::<f64>(&[], &[2, 0]).unwrap();
+    assert_eq!(logsumexp(&none, &[1], false).unwrap().to_vec::<f64>(), [-inf, -inf]);
+}
