@@ -5,6 +5,7 @@
     timing.py    contestants take turns: warm-up, rounds, medians, spread
     machine.py   what it runs on, and whether others keep it busy
     peers.py     the other libraries, each only where it is installed
+    child.py     another process, for import times and peak memory
     figures.py   a measured figure, its bounds, and what follows from the two
     report.py    the table as text and as Markdown, and the record as JSON
     rows/        what is measured: one function for each row

@@ -55,7 +55,7 @@ class Contestant:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long to measure: `rounds`, and up to three times as many while a spread is too wide."""
+    """How long to measure: `rounds`, and up to twice as many while a spread is too wide."""
 
     rounds: int = ROUNDS
     settle: float = SETTLE
@@ -109,7 +109,7 @@ def compete(contestants: Sequence[Contestant], plan: Plan) -> dict[str, dict[str
     for contestant in contestants:
         _turn(contestant, plan)
     values: dict[str, dict[str, list[float]]] = {}
-    for number in range(3 * plan.rounds):
+    for number in range(2 * plan.rounds):
         if number >= plan.rounds and _widest(values) <= SPREAD_LIMIT:
             break
         start = number % len(contestants)

@@ -7,6 +7,7 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ MNIST_FILES = (
     "t10k-labels-idx1-ubyte.gz",
 )
 
+Array = NDArray[Any]
+ReferenceEpoch = Callable[[Array, Array, Array, Array, float, int], tuple[Array, Array]]
 WriteIdx = Callable[[Path, NDArray[np.uint8]], Path]
 
 
@@ -69,3 +72,35 @@ def tiny_mnist(tmp_path: Path, write_idx: WriteIdx) -> Path:
         write_idx(folder / f"{part}-images-idx3-ubyte.gz", images)
         write_idx(folder / f"{part}-labels-idx1-ubyte.gz", labels)
     return folder
+
+
+@pytest.fixture
+def train(tiny_mnist: Path) -> Callable[..., int]:
+    """Runs `needle train mnist` on the imitation, with further arguments; its exit status."""
+    from needle.cli import run
+
+    small = ["--data", str(tiny_mnist), "--hidden", "8", "--epochs", "2", "--lr", "0.1"]
+    return lambda *arguments: run(["train", "mnist", *small, *arguments])
+
+
+@pytest.fixture
+def reference_epoch() -> ReferenceEpoch:
+    """One epoch of SGD on relu(x @ w1) @ w2, with gradients worked out on paper, in float64."""
+
+    def epoch(
+        x: Array, y: Array, w1: Array, w2: Array, lr: float, batch: int
+    ) -> tuple[Array, Array]:
+        w1, w2 = w1.astype(np.float64), w2.astype(np.float64)
+        for start in range(0, len(x), batch):
+            inputs = x[start : start + batch].astype(np.float64)
+            before = inputs @ w1
+            hidden = np.maximum(before, 0)
+            exp = np.exp(hidden @ w2)
+            slope = exp / exp.sum(axis=1, keepdims=True)
+            slope -= np.eye(w2.shape[1])[y[start : start + batch]]
+            slope /= len(inputs)
+            step1, step2 = inputs.T @ ((slope @ w2.T) * (before > 0)), hidden.T @ slope
+            w1, w2 = w1 - lr * step1, w2 - lr * step2
+        return w1, w2
+
+    return epoch

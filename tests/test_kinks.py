@@ -117,7 +117,7 @@ def test_nan_propagates(dtype: str) -> None:
     assert np.isnan(ndl.softmax(x).numpy()).all()
     for symbol in ("__eq__", "__lt__", "__ge__"):
         assert getattr(x, symbol)(x).tolist()[1] is False
-    assert (x != x).tolist() == [False, True, False]  # noqa: PLR0124
+    assert (x != x).tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

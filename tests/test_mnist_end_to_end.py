@@ -22,19 +22,6 @@ def train(folder: Path, saved: Path, *options: str) -> dict[str, np.ndarray]:
         return dict(weights)
 
 
-def reference_epoch(x, y, w1, w2, lr, batch):
-    """One epoch of SGD on relu(x @ w1) @ w2 with gradients by hand, in float64."""
-    for start in range(0, len(x), batch):
-        inputs = x[start : start + batch].astype(np.float64)
-        before = inputs @ w1
-        hidden = np.maximum(before, 0)
-        exp = np.exp(hidden @ w2)
-        slope = exp / exp.sum(axis=1, keepdims=True) - np.eye(10)[y[start : start + batch]]
-        slope /= len(inputs)
-        w1, w2 = w1 - lr * inputs.T @ ((slope @ w2.T) * (before > 0)), w2 - lr * hidden.T @ slope
-    return w1, w2
-
-
 def test_five_epochs_by_the_command_twice(mnist_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NEEDLE_DATA", str(mnist_folder))
     saved = tmp_path / "first.npz"
@@ -73,7 +60,7 @@ def test_lazy_mode_trains_alike(mnist_folder, tmp_path):
         np.testing.assert_allclose(eager[name], lazy[name], rtol=1e-3, atol=1e-4)
 
 
-def test_nn_epoch_against_float64_by_hand(mnist_folder):
+def test_nn_epoch_against_float64_by_hand(mnist_folder, reference_epoch):
     """600 steps in float32 stay with a float64 reference: norms to 1e-5, loss and error to 1e-4."""
     mnist = load_mnist(mnist_folder)
     trainer = Trainer(mnist, Settings())

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+from ..child import run_python
 from ..figures import Bound, Figure, Unit
 from ..peers import NEEDLE
 from ..timing import Contestant, Plan, compete
@@ -19,12 +18,7 @@ def million(plan: Plan, nodes: int = NODES) -> list[Figure]:
     """a chain of 1,000,000 nodes: seconds for forward, backward and drop, and peak memory"""
 
     def block() -> dict[str, float]:
-        # -P: the modules beside the script are not meant to be found by their bare names.
-        command = [sys.executable, "-P", str(_CHILD), str(nodes)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"the chain ended with {done.returncode}: {done.stderr[-500:]}")
-        found: dict[str, float] = json.loads(done.stdout)
+        found: dict[str, float] = json.loads(run_python(str(_CHILD), str(nodes)))
         return found
 
     parts = compete([Contestant(NEEDLE, block)], plan.at_most(5).without_threads())

@@ -50,7 +50,7 @@ def torch_posts(torch: Any, problem: Problem) -> Epoch:
             loss.backward()
             first = (first - RATE * first.grad).detach().requires_grad_()
             second = (second - RATE * second.grad).detach().requires_grad_()
-        return float(loss)
+        return float(loss.item())
 
     return epoch
 

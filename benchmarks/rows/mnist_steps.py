@@ -57,7 +57,7 @@ def torch_epoch(torch: Any, problem: Problem) -> Epoch:
                 first.sub_(first.grad, alpha=RATE)
                 second.sub_(second.grad, alpha=RATE)
             first.grad = second.grad = None
-        return float(loss)
+        return float(loss.item())
 
     return epoch
 

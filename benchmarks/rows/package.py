@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 import zipfile
-from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 import needle
 
 from .. import machine
+from ..child import run_python
 from ..figures import Figure, Unit
 from ..peers import JAX, NEEDLE, NUMPY, PYTORCH
-from ..timing import Contestant, Plan, Sample, compete
+from ..timing import Block, Contestant, Plan, Sample, compete
 
 _CHILD = """\
 import time
@@ -39,14 +37,9 @@ def imports(plan: Plan) -> list[Figure]:
     return [Figure("import", "import needle, after NumPy", samples)]
 
 
-def _import_block(module: str, before: str = "") -> Callable[[], Mapping[str, float]]:
-    command = [sys.executable, "-c", _CHILD.format(module=module, before=before)]
-
-    def block() -> dict[str, float]:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return {"": float(done.stdout)}
-
-    return block
+def _import_block(module: str, before: str = "") -> Block:
+    code = _CHILD.format(module=module, before=before)
+    return lambda: {"": float(run_python("-c", code))}
 
 
 def size(_plan: Plan) -> list[Figure]:

@@ -1,0 +1,321 @@
+"""Every message, with its exact class and text (DESIGN 9, CONTRACT 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import needle as ndl
+from needle import AxisError, DTypeError, GradError, ShapeError, Tensor
+
+
+def t(*shape: int, dtype: str = "float64") -> Tensor:
+    return Tensor(np.ones(shape), dtype=dtype)
+
+
+DTYPE_HINT = (
+    "hint: needle has bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, "
+    "float32, float64"
+)
+
+# What is done, the exact class, the exact text.
+ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    # shapes
+    (lambda: t(2, 3) + t(4), ShapeError, "add: shapes (2, 3) and (4,) do not broadcast together"),
+    (lambda: t(2) * t(3), ShapeError, "multiply: shapes (2,) and (3,) do not broadcast together"),
+    (lambda: t(2) / t(3), ShapeError, "divide: shapes (2,) and (3,) do not broadcast together"),
+    (lambda: t(2) ** t(3), ShapeError, "power: shapes (2,) and (3,) do not broadcast together"),
+    (lambda: t(2) < t(3), ShapeError, "less: shapes (2,) and (3,) do not broadcast together"),
+    (
+        lambda: ndl.maximum(t(2), t(3)),
+        ShapeError,
+        "maximum: shapes (2,) and (3,) do not broadcast together",
+    ),
+    (
+        lambda: ndl.where(t(2), t(3), t(3)),
+        ShapeError,
+        "where: shapes (2,), (3,) and (3,) do not broadcast together",
+    ),
+    (lambda: t(2, 3) @ t(4, 5), ShapeError, "matmul: inner dimensions differ: (2, 3) @ (4, 5)"),
+    (lambda: t(3) @ t(4), ShapeError, "matmul: inner dimensions differ: (3,) @ (4,)"),
+    (lambda: t() @ t(3), ShapeError, "matmul: operands need at least one dimension: () @ (3,)"),
+    (
+        lambda: t(2, 3, 3) @ t(4, 3, 3),
+        ShapeError,
+        "matmul: batches do not broadcast: (2, 3, 3) @ (4, 3, 3)",
+    ),
+    (lambda: t(2, 3).reshape((4, 2)), ShapeError, "reshape: cannot reshape (2, 3) into (4, 2)"),
+    (lambda: t(2, 3).reshape(-1, 4), ShapeError, "reshape: cannot reshape (2, 3) into (-1, 4)"),
+    (lambda: t(2, 3).reshape(5), ShapeError, "reshape: cannot reshape (2, 3) into (5,)"),
+    (
+        lambda: t(2, 3).broadcast_to((3, 3)),
+        ShapeError,
+        "broadcast_to: cannot broadcast (2, 3) to (3, 3)",
+    ),
+    (
+        lambda: t(1).broadcast_to((-1,)),
+        ShapeError,
+        "broadcast_to: negative length -1 in the shape",
+    ),
+    (lambda: t(3).transpose(), ShapeError, "transpose: needs at least two dimensions, got 1"),
+    (
+        lambda: ndl.stack([t(2), t(3)]),
+        ShapeError,
+        "stack: all tensors need one shape, got (2,) and (3,)",
+    ),
+    (
+        lambda: ndl.concat([t(2, 1), t(3, 2)], 0),
+        ShapeError,
+        "concat: shapes (2, 1) and (3, 2) differ outside of axis 0",
+    ),
+    (
+        lambda: ndl.permute(t(2, 3), (0,)),
+        ShapeError,
+        "permute: 1 axes given for 2 dimensions",
+    ),
+    (lambda: ndl.logsoftmax(t(3)), ShapeError, "logsoftmax: expected 2 dimensions, got shape (3,)"),
+    (
+        lambda: setattr(t(2), "grad", t(3)),
+        ShapeError,
+        "grad: has shape (3,), expected (2,)",
+    ),
+    (
+        lambda: (t(2) * 1).backward(t(3)),
+        ShapeError,
+        "backward: out_grad has shape (3,), expected (2,)",
+    ),
+    # axes
+    (
+        lambda: t(2, 3).sum(axes=2),
+        AxisError,
+        "summation: axis 2 is out of bounds for array of dimension 2",
+    ),
+    (
+        lambda: t(2).max(axes=(0, -2)),
+        AxisError,
+        "max: axis -2 is out of bounds for array of dimension 1",
+    ),
+    (lambda: t(2, 3).mean(axes=(1, -1)), AxisError, "mean: axis -1 is named twice"),
+    (
+        lambda: ndl.transpose(t(2, 3), (0, 5)),
+        AxisError,
+        "transpose: axis 5 is out of bounds for array of dimension 2",
+    ),
+    (
+        lambda: ndl.softmax(t(2), axis=1),
+        AxisError,
+        "softmax: axis 1 is out of bounds for array of dimension 1",
+    ),
+    (
+        lambda: ndl.stack([t(2)], 3),
+        AxisError,
+        "stack: axis 3 is out of bounds for array of dimension 2",
+    ),
+    (
+        lambda: ndl.split(t(2), 1),
+        AxisError,
+        "split: axis 1 is out of bounds for array of dimension 1",
+    ),
+    # indices
+    (lambda: t(2)[2], IndexError, "getitem: index 2 is out of bounds for axis 0 with size 2"),
+    (lambda: t(2)[0, 0], IndexError, "getitem: too many indices: 2 for shape (2,)"),
+    (lambda: t(2)[..., ...], IndexError, "getitem: an index can only have one `...`"),
+    (
+        lambda: t(2)["a"],
+        TypeError,
+        "getitem: expected integers, slices, `...` or None, got str\n"
+        "hint: index .numpy() for masks and arrays of positions",
+    ),
+    (
+        lambda: ndl.make_tuple(t(2))[1],
+        IndexError,
+        "tuple_get_item: index 1 is out of range for a tuple of 1",
+    ),
+    # values
+    (
+        lambda: t(0).max(),
+        ValueError,
+        "max: no elements to choose from along the reduced axes of (0,)",
+    ),
+    (
+        lambda: ndl.logsumexp(t(0)),
+        ValueError,
+        "logsumexp: no elements along the reduced axes of (0,)",
+    ),
+    (lambda: ndl.stack([]), ValueError, "stack: needs at least one tensor"),
+    (lambda: ndl.concat([]), ValueError, "concat: needs at least one tensor"),
+    (
+        lambda: ndl.transpose(t(2, 3), (0, 1, 2)),
+        ValueError,
+        "transpose: expected the two axes to swap, got 3 of them\n"
+        "hint: use permute for a whole order",
+    ),
+    (
+        lambda: Tensor([2]) ** -1,
+        ValueError,
+        "power_scalar: integers to negative integer powers are not allowed\n"
+        "hint: make the base a float tensor",
+    ),
+    (
+        lambda: bool(t(2)),
+        ValueError,
+        "the truth value of a tensor with 2 elements is ambiguous\n"
+        "hint: compare with `is None`, or reduce it to one element",
+    ),
+    (
+        lambda: Tensor([1], dtype="uint8") + 256,
+        OverflowError,
+        "add_scalar: Python integer 256 out of bounds for uint8",
+    ),
+    # dtypes and types
+    (
+        lambda: Tensor([1], dtype="complex64"),
+        DTypeError,
+        "dtype complex64 is not supported\n" + DTYPE_HINT,
+    ),
+    (
+        lambda: ndl.from_numpy(np.ones(1, "float16")),
+        DTypeError,
+        "dtype float16 is not supported\n" + DTYPE_HINT,
+    ),
+    (
+        lambda: -Tensor([True]),
+        DTypeError,
+        "negate: bool is not supported\nhint: use `== False` to invert it, or astype to count",
+    ),
+    (lambda: Tensor(None), TypeError, "expected numbers, got None"),
+    (lambda: Tensor("text"), TypeError, "expected numbers, got str"),
+    (
+        lambda: Tensor([t(1)]),
+        TypeError,
+        "cannot make a tensor of a list of tensors: it would cut the graph\nhint: use needle.stack",
+    ),
+    (lambda: ndl.from_numpy([1]), TypeError, "from_numpy: expected numpy.ndarray, got list"),
+    (lambda: Tensor([1], device="gpu"), TypeError, "device: expected cpu(), got gpu"),
+    (lambda: setattr(t(1), "grad", 1), TypeError, "grad: expected None or a Tensor, got int"),
+    (lambda: len(t()), TypeError, "len() of unsized object: the tensor is 0-d"),
+    (lambda: iter(t()), TypeError, "iteration over a 0-d tensor"),
+    (lambda: ndl.add(t(1)), TypeError, "add: missing argument 'b'"),
+    (lambda: ndl.reshape(t(1)), TypeError, "reshape: missing argument 'shape'"),
+    (lambda: ndl.exp(t(1), 2), TypeError, "exp: expected at most 0 parameters, got 1"),
+    (lambda: ndl.exp(t(1), b=2), TypeError, "exp: unexpected keyword argument 'b'"),
+    (
+        lambda: ndl.summation(t(1), 0, axes=0),
+        TypeError,
+        "summation: got multiple values for argument 'axes'",
+    ),
+    (
+        lambda: ndl.summation(t(1), axes="a"),
+        TypeError,
+        "summation: axes expects an integer or several, got str",
+    ),
+    (
+        lambda: ndl.stack([t(1)], axis=1.5),
+        TypeError,
+        "stack: axis expects an integer, got float",
+    ),
+    (lambda: ndl.AddScalar("a"), TypeError, "add_scalar: scalar expects a number, got str"),
+    (
+        lambda: ndl.stack(3),
+        TypeError,
+        "stack: args expects a list or tuple of tensors, got int",
+    ),
+    (lambda: ndl.EWiseAdd()(t(1)), TypeError, "add: expected 2 operands, got 1"),
+    # assertions
+    (
+        lambda: setattr(t(1), "data", Tensor([1])),
+        AssertionError,
+        "data: dtypes differ: tensor has float64, value has int64",
+    ),
+    (lambda: setattr(t(1), "data", 1), AssertionError, "data: expected a Tensor, got int"),
+    (
+        lambda: ndl.make_tuple(t(1)) + t(1),
+        AssertionError,
+        "add: expected a TensorTuple, got Tensor",
+    ),
+    (
+        lambda: ndl.make_tuple(t(1)) + ndl.make_tuple(t(1), t(1)),
+        AssertionError,
+        "add: tuples of 1 and 2 tensors",
+    ),
+    (
+        lambda: ndl.tuple_get_item(t(1), 0),
+        AssertionError,
+        "tuple_get_item: expected a TensorTuple, got Tensor",
+    ),
+    # gradients and objects
+    (
+        lambda: Tensor([1.0], requires_grad=False).backward(),
+        GradError,
+        "backward: the tensor does not require a gradient\n"
+        "hint: make a leaf with requires_grad=True, and do not detach on the way",
+    ),
+    (
+        lambda: setattr(t(1) * 2, "requires_grad", False),
+        GradError,
+        "requires_grad: only a leaf can stop requiring a gradient\nhint: use detach()",
+    ),
+    (
+        lambda: (t(1) * 2).__reduce__(),
+        RuntimeError,
+        "only leaves can be pickled or copied: this tensor is the result of an op\n"
+        "hint: use detach()",
+    ),
+    (
+        lambda: Tensor.__new__(Tensor).shape,
+        RuntimeError,
+        "the object is empty: __init__ or _init has not run\n"
+        "hint: call super().__init__(...) first",
+    ),
+    (
+        lambda: t(1)._init(None, [], cached_data=np.ones(1)),
+        RuntimeError,
+        "the object already has a value: it is filled once",
+    ),
+    (
+        lambda: ndl.Exp().gradient_as_tuple(t(1), Tensor([1.0])),
+        GradError,
+        "exp: the node has no inputs: nothing was recorded for it\n"
+        "hint: one of the operands must require a gradient",
+    ),
+]
+
+
+@pytest.mark.parametrize(("act", "cls", "text"), ERRORS, ids=[e[2].split("\n")[0] for e in ERRORS])
+def test_message(act: Callable[[], Any], cls: type[Exception], text: str) -> None:
+    with pytest.raises(cls) as caught:
+        act()
+    assert type(caught.value) is cls
+    assert str(caught.value) == text
+
+
+def test_messages_are_in_the_house_form() -> None:
+    for _, _, text in ERRORS:
+        first = text.split("\n")[0]
+        assert not first.endswith((".", "!", "?"))
+        assert first[0].islower()
+        assert all(line.startswith("hint: ") for line in text.split("\n")[1:])
+
+
+def test_both_habits_of_catching_work() -> None:
+    assert issubclass(ShapeError, ValueError)
+    assert issubclass(DTypeError, TypeError)
+    assert issubclass(AxisError, np.exceptions.AxisError)
+    assert issubclass(AxisError, ValueError)
+    assert issubclass(AxisError, IndexError)
+    assert issubclass(GradError, RuntimeError)
+
+
+def test_replaced_inputs_are_named() -> None:
+    x, y = Tensor([1.0]), Tensor([2.0])
+    z = x * y
+    y.data = Tensor([3.0])
+    with pytest.raises(GradError) as caught:
+        z.backward()
+    assert str(caught.value) == (
+        "multiply: its gradient needs input 1, which was replaced (`.data =`) after the operation "
+        "was recorded\nhint: call backward() before the assignment, or record again after it"
+    )
