@@ -22,7 +22,7 @@ RUST_SOURCES := $(wildcard Cargo.toml Cargo.lock .cargo/config.toml) \
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help mnist test build check fmt clippy lint types stubs cargo-test pytest bench \
+.PHONY: help mnist test build generate check fmt clippy lint types stubs cargo-test pytest bench \
     bench-peers clean
 
 help:  ## this list
@@ -34,6 +34,9 @@ mnist: $(BUILD)  ## build, then train the two-layer network on MNIST
 test: $(BUILD) cargo-test pytest  ## build, then all tests of Rust and Python
 
 build: $(BUILD)  ## an importable release build in .venv
+
+generate: $(BUILD)  ## write the files that are made from the op table: stubs, docs/ops.md
+	$(BIN)/python -m tools
 
 check: fmt clippy lint build types stubs cargo-test pytest  ## what CI runs, cheapest first
 
@@ -52,7 +55,7 @@ types: $(BUILD)  ## types of the Python sources
 
 stubs: $(BUILD)  ## the stubs against the built module
 	@test -f python/needle/_core.pyi  # without a stub, stubtest finds nothing wrong
-	$(BIN)/python -m mypy.stubtest needle._core
+	$(BIN)/python -m mypy.stubtest needle._core needle.ops --allowlist tools/stubtest-allowlist.txt
 
 cargo-test: $(TOOLS)  ## tests of the Rust crates
 	cargo test --workspace

@@ -198,7 +198,10 @@ def test_views(data: st.DataObject, a: np.ndarray, alias: bool) -> None:
     if a.ndim > 1:
         i, j = (data.draw(st.integers(-a.ndim, a.ndim - 1)) for _ in range(2))
         same(ndl.transpose(t, (i, j)), native.swapaxes(i, j), 0, 0)
-        same(ndl.transpose(t).reshape((-1,) if a.size else (a.size,)), native.swapaxes(-1, -2).ravel())
+        same(
+            ndl.transpose(t).reshape((-1,) if a.size else (a.size,)),
+            native.swapaxes(-1, -2).ravel(),
+        )
     lead = data.draw(st.lists(st.integers(0, 3), max_size=2))
     same(t.broadcast_to((*lead, *a.shape)), np.broadcast_to(native, (*lead, *a.shape)), 0, 0)
     same(t.reshape((*a.shape, 1)), native.reshape((*a.shape, 1)), 0, 0)

@@ -88,7 +88,7 @@ def test_the_worst_entry_is_named() -> None:
 def test_the_second_order_is_checked_when_asked() -> None:
     x = Tensor([1.0, 2.0])
     gradient_check(WrongSecond(), x)
-    with pytest.raises(AssertionError, match=r"second gradient of argument 0 at \(0,\)"):
+    with pytest.raises(AssertionError, match=r"second gradient of argument 0 at \(\d,\)"):
         gradient_check(WrongSecond(), x, order=2)
 
 

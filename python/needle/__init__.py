@@ -8,7 +8,7 @@
 needle.Tensor([2. 4. 6.])
 """
 
-from needle import autograd, data, init, ops
+from needle import autograd, data, init, ops, testing
 from needle._core import __version__, empty_cache, from_dlpack, from_numpy
 from needle.autograd import (
     Op,
@@ -24,6 +24,9 @@ from needle.errors import AxisError, DTypeError, GradError, ShapeError
 from needle.init import ones, ones_like, zeros, zeros_like
 from needle.modes import lazy, no_grad
 from needle.ops import *  # noqa: F403
+from needle.ops import abs as abs
+from needle.ops import max as max
+from needle.ops import min as min
 
 __all__ = [
     "AxisError",
@@ -52,12 +55,9 @@ __all__ = [
     "ones",
     "ones_like",
     "ops",
+    "testing",
     "zeros",
     "zeros_like",
-    *ops.__all__,
 ]
-
-
-def __getattr__(name: str) -> object:
-    # `max`, `min` and `abs` are reachable, but not part of a star import.
-    return getattr(ops, name)
+# In this form type checkers follow it. `max`, `min` and `abs` are reachable, but not in it.
+__all__ += ops.__all__

@@ -30,7 +30,7 @@ class _Mode:
         _core.set_thread_mode(*self._before.pop())
 
 
-class lazy(_Mode):  # noqa: N801 - reads as a function, as contextlib's do
+class lazy(_Mode):
     """``with needle.lazy():`` results are computed when they are first read.
 
     Shape and dtype cost no computation. ``lazy(False)`` is eager inside a lazy program. The
@@ -45,7 +45,7 @@ class lazy(_Mode):  # noqa: N801 - reads as a function, as contextlib's do
         return self._enabled, no_grad
 
 
-class no_grad(_Mode):  # noqa: N801 - reads as a function, as contextlib's do
+class no_grad(_Mode):
     """``with needle.no_grad():`` nothing is recorded, in this thread."""
 
     def _entered(self, lazy: bool | None, no_grad: bool) -> tuple[bool | None, bool]:

@@ -43,7 +43,7 @@ def gradient_check(
         raise ValueError(f"gradient_check: order expects 1 or 2, got {order}")
     for i, tensor in enumerate(tensors):
         if not isinstance(tensor, Tensor):
-            name = type(tensor).__name__
+            name = type(tensor).__name__  # type: ignore[unreachable]
             raise TypeError(f"gradient_check: argument {i} expects a Tensor, got {name}")
         if tensor.requires_grad and tensor.dtype != "float64":
             raise TypeError(f"gradient_check: argument {i} expects float64, got {tensor.dtype}")

@@ -28,13 +28,11 @@ impl TensorType {
 
 /// A shape as Python writes it: `()`, `(3,)`, `(2, 3)`.
 pub fn display(shape: &[usize]) -> String {
-    match shape {
-        [one] => format!("({one},)"),
-        _ => {
-            let parts: Vec<String> = shape.iter().map(ToString::to_string).collect();
-            format!("({})", parts.join(", "))
-        }
+    if let [one] = shape {
+        return format!("({one},)");
     }
+    let parts: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    format!("({})", parts.join(", "))
 }
 
 /// Number of elements, or `None` where it overflows.
@@ -201,12 +199,8 @@ pub fn resolve_reshape(op: &str, from: &[usize], to: &[isize]) -> Result<Dims> {
 
 /// The result shape of `a @ b`, by NumPy's rules for vectors and batches.
 pub fn matmul(op: &str, a: &[usize], b: &[usize]) -> Result<Dims> {
-    let fail = |what: &str| {
-        Error::shape(
-            op,
-            format_args!("{what}: {} @ {}", display(a), display(b)),
-        )
-    };
+    let fail =
+        |what: &str| Error::shape(op, format_args!("{what}: {} @ {}", display(a), display(b)));
     if a.is_empty() || b.is_empty() {
         return Err(fail("operands need at least one dimension"));
     }
@@ -245,7 +239,12 @@ mod tests {
 
     #[test]
     fn reshape_works_out_one_unknown() {
-        assert_eq!(resolve_reshape("reshape", &[2, 6], &[3, -1]).unwrap().as_slice(), [3, 4]);
+        assert_eq!(
+            resolve_reshape("reshape", &[2, 6], &[3, -1])
+                .unwrap()
+                .as_slice(),
+            [3, 4]
+        );
         assert!(resolve_reshape("reshape", &[2, 6], &[5, -1]).is_err());
         assert!(resolve_reshape("reshape", &[0], &[0, -1]).is_err());
         assert!(resolve_reshape("reshape", &[4], &[-2, -2]).is_err());
@@ -260,9 +259,18 @@ mod tests {
 
     #[test]
     fn matmul_shapes() {
-        assert_eq!(matmul("matmul", &[6, 6, 5, 4], &[4, 3]).unwrap().as_slice(), [6, 6, 5, 3]);
-        assert_eq!(matmul("matmul", &[3], &[3]).unwrap().as_slice(), [0usize; 0]);
+        assert_eq!(
+            matmul("matmul", &[6, 6, 5, 4], &[4, 3]).unwrap().as_slice(),
+            [6, 6, 5, 3]
+        );
+        assert_eq!(
+            matmul("matmul", &[3], &[3]).unwrap().as_slice(),
+            [0usize; 0]
+        );
         let error = matmul("matmul", &[2, 3], &[4, 5]).unwrap_err();
-        assert_eq!(error.to_string(), "matmul: inner dimensions differ: (2, 3) @ (4, 5)");
+        assert_eq!(
+            error.to_string(),
+            "matmul: inner dimensions differ: (2, 3) @ (4, 5)"
+        );
     }
 }

@@ -37,21 +37,26 @@ pub fn from_constructor(
     for (key, value) in kwargs.into_iter().flatten() {
         named.push((key.to_string(), value));
     }
-    parse(op, &args, named)
+    parse(op, &args, named, None)
 }
 
-/// The attributes that positional and named arguments mean.
+/// The attributes that positional and named arguments mean. An index is relative to
+/// `shape`, or to the op's own shape parameter.
 pub fn parse(
     op: &'static OpDef,
     args: &[Bound<'_, PyAny>],
     named: Vec<(String, Bound<'_, PyAny>)>,
+    shape: Option<&[usize]>,
 ) -> PyResult<Attrs> {
     // `reshape(2, 3)`: several integers for the one parameter that takes several.
     if let [param] = op.params
         && matches!(param.kind, ParamKind::Shape | ParamKind::Axes)
         && args.len() > 1
     {
-        let ints = args.iter().map(|arg| integer(op, param, arg)).collect::<PyResult<Box<_>>>()?;
+        let ints = args
+            .iter()
+            .map(|arg| integer(op, param, arg))
+            .collect::<PyResult<Box<_>>>()?;
         return Ok(Attrs::one(Attr::Ints(ints)));
     }
     if args.len() > op.params.len() {
@@ -64,14 +69,22 @@ pub fn parse(
     }
     let mut attrs: Vec<Option<Attr>> = vec![None; op.params.len()];
     for (i, arg) in args.iter().enumerate() {
-        attrs[i] = Some(attribute(op, &op.params[i], arg)?);
+        attrs[i] = Some(attribute(
+            op,
+            &op.params[i],
+            arg,
+            own_shape(&attrs).as_deref().or(shape),
+        )?);
     }
     for (name, value) in named {
         if is_ignored(&name, &value) {
             continue;
         }
         let is_alias = |param: &Param| name == "axis" && param.name == "axes";
-        let found = op.params.iter().position(|param| param.name == name || is_alias(param));
+        let found = op
+            .params
+            .iter()
+            .position(|param| param.name == name || is_alias(param));
         let Some(i) = found else {
             return Err(PyTypeError::new_err(format!(
                 "{}: unexpected keyword argument '{name}'",
@@ -84,7 +97,13 @@ pub fn parse(
                 op.name
             )));
         }
-        attrs[i] = Some(attribute(op, &op.params[i], &value)?);
+        let relative = own_shape(&attrs);
+        attrs[i] = Some(attribute(
+            op,
+            &op.params[i],
+            &value,
+            relative.as_deref().or(shape),
+        )?);
     }
     let filled = attrs.into_iter().zip(op.params).map(|(attr, param)| {
         attr.or_else(|| param.default_attr()).ok_or_else(|| {
@@ -94,24 +113,53 @@ pub fn parse(
     Ok(Attrs::of(filled.collect::<PyResult<Vec<_>>>()?))
 }
 
+/// The shape among the attributes that are known so far.
+fn own_shape(attrs: &[Option<Attr>]) -> Option<Vec<usize>> {
+    attrs.iter().find_map(|attr| match attr {
+        Some(Attr::Ints(lengths)) => lengths
+            .iter()
+            .map(|&n| usize::try_from(n).ok())
+            .collect::<Option<Vec<_>>>(),
+        _ => None,
+    })
+}
+
+/// `1 input`, `2 inputs`.
+pub fn count(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
 /// NumPy passes `out=None` and `dtype=None` along when `np.sum(t)` calls `t.sum`.
 fn is_ignored(name: &str, value: &Bound<'_, PyAny>) -> bool {
     matches!(name, "out" | "dtype") && value.is_none()
 }
 
 fn wrong(op: &OpDef, param: &Param, expected: &str, value: &Bound<'_, PyAny>) -> PyErr {
-    let name = value.get_type().name().map_or_else(|_| String::new(), |name| name.to_string());
-    PyTypeError::new_err(format!("{}: {} expects {expected}, got {name}", op.name, param.name))
+    let name = value
+        .get_type()
+        .name()
+        .map_or_else(|_| String::new(), |name| name.to_string());
+    PyTypeError::new_err(format!(
+        "{}: {} expects {expected}, got {name}",
+        op.name, param.name
+    ))
 }
 
 fn integer(op: &OpDef, param: &Param, value: &Bound<'_, PyAny>) -> PyResult<isize> {
     if value.is_instance_of::<PyBool>() {
         return Err(wrong(op, param, "an integer", value));
     }
-    value.extract::<isize>().map_err(|_| wrong(op, param, "an integer", value))
+    value
+        .extract::<isize>()
+        .map_err(|_| wrong(op, param, "an integer", value))
 }
 
-fn attribute(op: &'static OpDef, param: &Param, value: &Bound<'_, PyAny>) -> PyResult<Attr> {
+fn attribute(
+    op: &'static OpDef,
+    param: &Param,
+    value: &Bound<'_, PyAny>,
+    shape: Option<&[usize]>,
+) -> PyResult<Attr> {
     match param.kind {
         ParamKind::Scalar => match coerce::number(value)? {
             Some(constant) => Ok(Attr::Scalar(constant)),
@@ -123,7 +171,9 @@ fn attribute(op: &'static OpDef, param: &Param, value: &Bound<'_, PyAny>) -> PyR
             Ok(one) => Ok(Attr::Ints([one].into())),
             Err(_) => {
                 let expected = "an integer or several";
-                let items = value.try_iter().map_err(|_| wrong(op, param, expected, value))?;
+                let items = value
+                    .try_iter()
+                    .map_err(|_| wrong(op, param, expected, value))?;
                 let ints = items
                     .map(|item| integer(op, param, &item?))
                     .collect::<PyResult<Box<[isize]>>>()?;
@@ -133,19 +183,18 @@ fn attribute(op: &'static OpDef, param: &Param, value: &Bound<'_, PyAny>) -> PyR
         ParamKind::Int => integer(op, param, value).map(Attr::Int),
         ParamKind::Bool => Ok(Attr::Bool(value.is_truthy()?)),
         ParamKind::DType => dtype::extract(value).map(Attr::DType),
-        ParamKind::Index => {
-            // Without a shape at hand, slices stay within what the constructor says: the
-            // op object of a node was made by `getitem`, which knows the shape.
-            Err(PyTypeError::new_err(format!(
+        ParamKind::Index => match shape {
+            Some(shape) => Ok(Attr::Index(index::parse(value, shape)?.into())),
+            None => Err(PyTypeError::new_err(format!(
                 "{}: an index is relative to a shape\nhint: write tensor[index]",
                 op.name
-            )))
-        }
+            ))),
+        },
     }
 }
 
 /// An attribute as users read it.
-pub fn to_object<'py>(py: Python<'py>, attr: &Attr, kind: ParamKind) -> PyResult<Bound<'py, PyAny>> {
+pub fn to_object<'py>(py: Python<'py>, attr: &Attr) -> PyResult<Bound<'py, PyAny>> {
     Ok(match attr {
         Attr::None => py.None().into_bound(py),
         Attr::Bool(value) => PyBool::new(py, *value).to_owned().into_any(),
@@ -156,10 +205,7 @@ pub fn to_object<'py>(py: Python<'py>, attr: &Attr, kind: ParamKind) -> PyResult
             Scalar::UInt(value) => value.into_pyobject(py)?.into_any(),
             Scalar::Float(value) => value.into_pyobject(py)?.into_any(),
         },
-        Attr::Ints(values) => {
-            let _ = kind;
-            PyTuple::new(py, values.iter())?.into_any()
-        }
+        Attr::Ints(values) => PyTuple::new(py, values.iter())?.into_any(),
         Attr::DType(value) => dtype::to_numpy(py, *value)?.into_any(),
         Attr::Index(entries) => index::to_object(py, entries)?.into_any(),
     })

@@ -26,7 +26,9 @@ pub fn backward(
         None => None,
     };
     for found in graph::backward(handle(root)?, seed).or_raise()? {
-        let Some(object) = live_object(py, found.embedder) else { continue };
+        let Some(object) = live_object(py, found.embedder) else {
+            continue;
+        };
         let value = object.cast::<PyValue>()?;
         let gradient = match value.get().grad(py) {
             Some(old) if accumulate => {
@@ -37,7 +39,9 @@ pub fn backward(
             _ => found.gradient,
         };
         let word = gradient.embedder();
-        value.get().set_grad(Some(wrap(py, gradient, word)?.unbind()));
+        value
+            .get()
+            .set_grad(Some(wrap(py, gradient, word)?.unbind()));
     }
     Ok(())
 }
@@ -66,7 +70,10 @@ pub fn find_topo_sort<'py>(node_list: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
         .iter()
         .map(|object| Ok(object.cast::<PyValue>()?.get()))
         .collect::<PyResult<Vec<_>>>()?;
-    let roots = values.iter().map(|value| value.tensor()).collect::<PyResult<Vec<_>>>()?;
+    let roots = values
+        .iter()
+        .map(|value| value.tensor())
+        .collect::<PyResult<Vec<_>>>()?;
     let order = graph::topological_order(&roots).or_raise()?;
     let order = order
         .into_iter()
@@ -98,7 +105,11 @@ pub fn get_thread_mode() -> (Option<bool>, bool) {
 #[pyfunction]
 #[pyo3(signature = (lazy, no_grad))]
 pub fn set_thread_mode(lazy: Option<bool>, no_grad: bool) {
-    graph::replace_mode(Mode { lazy, no_grad, ..graph::current_mode() });
+    graph::replace_mode(Mode {
+        lazy,
+        no_grad,
+        ..graph::current_mode()
+    });
 }
 
 static OFFSET: AtomicIsize = AtomicIsize::new(0);

@@ -29,6 +29,8 @@ pub enum Access {
     ReadOnly,
     /// The user, where the memory allows it.
     Alias,
+    /// This file alone: the array never reaches a user.
+    Internal,
 }
 
 /// A NumPy array on the memory of an array.
@@ -41,11 +43,20 @@ pub fn to_numpy<'py>(
     let own_strides = array.strides();
     let mut shape: Vec<npy_intp> = array.shape().iter().map(|&n| n as npy_intp).collect();
     let mut strides: Vec<npy_intp> = own_strides.iter().map(|&s| s * itemsize).collect();
-    let repeats = array.shape().iter().zip(&own_strides).any(|(&n, &s)| n > 1 && s == 0);
-    let writable = access == Access::Alias && !array.storage().is_readonly() && !repeats;
+    let repeats = array
+        .shape()
+        .iter()
+        .zip(&own_strides)
+        .any(|(&n, &s)| n > 1 && s == 0);
+    let writable = access != Access::ReadOnly && !array.storage().is_readonly() && !repeats;
     let flags = if writable { NPY_ARRAY_WRITEABLE } else { 0 };
     let data = dispatch!(array.dtype(), T => array.ptr_mut::<T>().cast());
-    let base = Bound::new(py, Buffer { export: array.storage().export() })?;
+    let export = if access == Access::Internal {
+        array.storage().export_unseen()
+    } else {
+        array.storage().export()
+    };
+    let base = Bound::new(py, Buffer { export })?;
     let descr = dtype::to_numpy(py, array.dtype())?;
     // SAFETY: shape and strides (in bytes) stay within the storage, which the base keeps
     // alive; NewFromDescr takes over the descriptor, SetBaseObject the base.
@@ -76,15 +87,17 @@ fn dtype_of(array: &Bound<'_, PyUntypedArray>) -> PyResult<needle_core::DType> {
 }
 
 /// A fresh array with the values of a NumPy array, whatever its strides and byte order.
-pub fn copy_in(array: &Bound<'_, PyUntypedArray>, dtype: Option<needle_core::DType>) -> PyResult<Array> {
+pub fn copy_in(
+    array: &Bound<'_, PyUntypedArray>,
+    dtype: Option<needle_core::DType>,
+) -> PyResult<Array> {
     let py = array.py();
     let own = dtype_of(array)?;
     let result = Array::empty(dtype.unwrap_or(own), array.shape()).or_raise()?;
-    let view = to_numpy(py, &result, Access::Alias)?;
+    let view = to_numpy(py, &result, Access::Internal)?;
     // SAFETY: both are NumPy arrays of one shape, and the target is writable.
-    let status = unsafe {
-        PY_ARRAY_API.PyArray_CopyInto(py, view.as_ptr().cast(), array.as_ptr().cast())
-    };
+    let status =
+        unsafe { PY_ARRAY_API.PyArray_CopyInto(py, view.as_ptr().cast(), array.as_ptr().cast()) };
     if status < 0 {
         return Err(PyErr::fetch(py));
     }
@@ -97,21 +110,31 @@ pub fn copy_in(array: &Bound<'_, PyUntypedArray>, dtype: Option<needle_core::DTy
 pub fn alias_in(array: &Bound<'_, PyUntypedArray>) -> PyResult<Array> {
     let dtype = dtype_of(array)?;
     let size = dtype.size();
-    let fits = array.strides().iter().all(|&s| s >= 0 && s % size as isize == 0);
+    let fits = array
+        .strides()
+        .iter()
+        .all(|&s| s >= 0 && s % size as isize == 0);
     let native = array.dtype().is_native_byteorder() != Some(false);
     // SAFETY: a NumPy array object starts with its fields; we read flags and data.
     let (data, flags) = unsafe {
         let fields = array.as_array_ptr();
         ((*fields).data.cast::<u8>(), (*fields).flags)
     };
-    if !fits || !native || data as usize % size != 0 {
+    if !fits || !native || !(data as usize).is_multiple_of(size) {
         return copy_in(array, None);
     }
     let shape: Dims = array.shape().iter().copied().collect();
     let strides: Vec<isize> = array.strides().iter().map(|&s| s / size as isize).collect();
-    let extent: isize =
-        shape.iter().zip(&strides).map(|(&n, &s)| (n.max(1) as isize - 1) * s).sum();
-    let bytes = if array.is_empty() { 0 } else { (extent as usize + 1) * size };
+    let extent: isize = shape
+        .iter()
+        .zip(&strides)
+        .map(|(&n, &s)| (n.max(1) as isize - 1) * s)
+        .sum();
+    let bytes = if array.is_empty() {
+        0
+    } else {
+        (extent as usize + 1) * size
+    };
     let readonly = flags & NPY_ARRAY_WRITEABLE == 0;
     let owner = Box::new(array.clone().unbind());
     // SAFETY: the elements lie between `data` and `data + bytes`, all strides being
@@ -123,10 +146,15 @@ pub fn alias_in(array: &Bound<'_, PyUntypedArray>) -> PyResult<Array> {
 }
 
 /// What a Python op returned, as an array: adopted where nobody else can see it.
+#[allow(clippy::needless_pass_by_value)] // Owning it is what makes the count below meaningful.
 pub fn adopt(object: Bound<'_, PyAny>) -> PyResult<Array> {
     let array = asarray(&object)?;
     // An array that came through `asarray` unchanged is referred to by `object` as well.
-    let expected = if array.as_ptr() == object.as_ptr() { 2 } else { 1 };
+    let expected = if array.as_ptr() == object.as_ptr() {
+        2
+    } else {
+        1
+    };
     // SAFETY: reading fields and the count of live objects with the GIL held.
     let fresh = unsafe {
         let fields = array.as_array_ptr();
@@ -134,7 +162,11 @@ pub fn adopt(object: Bound<'_, PyAny>) -> PyResult<Array> {
             && (*fields).base.is_null()
             && pyo3::ffi::Py_REFCNT(array.as_ptr()) == expected
     };
-    if fresh { alias_in(&array) } else { copy_in(&array, None) }
+    if fresh {
+        alias_in(&array)
+    } else {
+        copy_in(&array, None)
+    }
 }
 
 /// `numpy.asarray(object)`, refusing what has no numeric dtype.
@@ -158,9 +190,12 @@ pub fn asarray<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntyped
     };
     let array = array.cast_into::<PyUntypedArray>()?;
     if matches!(array.dtype().kind(), b'O' | b'U' | b'S') {
+        let what = match array.dtype().kind() {
+            b'O' => object.get_type().name()?.to_string(),
+            _ => format!("an array of dtype {}", array.dtype()),
+        };
         return Err(PyTypeError::new_err(format!(
-            "expected numbers, got {}",
-            object.get_type().name()?
+            "expected numbers, got {what}"
         )));
     }
     Ok(array)

@@ -5,8 +5,8 @@
 
 use crate::op::{PyTensorOp, PyTensorTupleOp};
 use needle_core::ops::{self, OpDef};
-use pyo3::ffi;
 use pyo3::PyTypeInfo;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -23,7 +23,9 @@ pub fn exact_op(cls: &Bound<'_, PyType>) -> Option<&'static OpDef> {
 
 /// The op whose class is among the bases of this one.
 pub fn inherited_op(cls: &Bound<'_, PyType>) -> Option<&'static OpDef> {
-    cls.mro().iter().find_map(|base| exact_op(base.cast::<PyType>().ok()?))
+    cls.mro()
+        .iter()
+        .find_map(|base| exact_op(base.cast::<PyType>().ok()?))
 }
 
 /// The class of an op.
@@ -31,7 +33,9 @@ pub fn class_of<'py>(py: Python<'py>, op: &'static OpDef) -> PyResult<Bound<'py,
     let i = ops::ALL.iter().position(|other| std::ptr::eq(*other, op));
     match (i, CLASSES.get(py)) {
         (Some(i), Some(classes)) => Ok(classes[i].bind(py).clone()),
-        _ => Err(pyo3::exceptions::PyRuntimeError::new_err("the op table is not loaded")),
+        _ => Err(pyo3::exceptions::PyRuntimeError::new_err(
+            "the op table is not loaded",
+        )),
     }
 }
 
@@ -52,7 +56,10 @@ pub fn signature(op: &OpDef) -> String {
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let classes = CLASSES.get_or_try_init(py, || {
-        ops::ALL.iter().map(|op| make(module, op).map(Bound::unbind)).collect::<PyResult<_>>()
+        ops::ALL
+            .iter()
+            .map(|op| make(module, op).map(Bound::unbind))
+            .collect::<PyResult<_>>()
     })?;
     for (class, op) in classes.iter().zip(ops::ALL) {
         module.add(op.class, class)?;
@@ -70,8 +77,14 @@ fn make<'py>(module: &Bound<'py, PyModule>, op: &OpDef) -> PyResult<Bound<'py, P
     let name = CString::new(format!("needle.{}", op.class))?;
     let doc = CString::new(format!("{}({})\n--\n\n{}", op.class, signature(op), op.doc))?;
     let mut slots = [
-        ffi::PyType_Slot { slot: ffi::Py_tp_doc, pfunc: doc.as_ptr() as *mut c_void },
-        ffi::PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() },
+        ffi::PyType_Slot {
+            slot: ffi::Py_tp_doc,
+            pfunc: doc.as_ptr() as *mut c_void,
+        },
+        ffi::PyType_Slot {
+            slot: 0,
+            pfunc: std::ptr::null_mut(),
+        },
     ];
     let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_IMMUTABLETYPE;
     let mut spec = ffi::PyType_Spec {

@@ -58,7 +58,10 @@ pub fn number(object: &Bound<'_, PyAny>) -> PyResult<Option<Constant>> {
         return integer(object).map(Some);
     }
     if object.is_instance_of::<PyBool>() {
-        return Ok(Some(Constant { value: Scalar::Bool(object.extract()?), dtype: None }));
+        return Ok(Some(Constant {
+            value: Scalar::Bool(object.extract()?),
+            dtype: None,
+        }));
     }
     if object.is_instance(numpy_generic(object.py())?)? {
         return typed(object).map(Some);
@@ -79,7 +82,10 @@ fn integer(object: &Bound<'_, PyAny>) -> PyResult<Constant> {
         return Ok(Constant::int(value));
     }
     match object.extract::<u64>() {
-        Ok(value) => Ok(Constant { value: Scalar::UInt(value), dtype: None }),
+        Ok(value) => Ok(Constant {
+            value: Scalar::UInt(value),
+            dtype: None,
+        }),
         Err(_) => Err(PyOverflowError::new_err(
             "integer is too large for 64 bits\nhint: write it as a float",
         )),
@@ -98,14 +104,20 @@ fn typed(object: &Bound<'_, PyAny>) -> PyResult<Constant> {
         DType::F32 | DType::F64 => Scalar::Float(item.extract()?),
         _ => integer(&item)?.value,
     };
-    Ok(Constant { value, dtype: Some(dtype) })
+    Ok(Constant {
+        value,
+        dtype: Some(dtype),
+    })
 }
 
 /// Refuses tensors inside of lists: converting would cut the graph silently.
 fn refuse_nested(object: &Bound<'_, PyAny>) -> PyResult<()> {
-    let mut stack = vec![object.clone()];
-    while let Some(object) = stack.pop() {
-        if !(object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>()) {
+    // NumPy has at most 64 dimensions; what is nested deeper (a list that contains itself,
+    // say) is left to its own error.
+    let mut stack = vec![(object.clone(), 0)];
+    while let Some((object, depth)) = stack.pop() {
+        if depth > 64 || !(object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>())
+        {
             continue;
         }
         for item in object.try_iter()? {
@@ -116,7 +128,7 @@ fn refuse_nested(object: &Bound<'_, PyAny>) -> PyResult<()> {
                 ));
             }
             if item.is_instance_of::<PyList>() || item.is_instance_of::<PyTuple>() {
-                stack.push(item);
+                stack.push((item, depth + 1));
             }
         }
     }
@@ -185,17 +197,20 @@ pub fn constant(number: Constant, like: Option<DType>) -> PyResult<Tensor> {
             Scalar::Float(_) => DType::F64,
         },
     };
-    Ok(Tensor::leaf(Array::scalar(number.value, dtype).or_raise()?, false))
+    Ok(Tensor::leaf(
+        Array::scalar(number.value, dtype).or_raise()?,
+        false,
+    ))
 }
 
 /// Several operands; plain numbers among them take a dtype that suits the first tensor.
 pub fn inputs<'py>(objects: &[Bound<'py, PyAny>]) -> PyResult<SmallVec<[Input<'py>; 2]>> {
     let mut like = None;
     for object in objects {
-        if let Ok(value) = object.cast::<PyValue>() {
-            if let Types::One(ty) = value.get().tensor()?.types().or_raise()? {
-                like = Some(like.map_or(ty.dtype, |l: DType| l.promote(ty.dtype)));
-            }
+        if let Ok(value) = object.cast::<PyValue>()
+            && let Types::One(ty) = value.get().tensor()?.types().or_raise()?
+        {
+            like = Some(like.map_or(ty.dtype, |l: DType| l.promote(ty.dtype)));
         }
     }
     objects.iter().map(|object| input(object, like)).collect()

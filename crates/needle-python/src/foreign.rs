@@ -23,7 +23,10 @@ pub struct PythonOp {
 impl PythonOp {
     /// The op of a Python object.
     pub fn new(object: &Bound<'_, PyAny>, is_tuple: bool) -> Self {
-        Self { object: object.clone().unbind(), is_tuple }
+        Self {
+            object: object.clone().unbind(),
+            is_tuple,
+        }
     }
 
     /// The Python object.
@@ -35,9 +38,7 @@ impl PythonOp {
         let arrays = inputs
             .iter()
             .map(|value| match value {
-                Value::One(array) => {
-                    Ok(buffer::to_numpy(py, array, Access::ReadOnly)?.into_any())
-                }
+                Value::One(array) => Ok(buffer::to_numpy(py, array, Access::ReadOnly)?.into_any()),
                 Value::Many(arrays) => {
                     let arrays = arrays
                         .iter()
@@ -47,15 +48,19 @@ impl PythonOp {
                 }
             })
             .collect::<PyResult<Vec<_>>>()?;
-        let result =
-            self.object.bind(py).call_method1("compute", PyTuple::new(py, arrays)?)?;
+        let result = self
+            .object
+            .bind(py)
+            .call_method1("compute", PyTuple::new(py, arrays)?)?;
         if !self.is_tuple {
             return Ok(Value::One(self.adopt(py, result)?));
         }
         let items: Vec<_> = result.try_iter()?.collect::<PyResult<_>>()?;
         drop(result);
-        let arrays =
-            items.into_iter().map(|item| self.adopt(py, item)).collect::<PyResult<Vec<Array>>>()?;
+        let arrays = items
+            .into_iter()
+            .map(|item| self.adopt(py, item))
+            .collect::<PyResult<Vec<Array>>>()?;
         Ok(Value::Many(arrays.into()))
     }
 
@@ -112,9 +117,10 @@ impl PythonOp {
         let expected = node.getattr("inputs")?.len()?;
         if items.len() != expected {
             return Err(GradError::new_err(format!(
-                "{}: gradient returned {} values for {expected} inputs",
+                "{}: gradient returned {} for {}",
                 self.name(),
-                items.len()
+                crate::arguments::count(items.len(), "value"),
+                crate::arguments::count(expected, "input")
             )));
         }
         items
@@ -136,14 +142,20 @@ impl PythonOp {
         node: &Tensor,
     ) -> PyResult<Bound<'py, PyAny>> {
         let Types::Many(types) = node.types().or_raise()? else {
-            return Err(PyTypeError::new_err(format!("{}: expected a tuple", self.name())));
+            return Err(PyTypeError::new_err(format!(
+                "{}: expected a tuple",
+                self.name()
+            )));
         };
         let items = adjoints
             .into_iter()
             .zip(types.iter())
             .map(|(adjoint, ty)| match adjoint {
                 Some(adjoint) => Ok(adjoint),
-                None => Ok(Tensor::leaf(Array::zeros(ty.dtype, &ty.shape).or_raise()?, false)),
+                None => Ok(Tensor::leaf(
+                    Array::zeros(ty.dtype, &ty.shape).or_raise()?,
+                    false,
+                )),
             })
             .collect::<PyResult<Vec<_>>>()?;
         Ok(PyTensorTuple::of(py, &items.iter().collect::<Vec<_>>())?.into_any())
@@ -159,11 +171,14 @@ impl PythonOp {
             .iter()
             .map(|ty| {
                 let shape = PyTuple::new(py, &ty.shape)?;
-                Ok((shape, crate::dtype::to_numpy(py, ty.dtype)?).into_pyobject(py)?.into_any())
+                Ok((shape, crate::dtype::to_numpy(py, ty.dtype)?)
+                    .into_pyobject(py)?
+                    .into_any())
             })
             .collect::<PyResult<Vec<_>>>()?;
-        let (shape, dtype): (Vec<usize>, Bound<'_, PyAny>) =
-            op.call_method1("infer", PyTuple::new(py, types)?)?.extract()?;
+        let (shape, dtype): (Vec<usize>, Bound<'_, PyAny>) = op
+            .call_method1("infer", PyTuple::new(py, types)?)?
+            .extract()?;
         Ok(Some(TensorType {
             shape: Dims::from_vec(shape),
             dtype: crate::dtype::extract(&dtype)?,

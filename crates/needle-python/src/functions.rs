@@ -8,13 +8,15 @@
 
 use crate::arguments;
 use crate::classes::signature;
+use crate::coerce;
+use crate::errors::OrRaise;
 use crate::op::{self, apply_native};
 use crate::operators::finish;
 use crate::tensor::PyTensor;
 use needle_core::ops::{self, Attrs, Inputs, OpDef, ParamKind, tuple};
+use pyo3::PyTypeInfo;
 use pyo3::exceptions::{PySystemError, PyTypeError};
 use pyo3::ffi;
-use pyo3::PyTypeInfo;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use std::ffi::{CString, c_uint};
@@ -48,14 +50,17 @@ fn guard(body: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>>) -> *mut ffi::PyOb
     })
 }
 
+type Positional<'py> = Vec<Bound<'py, PyAny>>;
+type Named<'py> = Vec<(String, Bound<'py, PyAny>)>;
+
 /// The arguments of a vectorcall, as objects.
-unsafe fn collect<'py>(
-    py: Python<'py>,
+unsafe fn collect(
+    py: Python<'_>,
     args: *const *mut ffi::PyObject,
     nargs: ffi::Py_ssize_t,
     names: *mut ffi::PyObject,
-) -> PyResult<(Vec<Bound<'py, PyAny>>, Vec<(String, Bound<'py, PyAny>)>)> {
-    // SAFETY (both reads): CPython passes `nargs` positional values, then one per name.
+) -> PyResult<(Positional<'_>, Named<'_>)> {
+    // SAFETY: CPython passes `nargs` positional values, then one per name.
     let at = |i: usize| unsafe { Bound::from_borrowed_ptr(py, *args.add(i)) };
     let positional = (0..nargs as usize).map(at).collect();
     let mut named = Vec::new();
@@ -68,6 +73,21 @@ unsafe fn collect<'py>(
     Ok((positional, named))
 }
 
+/// Where a carrier keeps its op's place in the table.
+///
+/// # Safety
+/// `carrier` is an object of the carrier type.
+#[allow(clippy::cast_ptr_alignment)] // The word follows the fields of a pointer-aligned object.
+unsafe fn place_of(carrier: *mut ffi::PyObject) -> *mut usize {
+    // SAFETY: the type was made with room for one word at this offset.
+    unsafe {
+        carrier
+            .cast::<u8>()
+            .offset(PLACE.load(Ordering::Relaxed))
+            .cast()
+    }
+}
+
 unsafe extern "C" fn function(
     carrier: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
@@ -75,9 +95,7 @@ unsafe extern "C" fn function(
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: `carrier` is one of ours, with the place at this offset.
-    let place = unsafe {
-        carrier.cast::<u8>().offset(PLACE.load(Ordering::Relaxed)).cast::<usize>().read()
-    };
+    let place = unsafe { place_of(carrier).read() };
     guard(|py| {
         // SAFETY: the arguments are as CPython passed them.
         let (args, named) = unsafe { collect(py, args, nargs, names)? };
@@ -104,10 +122,15 @@ unsafe extern "C" fn method<const OP: usize>(
 fn call<'py>(
     py: Python<'py>,
     op: &'static OpDef,
-    mut args: Vec<Bound<'py, PyAny>>,
-    mut named: Vec<(String, Bound<'py, PyAny>)>,
+    mut args: Positional<'py>,
+    mut named: Named<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
     if std::ptr::eq(op, &raw const tuple::MAKE_TUPLE) {
+        if let Some((name, _)) = named.first() {
+            return Err(PyTypeError::new_err(format!(
+                "make_tuple: unexpected keyword argument '{name}'"
+            )));
+        }
         return finish(py, apply_native(op, Attrs::none(), &args)?);
     }
     let operands: &[&str] = match &op.inputs {
@@ -123,6 +146,14 @@ fn call<'py>(
         };
         args.push(named.remove(i).1);
     }
+    if op.params.is_empty() && args.len() > operands.len() {
+        return Err(PyTypeError::new_err(format!(
+            "{}: expected {}, got {}",
+            op.name,
+            arguments::count(operands.len(), "argument"),
+            args.len()
+        )));
+    }
     let rest = args.split_off(operands.len());
     if std::ptr::eq(op, &raw const tuple::TUPLE_GET_ITEM) {
         return tuple_item(py, op, &args[0], &rest, named);
@@ -130,7 +161,7 @@ fn call<'py>(
     if let [param] = op.params
         && param.kind == ParamKind::Scalar
         && let Some(value) = rest.first().or(named.first().map(|(_, value)| value))
-        && crate::coerce::number(value)?.is_none()
+        && coerce::number(value)?.is_none()
         && let Some(elementwise) = elementwise_form(op)
     {
         // An array where a number is expected: a constant operand.
@@ -140,7 +171,19 @@ fn call<'py>(
     let attrs = if op.params.is_empty() && rest.is_empty() && named.is_empty() {
         Attrs::none()
     } else {
-        arguments::parse(op, &rest, named)?
+        let indexed = op.params.iter().any(|param| param.kind == ParamKind::Index);
+        let shape = if indexed {
+            Some(
+                coerce::input(&args[0], None)?
+                    .tensor()?
+                    .ty()
+                    .or_raise()?
+                    .shape,
+            )
+        } else {
+            None
+        };
+        arguments::parse(op, &rest, named, shape.as_deref())?
     };
     if let Inputs::Many(name) = op.inputs
         && args[0].cast::<crate::value::PyValue>().is_err()
@@ -173,15 +216,16 @@ fn tuple_item<'py>(
     op: &'static OpDef,
     value: &Bound<'py, PyAny>,
     rest: &[Bound<'py, PyAny>],
-    named: Vec<(String, Bound<'py, PyAny>)>,
+    named: Named<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let kwargs = PyDict::new(py);
-    let (flags, named): (Vec<_>, Vec<_>) =
-        named.into_iter().partition(|(name, _)| name == "fold_const");
+    let (flags, named): (Vec<_>, Vec<_>) = named
+        .into_iter()
+        .partition(|(name, _)| name == "fold_const");
     for (name, flag) in flags {
         kwargs.set_item(name, flag)?;
     }
-    let attrs = arguments::parse(op, rest, named)?;
+    let attrs = arguments::parse(op, rest, named, None)?;
     op::project(py, attrs.int(0), value, Some(&kwargs))
 }
 
@@ -198,6 +242,9 @@ fn text_signature(op: &OpDef, first: &str) -> String {
     if !op.params.is_empty() {
         parts.push(signature(op));
     }
+    if std::ptr::eq(op, &raw const tuple::TUPLE_GET_ITEM) {
+        parts.push("*, fold_const=True".to_owned());
+    }
     format!("({})\n--\n\n{}", parts.join(", "), op.doc)
 }
 
@@ -207,20 +254,25 @@ fn definition(name: &str, text: &str, function: Fast) -> PyResult<*mut ffi::PyMe
     let doc = CString::new(format!("{}{text}", name.to_string_lossy()))?;
     Ok(Box::into_raw(Box::new(ffi::PyMethodDef {
         ml_name: name.into_raw(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: function },
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunctionFastWithKeywords: function,
+        },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
         ml_doc: doc.into_raw(),
     })))
 }
 
 /// A subtype of the module type with room for one word.
-fn carrier_type<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+fn carrier_type(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     // SAFETY: the base is a static type of CPython; the word lies behind its fields.
     unsafe {
         let base = &raw mut ffi::PyModule_Type;
         let size = (*base).tp_basicsize;
         PLACE.store(size, Ordering::Relaxed);
-        let mut slots = [ffi::PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() }];
+        let mut slots = [ffi::PyType_Slot {
+            slot: 0,
+            pfunc: std::ptr::null_mut(),
+        }];
         let mut spec = ffi::PyType_Spec {
             name: c"needle._core.module".as_ptr(),
             basicsize: (size + size_of::<usize>() as isize) as i32,
@@ -243,8 +295,7 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let name = "needle".into_pyobject(py)?;
         // SAFETY: the holder has room for the place; the definition lives for good.
         let object = unsafe {
-            let word = holder.as_ptr().cast::<u8>().offset(PLACE.load(Ordering::Relaxed));
-            word.cast::<usize>().write(place);
+            place_of(holder.as_ptr()).write(place);
             let made = ffi::PyCFunction_NewEx(def, holder.as_ptr(), name.as_ptr());
             Bound::from_owned_ptr_or_err(py, made)?
         };
@@ -263,7 +314,11 @@ fn is_method(op: &OpDef) -> bool {
 
 /// The name of the method, where it differs.
 fn method_name(op: &OpDef) -> &'static str {
-    if op.name == "summation" { "sum" } else { op.name }
+    if op.name == "summation" {
+        "sum"
+    } else {
+        op.name
+    }
 }
 
 macro_rules! methods {

@@ -12,7 +12,10 @@ pub fn parse(key: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<Vec<Index>> {
         Err(_) => vec![key.clone()],
     };
     let is_ellipsis = |key: &Bound<'_, PyAny>| key.is_instance_of::<PyEllipsis>();
-    let used = keys.iter().filter(|key| !key.is_none() && !is_ellipsis(key)).count();
+    let used = keys
+        .iter()
+        .filter(|key| !key.is_none() && !is_ellipsis(key))
+        .count();
     if used > shape.len() {
         return Err(PyIndexError::new_err(format!(
             "getitem: too many indices: {used} for shape {}",
@@ -20,7 +23,9 @@ pub fn parse(key: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<Vec<Index>> {
         )));
     }
     if keys.iter().filter(|key| is_ellipsis(key)).count() > 1 {
-        return Err(PyIndexError::new_err("getitem: an index can only have one `...`"));
+        return Err(PyIndexError::new_err(
+            "getitem: an index can only have one `...`",
+        ));
     }
     let mut entries = Vec::with_capacity(shape.len());
     let mut axis = 0;
@@ -29,7 +34,11 @@ pub fn parse(key: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<Vec<Index>> {
             entries.push(Index::NewAxis);
         } else if is_ellipsis(key) {
             for &n in &shape[axis..axis + shape.len() - used] {
-                entries.push(Index::Range(Slice { start: 0, step: 1, len: n }));
+                entries.push(Index::Range(Slice {
+                    start: 0,
+                    step: 1,
+                    len: n,
+                }));
             }
             axis += shape.len() - used;
         } else if let Ok(slice) = key.cast::<PySlice>() {

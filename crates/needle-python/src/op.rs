@@ -56,10 +56,13 @@ fn construct(
 pub fn to_object<'py>(py: Python<'py>, operation: &Operation) -> PyResult<Bound<'py, PyAny>> {
     match operation {
         Operation::Native(op, attrs) => {
-            let object = classes::class_of(py, op)?.call_method1("__new__", (
-                classes::class_of(py, op)?,
-                arguments::Prepared::wrap(py, attrs.clone())?,
-            ))?;
+            let object = classes::class_of(py, op)?.call_method1(
+                "__new__",
+                (
+                    classes::class_of(py, op)?,
+                    arguments::Prepared::wrap(py, attrs.clone())?,
+                ),
+            )?;
             Ok(object)
         }
         Operation::Foreign(op) => match op.as_any().downcast_ref::<PythonOp>() {
@@ -83,7 +86,9 @@ fn operation(object: &Bound<'_, PyAny>) -> PyResult<Operation> {
         return Ok(Operation::Native(op, attrs.clone()));
     }
     let is_tuple = object.is_instance_of::<PyTensorTupleOp>();
-    Ok(Operation::Foreign(Arc::new(PythonOp::new(object, is_tuple))))
+    Ok(Operation::Foreign(Arc::new(PythonOp::new(
+        object, is_tuple,
+    ))))
 }
 
 /// Applies an op object to operands.
@@ -101,7 +106,11 @@ pub fn apply_object(object: &Bound<'_, PyAny>, args: &[Bound<'_, PyAny>]) -> PyR
 
 /// Applies an op of the table to operands; one that takes many accepts them in a list,
 /// tuple or TensorTuple.
-pub fn apply_native(op: &'static OpDef, attrs: Attrs, args: &[Bound<'_, PyAny>]) -> PyResult<Tensor> {
+pub fn apply_native(
+    op: &'static OpDef,
+    attrs: Attrs,
+    args: &[Bound<'_, PyAny>],
+) -> PyResult<Tensor> {
     let unpacked: Vec<Bound<'_, PyAny>>;
     let args = match (&op.inputs, args) {
         (Inputs::Many(_), [one]) if is_sequence(one) => {
@@ -122,7 +131,9 @@ pub fn apply_native(op: &'static OpDef, attrs: Attrs, args: &[Bound<'_, PyAny>])
     if std::ptr::eq(op, &raw const tuple::TUPLE_GET_ITEM)
         && !matches!(inputs[0].tensor()?.types().or_raise()?, Types::Many(_))
     {
-        return Err(PyAssertionError::new_err("tuple_get_item: expected a TensorTuple"));
+        return Err(PyAssertionError::new_err(
+            "tuple_get_item: expected a TensorTuple",
+        ));
     }
     let handles: SmallVec<[&Tensor; 4]> =
         inputs.iter().map(Input::tensor).collect::<PyResult<_>>()?;
@@ -133,6 +144,14 @@ fn is_sequence(object: &Bound<'_, PyAny>) -> bool {
     object.is_instance_of::<PyList>()
         || object.is_instance_of::<PyTuple>()
         || object.is_instance_of::<PyTensorTuple>()
+}
+
+fn abstract_method(slf: &Bound<'_, PyOp>, method: &str) -> PyErr {
+    let name = slf
+        .get_type()
+        .name()
+        .map_or_else(|_| String::new(), |name| name.to_string());
+    PyNotImplementedError::new_err(format!("{name}: {method} is not defined"))
 }
 
 /// A gradient object as adjoints of the outputs of `node`.
@@ -150,7 +169,9 @@ fn adjoints(out_grad: &Bound<'_, PyAny>, node: &Tensor) -> PyResult<Vec<Option<T
         return (0..n as isize)
             .map(|i| {
                 let attrs = Attrs::one(ops::Attr::Int(i));
-                graph::apply(&tuple::TUPLE_GET_ITEM, attrs, &[given]).or_raise().map(Some)
+                graph::apply(&tuple::TUPLE_GET_ITEM, attrs, &[given])
+                    .or_raise()
+                    .map(Some)
             })
             .collect();
     }
@@ -193,17 +214,24 @@ fn tuple_item_gradient<'py>(
     py: Python<'py>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let Some((input, _)) = node.inputs().into_iter().next() else {
-        return Err(PyTypeError::new_err("tuple_get_item: the node has no inputs"));
+        return Err(PyTypeError::new_err(
+            "tuple_get_item: the node has no inputs",
+        ));
     };
     let Types::Many(types) = input.types().or_raise()? else {
-        return Err(PyAssertionError::new_err("tuple_get_item: expected a TensorTuple"));
+        return Err(PyAssertionError::new_err(
+            "tuple_get_item: expected a TensorTuple",
+        ));
     };
     let items = types
         .iter()
         .enumerate()
         .map(|(i, ty)| match &adjoints[0] {
             Some(adjoint) if i as isize == index => Ok(adjoint.clone()),
-            _ => Ok(Tensor::leaf(needle_core::Array::zeros(ty.dtype, &ty.shape).or_raise()?, false)),
+            _ => Ok(Tensor::leaf(
+                needle_core::Array::zeros(ty.dtype, &ty.shape).or_raise()?,
+                false,
+            )),
         })
         .collect::<PyResult<Vec<_>>>()?;
     let tuple = PyTensorTuple::of(py, &items.iter().collect::<Vec<_>>())?;
@@ -214,7 +242,7 @@ fn tuple_item_gradient<'py>(
 impl PyOp {
     #[new]
     #[classmethod]
-    #[pyo3(signature = (*args, **kwargs))]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "(*args, **kwargs)")]
     fn new(
         cls: &Bound<'_, PyType>,
         args: &Bound<'_, PyTuple>,
@@ -235,7 +263,10 @@ impl PyOp {
         if classes::exact_op(&cls).is_none()
             && let Some(op) = classes::inherited_op(&cls)
         {
-            let _ = slf.get().native.set((op, arguments::from_constructor(op, args, kwargs)?));
+            let _ = slf
+                .get()
+                .native
+                .set((op, arguments::from_constructor(op, args, kwargs)?));
         }
         Ok(())
     }
@@ -259,7 +290,9 @@ impl PyOp {
             return project(slf.py(), attrs.int(0), &args.get_item(0)?, kwargs);
         }
         if kwargs.is_some_and(|kwargs| !kwargs.is_empty()) {
-            return Err(PyTypeError::new_err("an op takes no keyword arguments when applied"));
+            return Err(PyTypeError::new_err(
+                "an op takes no keyword arguments when applied",
+            ));
         }
         let args: Vec<_> = args.iter().collect();
         finish(slf.py(), apply_object(slf.as_any(), &args)?)
@@ -272,7 +305,7 @@ impl PyOp {
         args: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let Some((op, attrs)) = slf.get().native.get() else {
-            return Err(PyNotImplementedError::new_err("Op.compute is abstract"));
+            return Err(abstract_method(slf, "compute"));
         };
         let py = slf.py();
         let inputs = args
@@ -301,10 +334,14 @@ impl PyOp {
         node: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let Some((op, attrs)) = slf.get().native.get() else {
-            return Err(PyNotImplementedError::new_err("Op.gradient is abstract"));
+            return Err(abstract_method(slf, "gradient"));
         };
         let all = native_gradient(op, attrs, out_grad, node)?;
-        if all.len() == 1 { all.get_item(0) } else { Ok(all.into_any()) }
+        if all.len() == 1 {
+            all.get_item(0)
+        } else {
+            Ok(all.into_any())
+        }
     }
 
     /// `gradient` as a tuple, whatever form it has.
@@ -327,7 +364,7 @@ impl PyOp {
         if let Some((op, attrs)) = slf.get().native.get()
             && let Some(i) = op.params.iter().position(|param| param.name == name)
         {
-            return arguments::to_object(slf.py(), &attrs.all()[i], op.params[i].kind);
+            return arguments::to_object(slf.py(), &attrs.all()[i]);
         }
         Err(PyAttributeError::new_err(format!(
             "'{}' object has no attribute '{name}'",
@@ -339,7 +376,9 @@ impl PyOp {
         if slf.as_any().is(other) {
             return true;
         }
-        let Ok(other) = other.cast::<Self>() else { return false };
+        let Ok(other) = other.cast::<Self>() else {
+            return false;
+        };
         match (slf.get().native.get(), other.get().native.get()) {
             (Some((a, x)), Some((b, y))) => {
                 std::ptr::eq(*a, *b) && x == y && slf.get_type().is(other.get_type())
@@ -366,7 +405,7 @@ impl PyOp {
             .iter()
             .zip(attrs.all())
             .map(|(param, attr)| {
-                let value = arguments::to_object(slf.py(), attr, param.kind)?;
+                let value = arguments::to_object(slf.py(), attr)?;
                 Ok(format!("{}={}", param.name, value.repr()?))
             })
             .collect::<PyResult<Vec<_>>>()?;
@@ -405,7 +444,7 @@ macro_rules! constructor {
         impl $class {
             #[new]
             #[classmethod]
-            #[pyo3(signature = (*args, **kwargs))]
+            #[pyo3(signature = (*args, **kwargs), text_signature = "(*args, **kwargs)")]
             fn new(
                 cls: &Bound<'_, PyType>,
                 args: &Bound<'_, PyTuple>,

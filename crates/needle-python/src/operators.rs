@@ -8,7 +8,9 @@ use crate::tensor::{self, PyTensor, handle};
 use crate::value::{PyValue, wrap};
 use needle_core::dtype::{Kind, Scalar};
 use needle_core::graph;
-use needle_core::ops::{Attr, Attrs, Constant, OpDef, arithmetic, comparison, indexing, linalg, shaping};
+use needle_core::ops::{
+    Attr, Attrs, Constant, OpDef, arithmetic, comparison, indexing, linalg, shaping,
+};
 use needle_core::{DType, Tensor};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -58,9 +60,7 @@ fn binary<'py>(
     let py = slf.py();
     let own = handle(slf)?;
     match other(object)? {
-        Other::Tensor(other) => {
-            tensor::apply(py, elementwise, Attrs::none(), &[own, other])
-        }
+        Other::Tensor(other) => tensor::apply(py, elementwise, Attrs::none(), &[own, other]),
         Other::Number(constant) => tensor::apply(py, scalar, Attrs::scalar(constant), &[own]),
         Other::Array(array) => tensor::apply(py, elementwise, Attrs::none(), &[own, &array]),
         Other::Unknown(_) => Ok(not_implemented(py)),
@@ -98,7 +98,10 @@ fn negated(constant: Constant, dtype: DType) -> Option<Constant> {
     if matches!(dtype.kind(), Kind::Bool | Kind::Unsigned) {
         return None;
     }
-    if constant.dtype.is_some_and(|d| matches!(d.kind(), Kind::Bool | Kind::Unsigned)) {
+    if constant
+        .dtype
+        .is_some_and(|d| matches!(d.kind(), Kind::Bool | Kind::Unsigned))
+    {
         return None;
     }
     let value = match constant.value {
@@ -107,7 +110,10 @@ fn negated(constant: Constant, dtype: DType) -> Option<Constant> {
         Scalar::UInt(_) => return None,
         Scalar::Bool(value) => Scalar::Int(-i64::from(value)),
     };
-    Some(Constant { value, dtype: constant.dtype })
+    Some(Constant {
+        value,
+        dtype: constant.dtype,
+    })
 }
 
 fn single<'py>(slf: &Bound<'py, PyTensor>) -> PyResult<Object<'py>> {
@@ -138,15 +144,15 @@ impl PyTensor {
         let py = slf.py();
         match other(object)? {
             Other::Tensor(other) => done(py, graph::subtract(own, other)),
-            Other::Number(constant) => match negated(constant, tensor::dtype_of(own)?) {
-                Some(constant) => {
-                    tensor::apply(py, &arithmetic::ADD_SCALAR, Attrs::scalar(constant), &[own])
+            Other::Number(constant) => {
+                let dtype = tensor::dtype_of(own)?;
+                if let Some(constant) = negated(constant, dtype) {
+                    let attrs = Attrs::scalar(constant);
+                    return tensor::apply(py, &arithmetic::ADD_SCALAR, attrs, &[own]);
                 }
-                None => {
-                    let other = coerce::constant(constant, Some(tensor::dtype_of(own)?))?;
-                    done(py, graph::subtract(own, &other))
-                }
-            },
+                let other = coerce::constant(constant, Some(dtype))?;
+                done(py, graph::subtract(own, &other))
+            }
             Other::Array(array) => done(py, graph::subtract(own, &array)),
             Other::Unknown(_) => Ok(not_implemented(py)),
         }
@@ -170,7 +176,9 @@ impl PyTensor {
         modulo: Option<&Object<'py>>,
     ) -> PyResult<Object<'py>> {
         if modulo.is_some() {
-            return Err(PyTypeError::new_err("pow: a third argument is not supported"));
+            return Err(PyTypeError::new_err(
+                "pow: a third argument is not supported",
+            ));
         }
         binary(slf, other, &arithmetic::POWER, &arithmetic::POWER_SCALAR)
     }
@@ -199,15 +207,23 @@ impl PyTensor {
 
     fn __rmatmul__<'py>(slf: &Bound<'py, Self>, object: &Object<'py>) -> PyResult<Object<'py>> {
         match other(object)? {
-            Other::Array(array) => {
-                tensor::apply(slf.py(), &linalg::MATMUL, Attrs::none(), &[&array, handle(slf)?])
-            }
+            Other::Array(array) => tensor::apply(
+                slf.py(),
+                &linalg::MATMUL,
+                Attrs::none(),
+                &[&array, handle(slf)?],
+            ),
             _ => Ok(not_implemented(slf.py())),
         }
     }
 
     fn __neg__<'py>(slf: &Bound<'py, Self>) -> PyResult<Object<'py>> {
-        tensor::apply(slf.py(), &arithmetic::NEGATE, Attrs::none(), &[handle(slf)?])
+        tensor::apply(
+            slf.py(),
+            &arithmetic::NEGATE,
+            Attrs::none(),
+            &[handle(slf)?],
+        )
     }
 
     fn __pos__<'py>(slf: &Bound<'py, Self>) -> Object<'py> {
@@ -235,12 +251,12 @@ impl PyTensor {
         let own = handle(slf)?;
         let other = match other(object)? {
             // Any integer can be compared, whether or not the dtype holds it.
-            Other::Number(constant) => {
-                Some(match coerce::constant(constant, Some(tensor::dtype_of(own)?)) {
+            Other::Number(constant) => Some(
+                match coerce::constant(constant, Some(tensor::dtype_of(own)?)) {
                     Ok(tensor) => tensor,
                     Err(_) => coerce::constant(constant, None)?,
-                })
-            }
+                },
+            ),
             _ => operand(object, own)?,
         };
         match other {
@@ -263,7 +279,10 @@ impl PyTensor {
         let (op, attr) = if ndim == 2 {
             (&shaping::TRANSPOSE, Attr::None)
         } else {
-            (&shaping::PERMUTE, Attr::Ints((0..ndim as isize).rev().collect()))
+            (
+                &shaping::PERMUTE,
+                Attr::Ints((0..ndim as isize).rev().collect()),
+            )
         };
         tensor::apply(slf.py(), op, Attrs::one(attr), &[handle(slf)?])
     }
@@ -278,7 +297,9 @@ impl PyTensor {
     fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
         match handle(slf)?.ty().or_raise()?.shape.first() {
             Some(&n) => Ok(n),
-            None => Err(PyTypeError::new_err("len() of unsized object: the tensor is 0-d")),
+            None => Err(PyTypeError::new_err(
+                "len() of unsized object: the tensor is 0-d",
+            )),
         }
     }
 
@@ -292,7 +313,9 @@ impl PyTensor {
     }
 
     fn __contains__(slf: &Bound<'_, Self>, item: &Object<'_>) -> PyResult<bool> {
-        tensor::view(slf.py(), handle(slf)?, Access::ReadOnly)?.into_any().contains(item)
+        tensor::view(slf.py(), handle(slf)?, Access::ReadOnly)?
+            .into_any()
+            .contains(item)
     }
 
     fn __bool__(slf: &Bound<'_, Self>) -> PyResult<bool> {

@@ -11,7 +11,10 @@ use pyo3::types::{PyDict, PyList};
 /// several results, and samples (attributes and input tensors, float64 or bool).
 #[pyfunction]
 pub fn op_table(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
-    let rows = ops::ALL.iter().map(|op| row(py, op)).collect::<PyResult<Vec<_>>>()?;
+    let rows = ops::ALL
+        .iter()
+        .map(|op| row(py, op))
+        .collect::<PyResult<Vec<_>>>()?;
     PyList::new(py, rows)
 }
 
@@ -40,8 +43,11 @@ fn row<'py>(py: Python<'py>, op: &'static ops::OpDef) -> PyResult<Bound<'py, PyD
     row.set_item("params", params)?;
     row.set_item("differentiable", op.is_differentiable())?;
     row.set_item("is_tuple", op.has_many_outputs())?;
-    let samples =
-        op.samples.iter().map(|s| sample(py, op, s)).collect::<PyResult<Vec<_>>>()?;
+    let samples = op
+        .samples
+        .iter()
+        .map(|s| sample(py, op, s))
+        .collect::<PyResult<Vec<_>>>()?;
     row.set_item("samples", samples)?;
     Ok(row)
 }

@@ -27,7 +27,11 @@ impl PyTensor {
             py,
             PyClassInitializer::from(PyValue::new(tensor)).add_subclass(Self),
         )?;
-        object.as_super().get().tensor()?.set_embedder(object.as_ptr() as usize);
+        object
+            .as_super()
+            .get()
+            .tensor()?
+            .set_embedder(object.as_ptr() as usize);
         Ok(object)
     }
 }
@@ -60,7 +64,9 @@ pub fn handle<'a>(slf: &'a Bound<'_, PyTensor>) -> PyResult<&'a Tensor> {
 pub fn device(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     static DEVICE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     DEVICE
-        .get_or_try_init(py, || Ok(py.import("needle.device")?.call_method0("cpu")?.unbind()))
+        .get_or_try_init(py, || {
+            Ok(py.import("needle.device")?.call_method0("cpu")?.unbind())
+        })
         .map(|device| device.bind(py).clone())
 }
 
@@ -69,18 +75,27 @@ fn check_device(device_: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
     if given.eq(device(given.py())?)? {
         return Ok(());
     }
-    Err(PyTypeError::new_err(format!("device: expected cpu(), got {given}")))
+    Err(PyTypeError::new_err(format!(
+        "device: expected cpu(), got {given}"
+    )))
 }
 
 /// A NumPy view of the value.
-pub fn view<'py>(py: Python<'py>, tensor: &Tensor, access: Access) -> PyResult<Bound<'py, PyUntypedArray>> {
+pub fn view<'py>(
+    py: Python<'py>,
+    tensor: &Tensor,
+    access: Access,
+) -> PyResult<Bound<'py, PyUntypedArray>> {
     buffer::to_numpy(py, &tensor.array().or_raise()?, access)
 }
 
 #[pymethods]
 impl PyTensor {
     #[new]
-    #[pyo3(signature = (*args, **kwargs))]
+    #[pyo3(
+        signature = (*args, **kwargs),
+        text_signature = "(array, *, device=None, dtype=None, requires_grad=True)"
+    )]
     #[allow(unused_variables)]
     fn new_empty(
         args: &Bound<'_, PyTuple>,
@@ -112,13 +127,19 @@ impl PyTensor {
     /// A leaf that shares `data` (an array or a tensor) without copying.
     #[staticmethod]
     #[pyo3(signature = (data, requires_grad=false))]
-    fn make_const<'py>(data: &Bound<'py, PyAny>, requires_grad: bool) -> PyResult<Bound<'py, Self>> {
+    fn make_const<'py>(
+        data: &Bound<'py, PyAny>,
+        requires_grad: bool,
+    ) -> PyResult<Bound<'py, Self>> {
         Self::create(data.py(), Tensor::leaf(coerce::share(data)?, requires_grad))
     }
 
     /// The result of `op` on `inputs`: a leaf if no input requires a gradient.
     #[staticmethod]
-    fn make_from_op<'py>(op: &Bound<'py, PyAny>, inputs: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fn make_from_op<'py>(
+        op: &Bound<'py, PyAny>,
+        inputs: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let inputs = inputs.try_iter()?.collect::<PyResult<Vec<_>>>()?;
         crate::value::wrap(op.py(), crate::op::apply_object(op, &inputs)?, 0)
     }
@@ -142,9 +163,14 @@ impl PyTensor {
             )));
         };
         if value.is(slf) {
-            return Err(PyValueError::new_err("grad: a tensor cannot be its own gradient"));
+            return Err(PyValueError::new_err(
+                "grad: a tensor cannot be its own gradient",
+            ));
         }
-        let (own, given) = (handle(slf)?.ty().or_raise()?, handle(value)?.ty().or_raise()?);
+        let (own, given) = (
+            handle(slf)?.ty().or_raise()?,
+            handle(value)?.ty().or_raise()?,
+        );
         if own.shape != given.shape {
             return Err(ShapeError::new_err(format!(
                 "grad: has shape {}, expected {}",
@@ -294,15 +320,40 @@ impl PyTensor {
         slf: &Bound<'py, Self>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        Self::numpy(slf)?.into_any().call_method("__dlpack__", (), kwargs)
+        Self::numpy(slf)?
+            .into_any()
+            .call_method("__dlpack__", (), kwargs)
     }
 
     fn __dlpack_device__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        Self::numpy(slf)?.into_any().call_method0("__dlpack_device__")
+        Self::numpy(slf)?
+            .into_any()
+            .call_method0("__dlpack_device__")
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        // A debugger looks at everything: a value that was released and cannot be had
+        // again must not raise here.
+        if let Err(needle_core::Error::Grad(_)) = handle(slf)?.value() {
+            let ty = handle(slf)?.ty().or_raise()?;
+            let shape = shape::display(&ty.shape);
+            return Ok(format!(
+                "needle.Tensor(<released>, shape={shape}, dtype={})",
+                ty.dtype
+            ));
+        }
         Ok(format!("needle.Tensor({})", Self::__str__(slf)?))
+    }
+
+    fn __format__<'py>(slf: &Bound<'py, Self>, spec: &str) -> PyResult<Bound<'py, PyAny>> {
+        let array = Self::numpy(slf)?.into_any();
+        let scalar = handle(slf)?.ty().or_raise()?.shape.is_empty();
+        let shown = if scalar && !spec.is_empty() {
+            array.call_method0("item")?
+        } else {
+            array
+        };
+        shown.call_method1("__format__", (spec,))
     }
 
     fn __str__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -325,7 +376,10 @@ impl PyTensor {
             Ok(state) => state,
             Err(_) => py.None().into_bound(py),
         };
-        PyTuple::new(py, [rebuild, arguments.into_pyobject(py)?.into_any(), state])
+        PyTuple::new(
+            py,
+            [rebuild, arguments.into_pyobject(py)?.into_any(), state],
+        )
     }
 }
 
@@ -338,7 +392,10 @@ pub fn _rebuild<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let object = cls.call_method1("__new__", (cls,))?;
     let value = object.cast::<PyValue>()?;
-    PyValue::fill(value, Tensor::leaf(coerce::copy(data, None)?, requires_grad))?;
+    PyValue::fill(
+        value,
+        Tensor::leaf(coerce::copy(data, None)?, requires_grad),
+    )?;
     Ok(object)
 }
 
@@ -349,14 +406,20 @@ pub fn _rebuild<'py>(
 /// Raises TypeError for anything but an array, DTypeError for a dtype needle does not have.
 #[pyfunction]
 #[pyo3(signature = (a, *, requires_grad=false))]
-pub fn from_numpy<'py>(a: &Bound<'py, PyAny>, requires_grad: bool) -> PyResult<Bound<'py, PyTensor>> {
+pub fn from_numpy<'py>(
+    a: &Bound<'py, PyAny>,
+    requires_grad: bool,
+) -> PyResult<Bound<'py, PyTensor>> {
     let Ok(array) = a.cast::<PyUntypedArray>() else {
         return Err(PyTypeError::new_err(format!(
             "from_numpy: expected numpy.ndarray, got {}",
             a.get_type().name()?
         )));
     };
-    PyTensor::create(a.py(), Tensor::leaf(buffer::alias_in(array)?, requires_grad))
+    PyTensor::create(
+        a.py(),
+        Tensor::leaf(buffer::alias_in(array)?, requires_grad),
+    )
 }
 
 /// A tensor on the memory of an array of another library, by the DLPack protocol.

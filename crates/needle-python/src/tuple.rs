@@ -21,13 +21,20 @@ impl PyTensorTuple {
             py,
             PyClassInitializer::from(PyValue::new(tensor)).add_subclass(Self),
         )?;
-        object.as_super().get().tensor()?.set_embedder(object.as_ptr() as usize);
+        object
+            .as_super()
+            .get()
+            .tensor()?
+            .set_embedder(object.as_ptr() as usize);
         Ok(object)
     }
 
     /// A tuple of the given tensors.
     pub fn of<'py>(py: Python<'py>, items: &[&Tensor]) -> PyResult<Bound<'py, Self>> {
-        Self::create(py, graph::apply(&tuple::MAKE_TUPLE, Attrs::none(), items).or_raise()?)
+        Self::create(
+            py,
+            graph::apply(&tuple::MAKE_TUPLE, Attrs::none(), items).or_raise()?,
+        )
     }
 }
 
@@ -101,7 +108,10 @@ impl PyTensorTuple {
         PyTuple::new(slf.py(), items)
     }
 
-    fn __add__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
+    fn __add__<'py>(
+        slf: &Bound<'py, Self>,
+        other: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, Self>> {
         let Ok(other) = other.cast::<Self>() else {
             return Err(PyAssertionError::new_err(format!(
                 "add: expected a TensorTuple, got {}",
@@ -125,7 +135,10 @@ impl PyTensorTuple {
         Self::of(slf.py(), &sums.iter().collect::<Vec<_>>())
     }
 
-    fn __radd__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
+    fn __radd__<'py>(
+        slf: &Bound<'py, Self>,
+        other: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, Self>> {
         Self::__add__(slf, other)
     }
 

@@ -39,13 +39,19 @@ impl PyValue {
     /// An object without a value yet.
     pub fn empty() -> Self {
         count_objects(1);
-        Self { tensor: Once::new(), grad: Mutex::new(None) }
+        Self {
+            tensor: Once::new(),
+            grad: Mutex::new(None),
+        }
     }
 
     /// An object on a handle.
     pub fn new(tensor: Tensor) -> Self {
         count_objects(1);
-        Self { tensor: Once::full(tensor), grad: Mutex::new(None) }
+        Self {
+            tensor: Once::full(tensor),
+            grad: Mutex::new(None),
+        }
     }
 
     /// The handle; an object that nobody filled has none.
@@ -166,7 +172,9 @@ impl PyValue {
                 let inputs = inputs.try_iter()?.collect::<PyResult<Vec<_>>>()?;
                 op::apply_object(op, &inputs)?
             }
-            (None, Some(data)) => Tensor::leaf(coerce::share(data)?, requires_grad.unwrap_or(false)),
+            (None, Some(data)) => {
+                Tensor::leaf(coerce::share(data)?, requires_grad.unwrap_or(false))
+            }
             (None, None) => {
                 return Err(PyRuntimeError::new_err("_init: a leaf needs cached_data"));
             }

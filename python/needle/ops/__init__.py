@@ -27,5 +27,3 @@ def logsoftmax(a: Any) -> "_core.Tensor":
 
 
 __all__ = sorted({*_NAMES, "logsoftmax"} - {"max", "min", "abs"})
-
-

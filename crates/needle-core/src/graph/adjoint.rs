@@ -8,7 +8,8 @@ use super::tape::Tape;
 use super::tensor::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::algebra::{Expr, Id, Site};
-use crate::ops::{Derivative, Partial};
+use crate::ops::{Attrs, Derivative, OpDef, Partial};
+use crate::shape::{broadcasts_to, display};
 use smallvec::SmallVec;
 
 /// An operation with handles on what surrounds it.
@@ -27,27 +28,7 @@ pub(super) fn pull_back(
 ) -> Result<Vec<Option<Tensor>>> {
     match place.operation {
         Operation::Native(op, attrs) => {
-            let result = (|| {
-                let inputs: SmallVec<[Id; 4]> =
-                    place.inputs.iter().map(|x| tape.push(x.clone())).collect();
-                let output = [tape.push(place.output.clone())];
-                let g: SmallVec<[Option<Expr>; 2]> = adjoints
-                    .iter()
-                    .map(|g| g.as_ref().map(|g| tape.expr(g.clone())))
-                    .collect();
-                let site = Site { algebra: tape, attrs, inputs: &inputs, outputs: &output };
-                (0..inputs.len())
-                    .map(|i| {
-                        if !wanted(i) {
-                            return Ok(None);
-                        }
-                        let Some(adjoint) = rule(&op.derivative, &site, &g, i) else {
-                            return Ok(None);
-                        };
-                        tape.tensor(fit(adjoint, site.x(i)).id()).map(Some)
-                    })
-                    .collect()
-            })();
+            let result = pull_back_native(tape, op, attrs, place, adjoints, wanted);
             tape.clear();
             result
         }
@@ -75,6 +56,38 @@ pub(super) fn pull_back(
     }
 }
 
+fn pull_back_native(
+    tape: &Tape,
+    op: &OpDef,
+    attrs: &Attrs,
+    place: &Place,
+    adjoints: &[Option<Tensor>],
+    wanted: impl Fn(usize) -> bool,
+) -> Result<Vec<Option<Tensor>>> {
+    let inputs: SmallVec<[Id; 4]> = place.inputs.iter().map(|x| tape.push(x.clone())).collect();
+    let output = [tape.push(place.output.clone())];
+    let g: SmallVec<[Option<Expr>; 2]> = adjoints
+        .iter()
+        .map(|g| g.as_ref().map(|g| tape.expr(g.clone())))
+        .collect();
+    let site = Site {
+        algebra: tape,
+        attrs,
+        inputs: &inputs,
+        outputs: &output,
+    };
+    let one = |i: usize| {
+        if !wanted(i) {
+            return Ok(None);
+        }
+        let Some(adjoint) = rule(&op.derivative, &site, &g, i) else {
+            return Ok(None);
+        };
+        tape.tensor(fit(adjoint, site.x(i)).id()).map(Some)
+    };
+    (0..inputs.len()).map(one).collect()
+}
+
 fn rule<'a>(
     derivative: &Derivative,
     site: &Site<'a>,
@@ -97,7 +110,11 @@ fn rule<'a>(
 fn fit<'a>(adjoint: Expr<'a>, input: Expr<'a>) -> Expr<'a> {
     let dtype = input.dtype();
     let adjoint = adjoint.sum_to(&input.shape());
-    if dtype.is_float() { adjoint.cast(dtype) } else { adjoint }
+    if dtype.is_float() {
+        adjoint.cast(dtype)
+    } else {
+        adjoint
+    }
 }
 
 /// [`fit`] for what an embedder's rule returned, which may have any shape.
@@ -109,7 +126,6 @@ fn fit_foreign(tape: &Tape, op: &str, adjoint: Tensor, input: &Tensor) -> Result
     let (Types::One(given), Types::One(expected)) = (given, expected) else {
         return Ok(adjoint);
     };
-    use crate::shape::{broadcasts_to, display};
     let shrinks = broadcasts_to(&expected.shape, &given.shape);
     if !shrinks && !broadcasts_to(&given.shape, &expected.shape) {
         return Err(Error::Shape(format!(
@@ -119,7 +135,11 @@ fn fit_foreign(tape: &Tape, op: &str, adjoint: Tensor, input: &Tensor) -> Result
         )));
     }
     let (g, x) = (tape.expr(adjoint), tape.expr(input.clone()));
-    let g = if shrinks { g } else { g.broadcast_to(&expected.shape) };
+    let g = if shrinks {
+        g
+    } else {
+        g.broadcast_to(&expected.shape)
+    };
     let result = tape.tensor(fit(g, x).id());
     tape.clear();
     result
@@ -139,6 +159,10 @@ pub fn vjp_at(
             operation.name()
         )));
     }
-    let place = Place { operation, inputs: &inputs, output: node };
+    let place = Place {
+        operation,
+        inputs: &inputs,
+        output: node,
+    };
     pull_back(&Tape::default(), &place, adjoints, |_| true)
 }

@@ -50,8 +50,13 @@ impl Garbage {
     }
 }
 
-static ARENA: Mutex<Arena> =
-    Mutex::new(Arena { chunks: Vec::new(), free: Vec::new(), sequence: 0, live: 0, embedded: 0 });
+static ARENA: Mutex<Arena> = Mutex::new(Arena {
+    chunks: Vec::new(),
+    free: Vec::new(),
+    sequence: 0,
+    live: 0,
+    embedded: 0,
+});
 
 /// The arena, for moments: run no kernel and nothing of the embedder's under it.
 #[inline]
@@ -135,7 +140,10 @@ impl Arena {
         fill(node);
         node.saved = u32::from(node.saves.output());
         node.holds_inputs = node.value.is_none() && node.pins.is_some();
-        let id = NodeId { index, generation: node.generation };
+        let id = NodeId {
+            index,
+            generation: node.generation,
+        };
         let (saves, holds) = (node.saves, node.holds_inputs);
         self.embedded += usize::from(node.embedder != 0);
         for i in 0..node.inputs.len() {
@@ -151,7 +159,8 @@ impl Arena {
     #[cold]
     fn grow(&mut self) -> u32 {
         let first = (self.chunks.len() * CHUNK) as u32;
-        self.chunks.push(std::iter::repeat_with(vacant).take(CHUNK).collect());
+        self.chunks
+            .push(std::iter::repeat_with(vacant).take(CHUNK).collect());
         self.free.extend((first + 1..first + CHUNK as u32).rev());
         first
     }

@@ -43,7 +43,10 @@ pub fn backward(root: &Tensor, seed: Option<Tensor>) -> Result<Vec<Gradient>> {
         ));
     }
     let seed = seed_for(root, seed)?;
-    let mode = Mode { transient: true, ..current_mode() };
+    let mode = Mode {
+        transient: true,
+        ..current_mode()
+    };
     with_mode(mode, || {
         let mut sweep = Sweep::collect(root.promote());
         sweep.prepare(mode.is_lazy())?;
@@ -91,7 +94,9 @@ struct Visit {
 
 /// What the rules of a node will read in a sweep: those for the inputs that it reaches.
 fn reads_of(arena: &Arena, node: &Node) -> Needs {
-    let Some(Operation::Native(op, _)) = &node.operation else { return node.saves };
+    let Some(Operation::Native(op, _)) = &node.operation else {
+        return node.saves;
+    };
     let mut reads = Needs::NOTHING;
     for (i, edge) in node.inputs.iter().enumerate() {
         let input = arena.node(edge.id);
@@ -148,48 +153,11 @@ impl Sweep {
         {
             let mut arena = arena::lock();
             for visit in self.visits.iter().filter(|visit| !visit.pending) {
-                self.save(&mut arena, visit.id, &mut missing)?;
+                save(&mut arena, visit.id, &mut missing)?;
             }
         }
         if !lazy && !missing.is_empty() {
             realise::realise(&missing, Access::Nodes)?;
-        }
-        Ok(())
-    }
-
-    fn save(&self, arena: &mut Arena, id: NodeId, missing: &mut Vec<NodeId>) -> Result<()> {
-        let node = arena.node(id);
-        let Some(operation) = &node.operation else { return Ok(()) };
-        if node.saves.is_nothing() {
-            let inputs: SmallVec<[NodeId; 4]> = node.inputs.iter().map(|edge| edge.id).collect();
-            let saves = saves_of(arena, operation, &inputs);
-            arena.save(id, saves);
-        }
-        let node = arena.node(id);
-        let reads = reads_of(arena, node);
-        for (i, edge) in node.inputs.iter().enumerate() {
-            if !reads.input(i) {
-                continue;
-            }
-            let input = arena.node(edge.id);
-            if input.version != edge.version {
-                let name = node.operation.as_ref().map_or_else(String::new, Operation::name);
-                return Err(Error::Grad(format!(
-                    "{name}: its gradient needs input {i}, which was replaced (`.data =`) after the operation was recorded\nhint: call backward() before the assignment, or record again after it"
-                )));
-            }
-            if input.value.is_none() {
-                missing.push(edge.id);
-            }
-        }
-        if reads.output() && node.replaced {
-            let name = node.operation.as_ref().map_or_else(String::new, Operation::name);
-            return Err(Error::Grad(format!(
-                "{name}: its gradient needs its result, which was replaced (`.data =`)\nhint: call backward() before the assignment, or record again after it"
-            )));
-        }
-        if reads.output() && node.value.is_none() {
-            missing.push(id);
         }
         Ok(())
     }
@@ -205,7 +173,7 @@ impl Sweep {
                 // A tuple has one adjoint for each part, even if it has one part.
                 if visit.held
                     && let [Some(gradient)] = adjoints.as_slice()
-                    && !matches!(arena::lock().node(visit.id).types, Types::Many(_))
+                    && !matches!(arena::lock().node(visit.id).types(), Types::Many(_))
                 {
                     gradients.push(Gradient {
                         node: visit.id,
@@ -234,23 +202,38 @@ impl Sweep {
             let mut arena = arena::lock();
             let id = self.visits[at].id;
             let node = arena.node(id);
-            let Some(operation) = node.operation.clone() else { return Ok(()) };
+            let Some(operation) = node.operation.clone() else {
+                return Ok(());
+            };
             if let Types::Many(types) = node.types() {
                 adjoints.resize_with(types.len(), || None);
             }
             let edges = node.inputs.clone();
-            let targets: SmallVec<[Option<u32>; 4]> =
-                edges.iter().map(|edge| self.position.get(&edge.id).copied()).collect();
-            let inputs: SmallVec<[Tensor; 4]> =
-                edges.iter().map(|edge| Tensor::adopt_more(&mut arena, edge.id)).collect();
-            (operation, inputs, targets, Tensor::adopt_more(&mut arena, id))
+            let targets: SmallVec<[Option<u32>; 4]> = edges
+                .iter()
+                .map(|edge| self.position.get(&edge.id).copied())
+                .collect();
+            let inputs: SmallVec<[Tensor; 4]> = edges
+                .iter()
+                .map(|edge| Tensor::adopt_more(&mut arena, edge.id))
+                .collect();
+            (
+                operation,
+                inputs,
+                targets,
+                Tensor::adopt_more(&mut arena, id),
+            )
         };
         if let Operation::Native(op, attrs) = &operation
             && matches!(op.run, Run::Project)
         {
             return self.project(attrs.int(0), &inputs[0], targets[0], adjoints, mode);
         }
-        let place = Place { operation: &operation, inputs: &inputs, output: &output };
+        let place = Place {
+            operation: &operation,
+            inputs: &inputs,
+            output: &output,
+        };
         let pending =
             |i: usize| targets[i].is_some_and(|target| self.visits[target as usize].pending);
         let wanted = |i: usize| targets[i].is_some();
@@ -261,9 +244,13 @@ impl Sweep {
             pull_back(tape, &place, &adjoints, |i| wanted(i) && !pending(i))?
         };
         if !matches!(operation, Operation::Foreign(_)) && (0..inputs.len()).any(pending) {
-            let later = with_mode(Mode { lazy: Some(true), ..mode }, || {
-                pull_back(tape, &place, &adjoints, pending)
-            })?;
+            let later = with_mode(
+                Mode {
+                    lazy: Some(true),
+                    ..mode
+                },
+                || pull_back(tape, &place, &adjoints, pending),
+            )?;
             for (part, later) in parts.iter_mut().zip(later) {
                 *part = part.take().or(later);
             }
@@ -286,7 +273,9 @@ impl Sweep {
         mut adjoints: SmallVec<[Option<Tensor>; 1]>,
         mode: Mode,
     ) -> Result<()> {
-        let (Some(target), Types::Many(types)) = (target, tuple.types()?) else { return Ok(()) };
+        let (Some(target), Types::Many(types)) = (target, tuple.types()?) else {
+            return Ok(());
+        };
         let slot = tuple_index(index, types.len())?;
         match adjoints.pop().flatten() {
             Some(adjoint) => self.add(target as usize, slot, types.len(), adjoint, mode),
@@ -330,4 +319,50 @@ impl Sweep {
         self.visits[target].adjoints[slot] = Some(sum);
         Ok(())
     }
+}
+
+/// Counts what the rule of a node will read, and lists what of it is not there.
+fn save(arena: &mut Arena, id: NodeId, missing: &mut Vec<NodeId>) -> Result<()> {
+    let node = arena.node(id);
+    let Some(operation) = &node.operation else {
+        return Ok(());
+    };
+    if node.saves.is_nothing() {
+        let inputs: SmallVec<[NodeId; 4]> = node.inputs.iter().map(|edge| edge.id).collect();
+        let saves = saves_of(arena, operation, &inputs);
+        arena.save(id, saves);
+    }
+    let node = arena.node(id);
+    let reads = reads_of(arena, node);
+    for (i, edge) in node.inputs.iter().enumerate() {
+        if !reads.input(i) {
+            continue;
+        }
+        let input = arena.node(edge.id);
+        if input.version != edge.version {
+            let name = node
+                .operation
+                .as_ref()
+                .map_or_else(String::new, Operation::name);
+            return Err(Error::Grad(format!(
+                "{name}: its gradient needs input {i}, which was replaced (`.data =`) after the operation was recorded\nhint: call backward() before the assignment, or record again after it"
+            )));
+        }
+        if input.value.is_none() {
+            missing.push(edge.id);
+        }
+    }
+    if reads.output() && node.replaced {
+        let name = node
+            .operation
+            .as_ref()
+            .map_or_else(String::new, Operation::name);
+        return Err(Error::Grad(format!(
+            "{name}: its gradient needs its result, which was replaced (`.data =`)\nhint: call backward() before the assignment, or record again after it"
+        )));
+    }
+    if reads.output() && node.value.is_none() {
+        missing.push(id);
+    }
+    Ok(())
 }

@@ -35,7 +35,10 @@ pub(super) fn infer(operation: &Operation, inputs: &[Types]) -> Result<Types> {
                 .collect::<Result<SmallVec<[&TensorType; 4]>>>()?;
             let refs: SmallVec<[TypeRef; 4]> = types
                 .iter()
-                .map(|ty| TypeRef { shape: &ty.shape, dtype: ty.dtype })
+                .map(|ty| TypeRef {
+                    shape: &ty.shape,
+                    dtype: ty.dtype,
+                })
                 .collect();
             match &op.run {
                 Run::One { infer, .. } => Ok(Types::One(infer(attrs, &refs)?)),
@@ -62,7 +65,10 @@ pub(super) fn infer(operation: &Operation, inputs: &[Types]) -> Result<Types> {
 fn one<'a>(op: &OpDef, types: &'a Types) -> Result<&'a TensorType> {
     match types {
         Types::One(ty) => Ok(ty),
-        _ => Err(Error::dtype(op.name, "expected a tensor, got a tuple of tensors")),
+        _ => Err(Error::dtype(
+            op.name,
+            "expected a tensor, got a tuple of tensors",
+        )),
     }
 }
 
@@ -103,10 +109,16 @@ pub(super) fn compute(operation: &Operation, inputs: &[Value]) -> Result<Value> 
             let mut refs: SmallVec<[TypeRef; 4]> = SmallVec::new();
             for value in inputs {
                 let Value::One(array) = value else {
-                    return Err(Error::dtype(op.name, "expected a tensor, got a tuple of tensors"));
+                    return Err(Error::dtype(
+                        op.name,
+                        "expected a tensor, got a tuple of tensors",
+                    ));
                 };
                 arrays.push(array);
-                refs.push(TypeRef { shape: array.shape(), dtype: array.dtype() });
+                refs.push(TypeRef {
+                    shape: array.shape(),
+                    dtype: array.dtype(),
+                });
             }
             match &op.run {
                 Run::One { infer, forward } => {

@@ -22,10 +22,14 @@ pub fn jvp(outputs: &[&Tensor], inputs: &[(&Tensor, &Tensor)]) -> Result<Vec<Opt
         if tangents.contains_key(&id) {
             continue;
         }
-        let Some(operation) = node.operation() else { continue };
+        let Some(operation) = node.operation() else {
+            continue;
+        };
         let parents: Vec<Tensor> = node.inputs().into_iter().map(|(input, _)| input).collect();
-        let moved: Vec<Option<Tensor>> =
-            parents.iter().map(|p| tangents.get(&p.promote()).cloned()).collect();
+        let moved: Vec<Option<Tensor>> = parents
+            .iter()
+            .map(|p| tangents.get(&p.promote()).cloned())
+            .collect();
         if moved.iter().all(Option::is_none) {
             continue;
         }
@@ -33,7 +37,10 @@ pub fn jvp(outputs: &[&Tensor], inputs: &[(&Tensor, &Tensor)]) -> Result<Vec<Opt
             tangents.insert(id, tangent);
         }
     }
-    Ok(outputs.iter().map(|output| tangents.get(&output.promote()).cloned()).collect())
+    Ok(outputs
+        .iter()
+        .map(|output| tangents.get(&output.promote()).cloned())
+        .collect())
 }
 
 fn push_forward(
@@ -51,9 +58,16 @@ fn push_forward(
     };
     let ids: Vec<Id> = inputs.iter().map(|x| tape.push(x.clone())).collect();
     let outputs = [tape.push(output.clone())];
-    let site = Site { algebra: tape, attrs, inputs: &ids, outputs: &outputs };
-    let t: Vec<Option<Expr>> =
-        tangents.iter().map(|t| t.as_ref().map(|t| tape.expr(t.clone()))).collect();
+    let site = Site {
+        algebra: tape,
+        attrs,
+        inputs: &ids,
+        outputs: &outputs,
+    };
+    let t: Vec<Option<Expr>> = tangents
+        .iter()
+        .map(|t| t.as_ref().map(|t| tape.expr(t.clone())))
+        .collect();
     let result = rule(tape, op, attrs, &site, &t);
     let tensor = result.map(|tangent| tape.tensor(tangent.id())).transpose();
     tape.clear();
@@ -84,10 +98,14 @@ fn rule<'a>(
             }
             Some(sum?.broadcast_to(&site.y().shape()))
         }
-        Derivative::Rule { jvp: Tangent::Linear, .. } if matches!(op.run, Run::Project) => {
-            Some(apply(&[t[0]?.id()]))
-        }
-        Derivative::Rule { jvp: Tangent::Linear, .. } => {
+        Derivative::Rule {
+            jvp: Tangent::Linear,
+            ..
+        } if matches!(op.run, Run::Project) => Some(apply(&[t[0]?.id()])),
+        Derivative::Rule {
+            jvp: Tangent::Linear,
+            ..
+        } => {
             let inputs: Vec<Id> = t
                 .iter()
                 .enumerate()
@@ -95,7 +113,10 @@ fn rule<'a>(
                 .collect();
             Some(apply(&inputs))
         }
-        Derivative::Rule { jvp: Tangent::Multilinear, .. } => {
+        Derivative::Rule {
+            jvp: Tangent::Multilinear,
+            ..
+        } => {
             let mut sum: Option<Expr> = None;
             for (i, t) in t.iter().enumerate() {
                 let Some(t) = *t else { continue };
@@ -106,13 +127,19 @@ fn rule<'a>(
             }
             sum
         }
-        Derivative::Rule { jvp: Tangent::Rule(rule), .. } => {
+        Derivative::Rule {
+            jvp: Tangent::Rule(rule),
+            ..
+        } => {
             let tangent = rule(site, t)?;
             // A rule of an op with several outputs gives one tangent for all of them.
             match tape.tensor(site.y().id()).and_then(|y| y.types()) {
                 Ok(Types::Many(types)) => {
                     let copies = vec![tangent.id(); types.len()];
-                    Some(Expr::new(tape, tape.apply(&tuple::MAKE_TUPLE, Attrs::none(), &copies)))
+                    Some(Expr::new(
+                        tape,
+                        tape.apply(&tuple::MAKE_TUPLE, Attrs::none(), &copies),
+                    ))
                 }
                 _ => Some(tangent),
             }

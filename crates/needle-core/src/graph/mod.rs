@@ -3,8 +3,8 @@
 //! What an embedder needs is re-exported here: [`Tensor`], [`apply`], [`backward`],
 //! [`jvp`], the modes, and [`ForeignOp`] for ops that it defines itself.
 
-mod arena;
 mod adjoint;
+mod arena;
 mod backward;
 mod compute;
 mod fork;

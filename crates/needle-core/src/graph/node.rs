@@ -23,7 +23,10 @@ impl NodeId {
     }
 
     pub(super) fn unpack(word: u64) -> Option<Self> {
-        (word != 0).then_some(Self { index: word as u32, generation: (word >> 32) as u32 })
+        (word != 0).then_some(Self {
+            index: word as u32,
+            generation: (word >> 32) as u32,
+        })
     }
 }
 
@@ -106,7 +109,9 @@ impl Value {
     }
 
     pub(super) fn is_exported(&self) -> bool {
-        self.arrays().iter().any(|array| array.storage().is_exported())
+        self.arrays()
+            .iter()
+            .any(|array| array.storage().is_exported())
     }
 
     /// Whether dropping it may run code of the embedder.
@@ -135,6 +140,7 @@ pub(super) struct Edge {
     pub version: u32,
 }
 
+#[allow(clippy::struct_excessive_bools)] // Independent facts; flags in a word would hide them.
 /// One node. Three counts say what is still needed of it: `handles` and `edges` keep the
 /// node, `handles` and `saved` keep its value.
 pub(super) struct Node {
@@ -186,6 +192,9 @@ impl Node {
             && self.saved == 0
             && !self.replaced
             && matches!(self.operation, Some(Operation::Native(..)))
-            && self.value.as_ref().is_some_and(|value| !value.is_exported())
+            && self
+                .value
+                .as_ref()
+                .is_some_and(|value| !value.is_exported())
     }
 }

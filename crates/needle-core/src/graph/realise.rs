@@ -56,7 +56,10 @@ impl Plan {
             if node.value.is_some() || !planned.insert(id) {
                 continue;
             }
-            self.steps.push(Step { id, sequence: node.sequence });
+            self.steps.push(Step {
+                id,
+                sequence: node.sequence,
+            });
             for (i, edge) in node.inputs.iter().enumerate() {
                 if pin(node, i).is_none() && arena.node(edge.id).value.is_none() {
                     *self.readers.entry(edge.id).or_insert(0) += 1;
@@ -72,7 +75,9 @@ impl Plan {
     fn run(&mut self, targets: &[NodeId], access: Access) -> Result<Vec<Value>> {
         for i in 0..self.steps.len() {
             let id = self.steps[i].id;
-            let Some((operation, inputs)) = self.inputs_of(id)? else { continue };
+            let Some((operation, inputs)) = self.inputs_of(id)? else {
+                continue;
+            };
             let value = compute::compute(&operation, &inputs)?;
             drop(inputs);
             check_type(id, &operation, &value)?;
@@ -82,7 +87,13 @@ impl Plan {
             return Ok(Vec::new());
         }
         let arena = arena::lock();
-        let value = |id: &NodeId| arena.node(*id).value.clone().or_else(|| self.values.get(id).cloned());
+        let value = |id: &NodeId| {
+            arena
+                .node(*id)
+                .value
+                .clone()
+                .or_else(|| self.values.get(id).cloned())
+        };
         Ok(targets.iter().filter_map(value).collect())
     }
 
@@ -90,7 +101,9 @@ impl Plan {
     fn inputs_of(&mut self, id: NodeId) -> Result<Option<(Operation, SmallVec<[Value; 2]>)>> {
         let arena = arena::lock();
         let node = arena.node(id);
-        let Some(operation) = node.operation.clone() else { return Ok(None) };
+        let Some(operation) = node.operation.clone() else {
+            return Ok(None);
+        };
         if node.value.is_some() {
             return Ok(None);
         }
@@ -108,21 +121,22 @@ impl Plan {
                     "{name}: its value was released and cannot be computed again, because input {i} was replaced (`.data =`) after it was recorded\nhint: read the value before the assignment, or hold the result"
                 )));
             }
-            let value = input.value.clone().or_else(|| self.values.get(&edge.id).cloned());
-            match value {
-                Some(value) => values.push(value),
+            let value = input
+                .value
+                .clone()
+                .or_else(|| self.values.get(&edge.id).cloned());
+            let Some(value) = value else {
                 // Released by another thread between planning and now: compute it by
                 // itself and look again. Each look mends one input, so this ends.
-                None => {
-                    let missing = edge.id;
-                    drop(arena);
-                    if let Some(value) = realise(&[missing], Access::Values)?.pop() {
-                        self.values.insert(missing, value);
-                        *self.readers.entry(missing).or_insert(0) += 1;
-                    }
-                    return self.inputs_of(id);
+                let missing = edge.id;
+                drop(arena);
+                if let Some(value) = realise(&[missing], Access::Values)?.pop() {
+                    self.values.insert(missing, value);
+                    *self.readers.entry(missing).or_insert(0) += 1;
                 }
-            }
+                return self.inputs_of(id);
+            };
+            values.push(value);
         }
         for edge in &node.inputs {
             if let Some(left) = self.readers.get_mut(&edge.id) {

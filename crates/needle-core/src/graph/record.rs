@@ -43,7 +43,9 @@ fn apply_operation(operation: Operation, inputs: &[&Tensor], embedder: usize) ->
     if mode.no_grad || !requires_grad || !operation.is_differentiable() {
         return Ok(Tensor::from_value_bound(value, embedder));
     }
-    Ok(insert(operation, inputs, mode, embedder, |node| node.value = Some(value)))
+    Ok(insert(operation, inputs, mode, embedder, |node| {
+        node.value = Some(value);
+    }))
 }
 
 /// A node for a result; `fill` gives it a value, or what stands for one.
@@ -61,7 +63,10 @@ fn insert(
     let mut requires_grad = false;
     for &id in &ids {
         let node = arena.node(id);
-        edges.push(Edge { id, version: node.version });
+        edges.push(Edge {
+            id,
+            version: node.version,
+        });
         requires_grad |= node.requires_grad;
     }
     requires_grad &= !mode.no_grad && operation.is_differentiable();
@@ -120,7 +125,10 @@ fn record_lazily(
         .collect::<SmallVec<[Types; 2]>>();
     let types = if types.contains(&Types::Unknown) {
         // An embedder's op without a type rule: its type is known once it has run.
-        let known = inputs.iter().map(|input| input.types()).collect::<Result<Vec<_>>>()?;
+        let known = inputs
+            .iter()
+            .map(|input| input.types())
+            .collect::<Result<Vec<_>>>()?;
         compute::infer(&operation, &known)?
     } else {
         compute::infer(&operation, &types)?
@@ -152,13 +160,17 @@ pub fn subtract(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let types = b.types()?;
     let negated = insert(negate, &[b], mode, 0, |node| node.types = types);
     let add = Operation::Native(&arithmetic::ADD, Attrs::none());
-    Ok(insert(add, &[a, &negated], mode, 0, |node| node.value = Some(value)))
+    Ok(insert(add, &[a, &negated], mode, 0, |node| {
+        node.value = Some(value);
+    }))
 }
 
 /// Whether `-b` in the dtype of `b` is what the difference subtracts: an integer may wrap
 /// before it is widened, and bool has no negative.
 fn negates_exactly(a: &Tensor, b: &Tensor) -> Result<bool> {
-    let (Types::One(a), Types::One(b)) = (a.types()?, b.types()?) else { return Ok(false) };
+    let (Types::One(a), Types::One(b)) = (a.types()?, b.types()?) else {
+        return Ok(false);
+    };
     let wraps = a.dtype.promote(b.dtype) != b.dtype || b.dtype == DType::Bool;
     Ok(b.dtype.is_float() || !wraps)
 }

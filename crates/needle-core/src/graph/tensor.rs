@@ -47,7 +47,10 @@ impl Tensor {
     pub(super) fn from_value(value: Value, requires_grad: bool) -> Self {
         Self {
             node: AtomicU64::new(0),
-            local: Mutex::new(Some(Box::new(Local { value, requires_grad }))),
+            local: Mutex::new(Some(Box::new(Local {
+                value,
+                requires_grad,
+            }))),
             embedder: AtomicUsize::new(0),
         }
     }
@@ -97,10 +100,14 @@ impl Tensor {
                 // Another thread was faster, or the handle never had a value (which no
                 // constructor allows).
                 drop(local);
-                self.node_id().unwrap_or_else(|| unreachable!("a handle has a value or a node"))
+                self.node_id()
+                    .unwrap_or_else(|| unreachable!("a handle has a value or a node"))
             }
             Some(local) => {
-                let Local { value, requires_grad } = *local;
+                let Local {
+                    value,
+                    requires_grad,
+                } = *local;
                 let embedder = self.embedder.load(Ordering::Relaxed);
                 let id = arena::lock().insert(|node| {
                     node.value = Some(value);
@@ -176,7 +183,9 @@ impl Tensor {
     pub fn value(&self) -> Result<Value> {
         loop {
             match self.see() {
-                Seen { value: Some(value), .. } => return Ok(value),
+                Seen {
+                    value: Some(value), ..
+                } => return Ok(value),
                 Seen { node: Some(id), .. } => {
                     if let Some(value) = realise::realise(&[id], Access::Values)?.pop() {
                         return Ok(value);
@@ -191,9 +200,9 @@ impl Tensor {
     pub fn array(&self) -> Result<Array> {
         match self.value()? {
             Value::One(array) => Ok(array),
-            Value::Many(_) => {
-                Err(Error::DType("expected a tensor, got a tuple of tensors".to_owned()))
-            }
+            Value::Many(_) => Err(Error::DType(
+                "expected a tensor, got a tuple of tensors".to_owned(),
+            )),
         }
     }
 
@@ -233,13 +242,18 @@ impl Tensor {
     pub fn ty(&self) -> Result<TensorType> {
         match self.types()? {
             Types::One(ty) => Ok(ty),
-            _ => Err(Error::DType("expected a tensor, got a tuple of tensors".to_owned())),
+            _ => Err(Error::DType(
+                "expected a tensor, got a tuple of tensors".to_owned(),
+            )),
         }
     }
 
     /// Whether gradients flow to or through this tensor.
     pub fn requires_grad(&self) -> bool {
-        self.read(|local| local.requires_grad, |arena, id| arena.node(id).requires_grad)
+        self.read(
+            |local| local.requires_grad,
+            |arena, id| arena.node(id).requires_grad,
+        )
     }
 
     /// Makes a leaf need a gradient or not; on a result of an op only `true` is allowed.
@@ -292,17 +306,21 @@ impl Tensor {
 
     /// What made this value: `None` for a leaf.
     pub fn operation(&self) -> Option<Operation> {
-        self.node_id().and_then(|id| arena::lock().node(id).operation.clone())
+        self.node_id()
+            .and_then(|id| arena::lock().node(id).operation.clone())
     }
 
     /// Whether nothing made this value.
     pub fn is_leaf(&self) -> bool {
-        self.node_id().is_none_or(|id| arena::lock().node(id).operation.is_none())
+        self.node_id()
+            .is_none_or(|id| arena::lock().node(id).operation.is_none())
     }
 
     /// Handles on the inputs, each with the embedder's word of its node.
     pub fn inputs(&self) -> Vec<(Self, usize)> {
-        let Some(id) = self.node_id() else { return Vec::new() };
+        let Some(id) = self.node_id() else {
+            return Vec::new();
+        };
         let mut arena = arena::lock();
         let inputs = arena.node(id).inputs.clone();
         inputs

@@ -20,17 +20,14 @@ pub fn topological_order(roots: &[&Tensor]) -> Result<Vec<(Tensor, usize)>> {
         }
         stack.push((root, 0));
         while let Some((id, next)) = stack.last_mut() {
-            match arena.node(*id).inputs.get(*next) {
-                Some(edge) => {
-                    *next += 1;
-                    if seen.insert(edge.id) {
-                        stack.push((edge.id, 0));
-                    }
+            if let Some(edge) = arena.node(*id).inputs.get(*next) {
+                *next += 1;
+                if seen.insert(edge.id) {
+                    stack.push((edge.id, 0));
                 }
-                None => {
-                    order.push(*id);
-                    stack.pop();
-                }
+            } else {
+                order.push(*id);
+                stack.pop();
             }
         }
     }

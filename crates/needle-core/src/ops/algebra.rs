@@ -47,12 +47,18 @@ impl<'a> Site<'a> {
     /// Input `i`. Its value may be read only if the op's `needs` say so; shape and dtype
     /// always.
     pub fn x(&self, i: usize) -> Expr<'a> {
-        Expr { algebra: self.algebra, id: self.inputs[i] }
+        Expr {
+            algebra: self.algebra,
+            id: self.inputs[i],
+        }
     }
 
     /// The output.
     pub fn y(&self) -> Expr<'a> {
-        Expr { algebra: self.algebra, id: self.outputs[0] }
+        Expr {
+            algebra: self.algebra,
+            id: self.outputs[0],
+        }
     }
 }
 
@@ -198,7 +204,9 @@ impl<'a> Expr<'a> {
     /// `yes` where this (bool) value is true, else `no`.
     pub fn select(self, yes: Self, no: Self) -> Self {
         let inputs = [self.id, yes.id, no.id];
-        let id = self.algebra.apply(&comparison::WHERE, Attrs::none(), &inputs);
+        let id = self
+            .algebra
+            .apply(&comparison::WHERE, Attrs::none(), &inputs);
         Self { id, ..self }
     }
 
@@ -215,7 +223,11 @@ impl<'a> Expr<'a> {
             return self;
         }
         let axes = shape::broadcast_axes(target, &own);
-        let summed = if axes.is_empty() { self } else { self.sum(&axes, false) };
+        let summed = if axes.is_empty() {
+            self
+        } else {
+            self.sum(&axes, false)
+        };
         summed.reshape(target)
     }
 
@@ -238,7 +250,8 @@ impl<'a> Expr<'a> {
     /// Puts axes of length 1 back that a reduction of `full` over `axes` took away, and
     /// repeats them.
     pub fn spread(self, full: &[usize], axes: &[usize]) -> Self {
-        self.reshape(&shape::reduced(full, axes, true)).broadcast_to(full)
+        self.reshape(&shape::reduced(full, axes, true))
+            .broadcast_to(full)
     }
 
     /// Dimensions in another order.

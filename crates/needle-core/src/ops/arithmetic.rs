@@ -31,17 +31,16 @@ fn same_dtype(op: &str, types: &[TypeRef]) -> Result<TensorType> {
 
 fn no_bool(op: &str, ty: TensorType, hint: &str) -> Result<TensorType> {
     if ty.dtype == DType::Bool {
-        return Err(Error::dtype(op, format_args!("bool is not supported\nhint: {hint}")));
+        return Err(Error::dtype(
+            op,
+            format_args!("bool is not supported\nhint: {hint}"),
+        ));
     }
     Ok(ty)
 }
 
 /// Runs a kernel of two operands in the dtype of the result.
-pub(super) fn run_binary(
-    kernel: Binary,
-    inputs: &[&Array],
-    dtype: DType,
-) -> Result<Array> {
+pub(super) fn run_binary(kernel: Binary, inputs: &[&Array], dtype: DType) -> Result<Array> {
     let (a, b) = (inputs[0], inputs[1]);
     if a.dtype() == dtype && b.dtype() == dtype {
         return elementwise::binary(kernel, a, b);
@@ -50,12 +49,7 @@ pub(super) fn run_binary(
 }
 
 /// Runs a kernel of an operand and a constant in the dtype of the result.
-fn run_scalar(
-    kernel: Binary,
-    attrs: &Attrs,
-    a: &Array,
-    dtype: DType,
-) -> Result<Array> {
+fn run_scalar(kernel: Binary, attrs: &Attrs, a: &Array, dtype: DType) -> Result<Array> {
     let value = attrs.constant(0).value;
     if a.dtype() == dtype {
         return elementwise::binary_scalar(kernel, a, value);
@@ -151,7 +145,10 @@ pub static MUL_SCALAR: OpDef = OpDef {
         jvp: Tangent::Linear,
     },
     samples: &[
-        Sample::with(|| Attrs::scalar(Constant::float(-1.5)), &[(&[2, 3], Domain::Real)]),
+        Sample::with(
+            || Attrs::scalar(Constant::float(-1.5)),
+            &[(&[2, 3], Domain::Real)],
+        ),
         Sample::with(|| Attrs::scalar(Constant::int(0)), &[(&[2], Domain::Real)]),
     ],
 };
@@ -293,29 +290,41 @@ pub static POWER_SCALAR: OpDef = OpDef {
     },
     derivative: Derivative::Elementwise(&[Partial::Of(Needs::X0, |s| {
         let c = s.attrs.constant(0);
-        let lower = |value| Constant { value, dtype: c.dtype };
+        let lower = |value| Constant {
+            value,
+            dtype: c.dtype,
+        };
         match c.value {
             value if value.to_f64() == 0.0 => s.x(0).full_like(0.0),
             value if value.to_f64() == 1.0 => s.x(0).full_like(1.0),
-            Scalar::Float(v) => {
-                s.x(0).power_scalar(lower(Scalar::Float(v - 1.0))).mul_scalar(c)
-            }
-            Scalar::Int(v) => {
-                s.x(0).power_scalar(lower(Scalar::Int(v - 1))).mul_scalar(c)
-            }
-            Scalar::UInt(v) => {
-                s.x(0).power_scalar(lower(Scalar::UInt(v - 1))).mul_scalar(c)
-            }
+            Scalar::Float(v) => s
+                .x(0)
+                .power_scalar(lower(Scalar::Float(v - 1.0)))
+                .mul_scalar(c),
+            Scalar::Int(v) => s.x(0).power_scalar(lower(Scalar::Int(v - 1))).mul_scalar(c),
+            Scalar::UInt(v) => s
+                .x(0)
+                .power_scalar(lower(Scalar::UInt(v - 1)))
+                .mul_scalar(c),
             // True is the exponent 1, which stands above.
             Scalar::Bool(_) => s.x(0).full_like(1.0),
         }
     })]),
     samples: &[
-        Sample::with(|| Attrs::scalar(Constant::int(3)), &[(&[2, 3], Domain::Real)]),
+        Sample::with(
+            || Attrs::scalar(Constant::int(3)),
+            &[(&[2, 3], Domain::Real)],
+        ),
         Sample::with(|| Attrs::scalar(Constant::int(2)), &[(&[3], Domain::Real)]),
         Sample::with(|| Attrs::scalar(Constant::int(0)), &[(&[3], Domain::Real)]),
-        Sample::with(|| Attrs::scalar(Constant::float(-1.5)), &[(&[2], Domain::Positive)]),
-        Sample::with(|| Attrs::scalar(Constant::float(0.5)), &[(&[2], Domain::Positive)]),
+        Sample::with(
+            || Attrs::scalar(Constant::float(-1.5)),
+            &[(&[2], Domain::Positive)],
+        ),
+        Sample::with(
+            || Attrs::scalar(Constant::float(0.5)),
+            &[(&[2], Domain::Positive)],
+        ),
     ],
 };
 

@@ -18,12 +18,18 @@ pub struct Constant {
 impl Constant {
     /// A plain real number.
     pub const fn float(value: f64) -> Self {
-        Self { value: Scalar::Float(value), dtype: None }
+        Self {
+            value: Scalar::Float(value),
+            dtype: None,
+        }
     }
 
     /// A plain integer.
     pub const fn int(value: i64) -> Self {
-        Self { value: Scalar::Int(value), dtype: None }
+        Self {
+            value: Scalar::Int(value),
+            dtype: None,
+        }
     }
 
     /// The dtype of an operation of a tensor of `dtype` with this constant, by NumPy 2's
@@ -37,7 +43,11 @@ impl Constant {
             Scalar::Float(_) if dtype.is_float() => Ok(dtype),
             Scalar::Float(_) => Ok(DType::F64),
             Scalar::Int(value) => {
-                let result = if dtype == DType::Bool { DType::I64 } else { dtype };
+                let result = if dtype == DType::Bool {
+                    DType::I64
+                } else {
+                    dtype
+                };
                 check_fits(op, value, result)?;
                 Ok(result)
             }
@@ -64,7 +74,9 @@ fn check_fits(op: &str, value: i64, dtype: DType) -> Result<()> {
 }
 
 fn out_of_bounds(op: &str, value: impl std::fmt::Display, dtype: DType) -> Error {
-    Error::Overflow(format!("{op}: Python integer {value} out of bounds for {dtype}"))
+    Error::Overflow(format!(
+        "{op}: Python integer {value} out of bounds for {dtype}"
+    ))
 }
 
 /// One attribute.
@@ -159,7 +171,7 @@ impl Attrs {
     }
 
     /// The basic index at position `i`.
-    pub fn index(&self, i: usize) -> &[Index] {
+    pub fn basic_index(&self, i: usize) -> &[Index] {
         match self.0.get(i) {
             Some(Attr::Index(index)) => index,
             _ => &[],
@@ -200,12 +212,20 @@ pub struct Param {
 impl Param {
     /// A parameter that must be given.
     pub const fn required(name: &'static str, kind: ParamKind) -> Self {
-        Self { name, kind, default: None }
+        Self {
+            name,
+            kind,
+            default: None,
+        }
     }
 
     /// A parameter with a default: `None`, `False` or an integer.
     pub const fn optional(name: &'static str, kind: ParamKind, default: &'static str) -> Self {
-        Self { name, kind, default: Some(default) }
+        Self {
+            name,
+            kind,
+            default: Some(default),
+        }
     }
 
     /// The attribute that stands for leaving it out.
@@ -230,14 +250,32 @@ mod tests {
 
     #[test]
     fn plain_numbers_adapt_and_typed_ones_promote() {
-        let typed = Constant { value: Scalar::Float(2.0), dtype: Some(DType::F64) };
+        let typed = Constant {
+            value: Scalar::Float(2.0),
+            dtype: Some(DType::F64),
+        };
         assert_eq!(typed.promote("add", DType::F32).unwrap(), DType::F64);
-        assert_eq!(Constant::float(2.0).promote("add", DType::F32).unwrap(), DType::F32);
-        assert_eq!(Constant::float(2.0).promote("add", DType::I32).unwrap(), DType::F64);
-        assert_eq!(Constant::int(2).promote("add", DType::I8).unwrap(), DType::I8);
-        assert_eq!(Constant::int(2).promote("add", DType::Bool).unwrap(), DType::I64);
+        assert_eq!(
+            Constant::float(2.0).promote("add", DType::F32).unwrap(),
+            DType::F32
+        );
+        assert_eq!(
+            Constant::float(2.0).promote("add", DType::I32).unwrap(),
+            DType::F64
+        );
+        assert_eq!(
+            Constant::int(2).promote("add", DType::I8).unwrap(),
+            DType::I8
+        );
+        assert_eq!(
+            Constant::int(2).promote("add", DType::Bool).unwrap(),
+            DType::I64
+        );
         let error = Constant::int(300).promote("add", DType::I8).unwrap_err();
-        assert_eq!(error.to_string(), "add: Python integer 300 out of bounds for int8");
+        assert_eq!(
+            error.to_string(),
+            "add: Python integer 300 out of bounds for int8"
+        );
         assert!(Constant::int(-1).promote("add", DType::U64).is_err());
     }
 }

@@ -1,8 +1,6 @@
 //! Comparisons, and the choice between two values.
 
-use super::{
-    Derivative, Domain, Inputs, Needs, OpDef, Run, Sample, Tangent, TypeRef,
-};
+use super::{Derivative, Domain, Inputs, Needs, OpDef, Run, Sample, Tangent, TypeRef};
 use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -97,7 +95,10 @@ pub static WHERE: OpDef = OpDef {
                     ),
                 )
             })?;
-            Ok(TensorType { shape, dtype: t[1].dtype.promote(t[2].dtype) })
+            Ok(TensorType {
+                shape,
+                dtype: t[1].dtype.promote(t[2].dtype),
+            })
         },
         forward: |_, x, ty| {
             let condition = copy::cast(x[0], DType::Bool)?;
@@ -129,7 +130,15 @@ pub static WHERE: OpDef = OpDef {
         }),
     },
     samples: &[
-        Sample::plain(&[(&[2, 3], Domain::Bool), (&[2, 3], Domain::Real), (&[2, 3], Domain::Real)]),
-        Sample::plain(&[(&[3], Domain::Bool), (&[2, 1], Domain::Real), (&[], Domain::Real)]),
+        Sample::plain(&[
+            (&[2, 3], Domain::Bool),
+            (&[2, 3], Domain::Real),
+            (&[2, 3], Domain::Real),
+        ]),
+        Sample::plain(&[
+            (&[3], Domain::Bool),
+            (&[2, 1], Domain::Real),
+            (&[], Domain::Real),
+        ]),
     ],
 };

@@ -18,31 +18,43 @@ pub static GETITEM: OpDef = OpDef {
     params: &[Param::required("index", ParamKind::Index)],
     run: Run::One {
         infer: |attrs, t| {
-            let shape = index_shape("getitem", t[0].shape, attrs.index(0))?;
-            Ok(TensorType { shape, dtype: t[0].dtype })
+            let shape = index_shape("getitem", t[0].shape, attrs.basic_index(0))?;
+            Ok(TensorType {
+                shape,
+                dtype: t[0].dtype,
+            })
         },
-        forward: |attrs, x, _| x[0].index("getitem", attrs.index(0)),
+        forward: |attrs, x, _| x[0].index("getitem", attrs.basic_index(0)),
     },
     derivative: Derivative::Rule {
         needs: Needs::NOTHING,
-        vjp: |s, g, _| Some(g[0]?.put(&s.x(0).shape(), s.attrs.index(0))),
+        vjp: |s, g, _| Some(g[0]?.put(&s.x(0).shape(), s.attrs.basic_index(0))),
         jvp: Tangent::Linear,
     },
     samples: &[
         Sample::with(
             || {
-                let back = Slice { start: 2, step: -2, len: 2 };
-                Attrs::one(Attr::Index([Index::At(-1), Index::NewAxis, Index::Range(back)].into()))
+                let back = Slice {
+                    start: 2,
+                    step: -2,
+                    len: 2,
+                };
+                Attrs::one(Attr::Index(
+                    [Index::At(-1), Index::NewAxis, Index::Range(back)].into(),
+                ))
             },
             &[(&[2, 3, 2], Domain::Real)],
         ),
-        Sample::with(|| Attrs::one(Attr::Index([].into())), &[(&[2], Domain::Real)]),
+        Sample::with(
+            || Attrs::one(Attr::Index([].into())),
+            &[(&[2], Domain::Real)],
+        ),
     ],
 };
 
 fn put_type(attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
     let target = lengths("put", attrs.ints(0).unwrap_or_default())?;
-    let part = index_shape("put", &target, attrs.index(1))?;
+    let part = index_shape("put", &target, attrs.basic_index(1))?;
     if part.as_slice() != types[0].shape {
         return Err(Error::shape(
             "put",
@@ -54,7 +66,10 @@ fn put_type(attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
             ),
         ));
     }
-    Ok(TensorType { shape: target, dtype: types[0].dtype })
+    Ok(TensorType {
+        shape: target,
+        dtype: types[0].dtype,
+    })
 }
 
 /// Zeros with a part set.
@@ -69,11 +84,11 @@ pub static PUT: OpDef = OpDef {
     ],
     run: Run::One {
         infer: put_type,
-        forward: |attrs, x, ty| join::put(&ty.shape, attrs.index(1), x[0]),
+        forward: |attrs, x, ty| join::put(&ty.shape, attrs.basic_index(1), x[0]),
     },
     derivative: Derivative::Rule {
         needs: Needs::NOTHING,
-        vjp: |s, g, _| Some(g[0]?.index(s.attrs.index(1))),
+        vjp: |s, g, _| Some(g[0]?.index(s.attrs.basic_index(1))),
         jvp: Tangent::Linear,
     },
     samples: &[Sample::with(

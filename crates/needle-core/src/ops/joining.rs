@@ -11,7 +11,11 @@ use crate::kernels::{copy, join};
 use crate::shape::{self, Dims, TensorType};
 
 fn whole(n: usize) -> Index {
-    Index::Range(Slice { start: 0, step: 1, len: n })
+    Index::Range(Slice {
+        start: 0,
+        step: 1,
+        len: n,
+    })
 }
 
 /// The index of position `i` along `axis`.
@@ -59,7 +63,10 @@ pub static STACK: OpDef = OpDef {
             let axis = shape::normalize_axis("stack", attrs.int(0), t[0].shape.len() + 1)?;
             let mut shape = Dims::from_slice(t[0].shape);
             shape.insert(axis, t.len());
-            Ok(TensorType { shape, dtype: common_dtype(t) })
+            Ok(TensorType {
+                shape,
+                dtype: common_dtype(t),
+            })
         },
         forward: |attrs, x, ty| {
             let axis = shape::normalize_axis("stack", attrs.int(0), ty.shape.len())?;
@@ -85,9 +92,16 @@ pub static STACK: OpDef = OpDef {
     samples: &[
         Sample::with(
             || Attrs::one(Attr::Int(1)),
-            &[(&[2, 3], Domain::Real), (&[2, 3], Domain::Real), (&[2, 3], Domain::Real)],
+            &[
+                (&[2, 3], Domain::Real),
+                (&[2, 3], Domain::Real),
+                (&[2, 3], Domain::Real),
+            ],
         ),
-        Sample::with(|| Attrs::one(Attr::Int(-1)), &[(&[2], Domain::Real), (&[2], Domain::Real)]),
+        Sample::with(
+            || Attrs::one(Attr::Int(-1)),
+            &[(&[2], Domain::Real), (&[2], Domain::Real)],
+        ),
     ],
 };
 
@@ -103,7 +117,13 @@ pub static SPLIT: OpDef = OpDef {
             let axis = shape::normalize_axis("split", attrs.int(0), t[0].shape.len())?;
             let mut shape = Dims::from_slice(t[0].shape);
             let n = shape.remove(axis);
-            Ok(vec![TensorType { shape, dtype: t[0].dtype }; n])
+            Ok(vec![
+                TensorType {
+                    shape,
+                    dtype: t[0].dtype
+                };
+                n
+            ])
         },
         forward: |attrs, x| {
             let axis = shape::normalize_axis("split", attrs.int(0), x[0].ndim())?;
@@ -117,13 +137,18 @@ pub static SPLIT: OpDef = OpDef {
         vjp: |s, g, _| {
             let some = (*g.iter().find(|g| g.is_some())?)?;
             let axis = shape::normalize_axis("", s.attrs.int(0), s.x(0).shape().len()).unwrap_or(0);
-            let parts: Vec<Expr> =
-                g.iter().map(|g| g.unwrap_or_else(|| some.full_like(0.0))).collect();
+            let parts: Vec<Expr> = g
+                .iter()
+                .map(|g| g.unwrap_or_else(|| some.full_like(0.0)))
+                .collect();
             Expr::stack(&parts, axis)
         },
         jvp: Tangent::Linear,
     },
-    samples: &[Sample::with(|| Attrs::one(Attr::Int(1)), &[(&[2, 3], Domain::Real)])],
+    samples: &[Sample::with(
+        || Attrs::one(Attr::Int(1)),
+        &[(&[2, 3], Domain::Real)],
+    )],
 };
 
 /// Tensors one after the other.
@@ -153,7 +178,10 @@ pub static CONCAT: OpDef = OpDef {
                 }
                 shape[axis] += other.shape[axis];
             }
-            Ok(TensorType { shape, dtype: common_dtype(t) })
+            Ok(TensorType {
+                shape,
+                dtype: common_dtype(t),
+            })
         },
         forward: |attrs, x, ty| {
             let axis = shape::normalize_axis("concat", attrs.int(0), ty.shape.len())?;
@@ -168,7 +196,11 @@ pub static CONCAT: OpDef = OpDef {
             let axis = shape::normalize_axis("", s.attrs.int(0), shape.len()).unwrap_or(0);
             let start: usize = (0..i).map(|j| s.x(j).shape()[axis]).sum();
             let len = s.x(i).shape()[axis];
-            let range = Slice { start: start as isize, step: 1, len };
+            let range = Slice {
+                start: start as isize,
+                step: 1,
+                len,
+            };
             Some(g[0]?.index(&at(&shape, axis, Index::Range(range))))
         },
         jvp: Tangent::Linear,
@@ -176,7 +208,11 @@ pub static CONCAT: OpDef = OpDef {
     samples: &[
         Sample::with(
             || Attrs::one(Attr::Int(1)),
-            &[(&[2, 3], Domain::Real), (&[2, 1], Domain::Real), (&[2, 2], Domain::Real)],
+            &[
+                (&[2, 3], Domain::Real),
+                (&[2, 1], Domain::Real),
+                (&[2, 2], Domain::Real),
+            ],
         ),
         Sample::with(|| Attrs::one(Attr::Int(0)), &[(&[2], Domain::Real)]),
     ],

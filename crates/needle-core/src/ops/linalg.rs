@@ -41,7 +41,9 @@ pub static MATMUL: OpDef = OpDef {
                 // it is part of the product.
                 let rows = row[..row.len() - 1].iter().product();
                 let flat_a = a.reshape(&[rows, row[row.len() - 1]]);
-                flat_a.matrix_transpose().matmul(g.reshape(&[rows, column[1]]))
+                flat_a
+                    .matrix_transpose()
+                    .matmul(g.reshape(&[rows, column[1]]))
             } else {
                 a.reshape(&row).matrix_transpose().matmul(g).sum_to(&column)
             };
@@ -50,7 +52,10 @@ pub static MATMUL: OpDef = OpDef {
         jvp: Tangent::Multilinear,
     },
     samples: &[
-        Sample::with(Attrs::none, &[(&[3, 2], Domain::Real), (&[2, 4], Domain::Real)]),
+        Sample::with(
+            Attrs::none,
+            &[(&[3, 2], Domain::Real), (&[2, 4], Domain::Real)],
+        ),
         Sample::plain(&[(&[2, 3, 2], Domain::Real), (&[2, 4], Domain::Real)]),
         Sample::plain(&[(&[2, 3], Domain::Real), (&[2, 1, 3, 2], Domain::Real)]),
         Sample::plain(&[(&[3, 2, 1], Domain::Real), (&[1, 1, 2], Domain::Real)]),

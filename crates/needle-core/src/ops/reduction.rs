@@ -94,7 +94,11 @@ pub static MEAN: OpDef = OpDef {
     params: REDUCTION_PARAMS,
     run: Run::One {
         infer: |attrs, t| {
-            let dtype = if t[0].dtype.is_float() { t[0].dtype } else { DType::F64 };
+            let dtype = if t[0].dtype.is_float() {
+                t[0].dtype
+            } else {
+                DType::F64
+            };
             reduced_type("mean", attrs, t, dtype)
         },
         forward: |attrs, x, ty| {

@@ -29,14 +29,14 @@ pub struct Sample {
 impl Sample {
     /// A call without attributes.
     pub const fn plain(inputs: &'static [(&'static [usize], Domain)]) -> Self {
-        Self { attrs: Attrs::none, inputs }
+        Self {
+            attrs: Attrs::none,
+            inputs,
+        }
     }
 
     /// A call with attributes.
-    pub const fn with(
-        attrs: fn() -> Attrs,
-        inputs: &'static [(&'static [usize], Domain)],
-    ) -> Self {
+    pub const fn with(attrs: fn() -> Attrs, inputs: &'static [(&'static [usize], Domain)]) -> Self {
         Self { attrs, inputs }
     }
 }

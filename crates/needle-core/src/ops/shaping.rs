@@ -42,7 +42,10 @@ pub static BROADCAST_TO: OpDef = OpDef {
                     ),
                 ));
             }
-            Ok(TensorType { shape: target, dtype: t[0].dtype })
+            Ok(TensorType {
+                shape: target,
+                dtype: t[0].dtype,
+            })
         },
         forward: |_, x, ty| Ok(x[0].broadcast_to(&ty.shape)),
     },
@@ -68,7 +71,10 @@ pub static RESHAPE: OpDef = OpDef {
         infer: |attrs, t| {
             let shape =
                 shape::resolve_reshape("reshape", t[0].shape, attrs.ints(0).unwrap_or_default())?;
-            Ok(TensorType { shape, dtype: t[0].dtype })
+            Ok(TensorType {
+                shape,
+                dtype: t[0].dtype,
+            })
         },
         forward: |_, x, ty| copy::reshape(x[0], &ty.shape),
     },
@@ -79,7 +85,10 @@ pub static RESHAPE: OpDef = OpDef {
     },
     samples: &[
         Sample::with(|| Attrs::one(ints(&[3, 2])), &[(&[2, 3], Domain::Real)]),
-        Sample::with(|| Attrs::one(Attr::Ints([-1].into())), &[(&[2, 2], Domain::Real)]),
+        Sample::with(
+            || Attrs::one(Attr::Ints([-1].into())),
+            &[(&[2, 2], Domain::Real)],
+        ),
     ],
 };
 
@@ -120,7 +129,10 @@ pub static TRANSPOSE: OpDef = OpDef {
         infer: |attrs, t| {
             let order = swapped(attrs, t[0].shape.len())?;
             let shape = order.iter().map(|&axis| t[0].shape[axis]).collect();
-            Ok(TensorType { shape, dtype: t[0].dtype })
+            Ok(TensorType {
+                shape,
+                dtype: t[0].dtype,
+            })
         },
         forward: |attrs, x, _| Ok(x[0].permute(&swapped(attrs, x[0].ndim())?)),
     },
@@ -131,7 +143,10 @@ pub static TRANSPOSE: OpDef = OpDef {
     },
     samples: &[
         Sample::with(|| Attrs::one(Attr::None), &[(&[2, 3], Domain::Real)]),
-        Sample::with(|| Attrs::one(Attr::Ints([0, -1].into())), &[(&[2, 3, 4], Domain::Real)]),
+        Sample::with(
+            || Attrs::one(Attr::Ints([0, -1].into())),
+            &[(&[2, 3, 4], Domain::Real)],
+        ),
     ],
 };
 
@@ -162,7 +177,10 @@ pub static PERMUTE: OpDef = OpDef {
         infer: |attrs, t| {
             let order = order_of(attrs, t[0].shape.len())?;
             let shape = order.iter().map(|&axis| t[0].shape[axis]).collect();
-            Ok(TensorType { shape, dtype: t[0].dtype })
+            Ok(TensorType {
+                shape,
+                dtype: t[0].dtype,
+            })
         },
         forward: |attrs, x, _| Ok(x[0].permute(&order_of(attrs, x[0].ndim())?)),
     },
@@ -178,7 +196,10 @@ pub static PERMUTE: OpDef = OpDef {
         },
         jvp: Tangent::Linear,
     },
-    samples: &[Sample::with(|| Attrs::one(ints(&[2, 0, 1])), &[(&[2, 3, 4], Domain::Real)])],
+    samples: &[Sample::with(
+        || Attrs::one(ints(&[2, 0, 1])),
+        &[(&[2, 3, 4], Domain::Real)],
+    )],
 };
 
 /// Change of dtype.
@@ -198,11 +219,21 @@ pub static ASTYPE: OpDef = OpDef {
         vjp: |s, g, _| if s.y().dtype().is_float() { g[0] } else { None },
         jvp: Tangent::Rule(|s, t| {
             let dtype = s.y().dtype();
-            if dtype.is_float() { t[0].map(|t| t.cast(dtype)) } else { None }
+            if dtype.is_float() {
+                t[0].map(|t| t.cast(dtype))
+            } else {
+                None
+            }
         }),
     },
     samples: &[
-        Sample::with(|| Attrs::one(Attr::DType(DType::F64)), &[(&[2, 3], Domain::Real)]),
-        Sample::with(|| Attrs::one(Attr::DType(DType::I64)), &[(&[2, 3], Domain::Real)]),
+        Sample::with(
+            || Attrs::one(Attr::DType(DType::F64)),
+            &[(&[2, 3], Domain::Real)],
+        ),
+        Sample::with(
+            || Attrs::one(Attr::DType(DType::I64)),
+            &[(&[2, 3], Domain::Real)],
+        ),
     ],
 };

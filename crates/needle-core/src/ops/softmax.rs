@@ -39,18 +39,17 @@ pub static LOGSUMEXP: OpDef = OpDef {
     },
     derivative: Derivative::Rule {
         needs: Needs::X0.and(Needs::Y),
-        vjp: |s, g, _| {
-            let shares = (s.x(0) - spread(s, s.y())).exp();
-            Some(spread(s, g[0]?).chain(shares))
-        },
+        vjp: |s, g, _| Some(spread(s, g[0]?).chain(shares(s))),
         jvp: Tangent::Rule(|s, t| {
-            let shares = (s.x(0) - spread(s, s.y())).exp();
-            let sum = t[0]?.chain(shares).sum(&site_axes(s), true);
+            let sum = t[0]?.chain(shares(s)).sum(&site_axes(s), true);
             Some(sum.reshape(&s.y().shape()))
         }),
     },
     samples: &[
-        Sample::with(|| Attrs::of([Attr::None, Attr::Bool(false)]), &[(&[2, 3], Domain::Real)]),
+        Sample::with(
+            || Attrs::of([Attr::None, Attr::Bool(false)]),
+            &[(&[2, 3], Domain::Real)],
+        ),
         Sample::with(
             || Attrs::of([Attr::Ints([1].into()), Attr::Bool(false)]),
             &[(&[2, 3, 2], Domain::Real)],
@@ -61,6 +60,13 @@ pub static LOGSUMEXP: OpDef = OpDef {
         ),
     ],
 };
+
+/// The softmax over the reduced axes. The result of a log-sum-exp is rounded, which
+/// scales all exponentials by one factor: dividing by their sum takes it out again.
+fn shares<'a>(s: &Site<'a>) -> Expr<'a> {
+    let powers = (s.x(0) - spread(s, s.y())).exp();
+    powers / powers.sum(&site_axes(s), true)
+}
 
 fn along_axis(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
     shape::normalize_axis(op, attrs.int(0), types[0].shape.len())?;

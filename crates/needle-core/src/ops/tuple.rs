@@ -15,7 +15,11 @@ pub static MAKE_TUPLE: OpDef = OpDef {
     inputs: Inputs::Many("args"),
     params: &[],
     run: Run::Many {
-        infer: |_, t| Ok(t.iter().map(|t| TensorType::new(t.shape, t.dtype)).collect()),
+        infer: |_, t| {
+            Ok(t.iter()
+                .map(|t| TensorType::new(t.shape, t.dtype))
+                .collect())
+        },
         forward: |_, x| Ok(x.iter().map(|&x| x.clone()).collect()),
     },
     derivative: Derivative::Rule {
@@ -23,7 +27,10 @@ pub static MAKE_TUPLE: OpDef = OpDef {
         vjp: |_, g, i| g[i],
         jvp: Tangent::Linear,
     },
-    samples: &[Sample::plain(&[(&[2, 3], Domain::Real), (&[2], Domain::Real)])],
+    samples: &[Sample::plain(&[
+        (&[2, 3], Domain::Real),
+        (&[2], Domain::Real),
+    ])],
 };
 
 /// One element of a tuple.

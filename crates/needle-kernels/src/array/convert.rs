@@ -13,13 +13,19 @@ impl Array {
         if shape::size(shape) != Some(values.len()) {
             return Err(Error::shape(
                 "from_slice",
-                format_args!("{} values for shape {}", values.len(), shape::display(shape)),
+                format_args!(
+                    "{} values for shape {}",
+                    values.len(),
+                    shape::display(shape)
+                ),
             ));
         }
         let array = Self::empty(T::DTYPE, shape)?;
         // SAFETY: fresh storage with room for exactly these values.
         unsafe {
-            array.ptr_mut::<T>().copy_from_nonoverlapping(values.as_ptr(), values.len());
+            array
+                .ptr_mut::<T>()
+                .copy_from_nonoverlapping(values.as_ptr(), values.len());
         }
         Ok(array)
     }
@@ -28,16 +34,18 @@ impl Array {
     #[inline]
     pub fn scalar(value: Scalar, dtype: DType) -> Result<Self> {
         let array = Self::empty(dtype, &[])?;
-        // SAFETY (each write): fresh storage with room for one element of the dtype.
-        dispatch!(numeric: dtype, T => unsafe {
-            array.ptr_mut::<T>().write(match value {
+        dispatch!(numeric: dtype, T => {
+            let element = match value {
                 Scalar::Bool(v) => u8::from(v) as T,
                 Scalar::Int(v) => v as T,
                 Scalar::UInt(v) => v as T,
                 Scalar::Float(v) => v as T,
-            });
-        }, else unsafe {
-            array.ptr_mut::<Bool>().write(Bool::from(value.to_f64() != 0.0));
+            };
+            // SAFETY: fresh storage with room for one element of the dtype.
+            unsafe { array.ptr_mut::<T>().write(element) };
+        }, else {
+            // SAFETY: as above.
+            unsafe { array.ptr_mut::<Bool>().write(Bool::from(value.to_f64() != 0.0)) };
         });
         Ok(array)
     }
@@ -111,6 +119,7 @@ impl Array {
     }
 
     /// All elements in row-major order, as float64.
+    #[allow(clippy::unnecessary_cast)] // One of the types is f64 itself.
     pub fn to_f64_vec(&self) -> Vec<f64> {
         dispatch!(numeric: self.dtype, T => {
             self.to_vec::<T>().into_iter().map(|v| v as f64).collect()

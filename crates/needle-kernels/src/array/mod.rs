@@ -19,7 +19,6 @@ pub use view::{Index, Slice, index_shape};
 pub type Strides = SmallVec<[isize; 4]>;
 
 /// A strided, typed view of shared memory.
-#[derive(Clone)]
 pub struct Array {
     storage: Storage,
     /// Elements between the start of the storage and the element `[0, 0, ...]`.
@@ -28,6 +27,21 @@ pub struct Array {
     /// `None` for the row-major strides of the shape: the common case, and no memory.
     strides: Option<Box<[isize]>>,
     dtype: DType,
+}
+
+impl Clone for Array {
+    /// Shares the memory. By hand, because a derived clone copies a `SmallVec` element by
+    /// element, and every op clones its operands.
+    #[inline]
+    fn clone(&self) -> Self {
+        Self {
+            storage: self.storage.clone(),
+            offset: self.offset,
+            shape: Dims::from_slice(&self.shape),
+            strides: self.strides.clone(),
+            dtype: self.dtype,
+        }
+    }
 }
 
 impl Array {

@@ -87,7 +87,9 @@ fn with_own<R>(class: usize, f: impl FnOnce(&mut SmallVec<[Block; OWN]>) -> R) -
     if class >= FINE_CLASSES {
         return None;
     }
-    OWN_BLOCKS.try_with(|own| f(&mut own.borrow_mut().0[class])).ok()
+    OWN_BLOCKS
+        .try_with(|own| f(&mut own.borrow_mut().0[class]))
+        .ok()
 }
 
 /// A block of the given class; `None` where the system has no memory left.

@@ -126,6 +126,12 @@ impl Storage {
     /// A handle for another library's array: see [`Export`].
     pub fn export(&self) -> Export {
         self.header().seen.store(true, Ordering::Relaxed);
+        self.export_unseen()
+    }
+
+    /// [`Self::export`] for an array that no user will ever see, so that the memory may be
+    /// recycled once it is gone.
+    pub fn export_unseen(&self) -> Export {
         self.header().exports.fetch_add(1, Ordering::Relaxed);
         Export(self.clone())
     }

@@ -28,7 +28,10 @@ pub enum Index {
 
 /// The shape of `array[index]` for an array of `shape`; axes beyond the index stay whole.
 pub fn index_shape(op: &str, shape: &[usize], index: &[Index]) -> Result<Dims> {
-    let used = index.iter().filter(|i| !matches!(i, Index::NewAxis)).count();
+    let used = index
+        .iter()
+        .filter(|i| !matches!(i, Index::NewAxis))
+        .count();
     if used > shape.len() {
         return Err(Error::Index(format!(
             "{op}: too many indices: {used} for shape {}",
@@ -139,7 +142,11 @@ impl Array {
             match *entry {
                 Index::NewAxis => strides.push(0),
                 Index::At(i) => {
-                    let i = if i < 0 { i + self.shape[axis] as isize } else { i };
+                    let i = if i < 0 {
+                        i + self.shape[axis] as isize
+                    } else {
+                        i
+                    };
                     offset += i * old[axis];
                     axis += 1;
                 }
@@ -176,12 +183,28 @@ mod tests {
         let a = iota(&[2, 3]);
         assert_eq!(a.permute(&[1, 0]).to_vec::<i64>(), [0, 3, 1, 4, 2, 5]);
         let row = a.index("getitem", &[Index::At(-1)]).unwrap();
-        assert_eq!((row.shape(), row.to_vec::<i64>()), (&[3][..], vec![3, 4, 5]));
-        let back = Slice { start: 2, step: -2, len: 2 };
-        let all = Slice { start: 0, step: 1, len: 2 };
-        let v = a.index("getitem", &[Index::Range(all), Index::Range(back)]).unwrap();
+        assert_eq!(
+            (row.shape(), row.to_vec::<i64>()),
+            (&[3][..], vec![3, 4, 5])
+        );
+        let back = Slice {
+            start: 2,
+            step: -2,
+            len: 2,
+        };
+        let all = Slice {
+            start: 0,
+            step: 1,
+            len: 2,
+        };
+        let v = a
+            .index("getitem", &[Index::Range(all), Index::Range(back)])
+            .unwrap();
         assert_eq!(v.to_vec::<i64>(), [2, 0, 5, 3]);
-        assert_eq!(iota(&[3, 1]).broadcast_to(&[3, 2]).to_vec::<i64>(), [0, 0, 1, 1, 2, 2]);
+        assert_eq!(
+            iota(&[3, 1]).broadcast_to(&[3, 2]).to_vec::<i64>(),
+            [0, 0, 1, 1, 2, 2]
+        );
     }
 
     #[test]
@@ -194,7 +217,10 @@ mod tests {
 
     #[test]
     fn indices_out_of_range_are_named() {
-        let error = iota(&[2, 3]).index("getitem", &[Index::At(2)]).err().unwrap();
+        let error = iota(&[2, 3])
+            .index("getitem", &[Index::At(2)])
+            .err()
+            .unwrap();
         assert_eq!(
             error.to_string(),
             "getitem: index 2 is out of bounds for axis 0 with size 2"

@@ -49,7 +49,14 @@ unsafe fn copy_words<W: Element>(x: &Array, out: &Array) {
             // SAFETY: the strides stay within both arrays; the caller owns the target.
             unsafe {
                 let (from, to) = (from.offset(i), to.offset(o));
-                transpose(from, columns.steps[1], to, rows.steps[0], rows.len, columns.len);
+                transpose(
+                    from,
+                    columns.steps[1],
+                    to,
+                    rows.steps[0],
+                    rows.len,
+                    columns.len,
+                );
             }
         });
         return;
@@ -72,7 +79,9 @@ pub(super) fn transposed(dims: &[Dim<2>]) -> Option<usize> {
     if inner.steps[0] != 1 || inner.len < TILE / 2 || inner.steps[1].abs() < 2 {
         return None;
     }
-    outer.iter().position(|d| d.steps[1] == 1 && d.len >= TILE / 2)
+    outer
+        .iter()
+        .position(|d| d.steps[1] == 1 && d.len >= TILE / 2)
 }
 
 simd! {
@@ -91,7 +100,7 @@ simd! {
             let height = TILE.min(rows - r);
             for c in (0..columns).step_by(TILE) {
                 let width = TILE.min(columns - c);
-                // SAFETY (all): the caller's promise, and the tile holds 32 rows of 33.
+                // SAFETY: the caller's promise, and the tile holds 32 rows of 33.
                 unsafe {
                     for i in 0..width {
                         let line = x.offset((c + i) as isize * step).add(r);
@@ -120,17 +129,17 @@ simd! {
 /// All addresses are valid, and nobody else sees `out`.
 #[inline]
 unsafe fn copy_row<W: Element>(x: *const W, step: isize, out: *mut W, step_out: isize, n: usize) {
-    // SAFETY (all): the caller's promise.
-    match (step, step_out) {
-        (1, 1) => unsafe { out.copy_from_nonoverlapping(x, n) },
-        (_, 1) => {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if (step, step_out) == (1, 1) {
+            out.copy_from_nonoverlapping(x, n);
+        } else if step_out == 1 {
             for i in 0..n {
-                unsafe { out.add(i).write(x.offset(i as isize * step).read()) };
+                out.add(i).write(x.offset(i as isize * step).read());
             }
-        }
-        _ => {
+        } else {
             for i in 0..n as isize {
-                unsafe { out.offset(i * step_out).write(x.offset(i * step).read()) };
+                out.offset(i * step_out).write(x.offset(i * step).read());
             }
         }
     }
@@ -150,7 +159,7 @@ pub(super) fn straighten(x: &Array) -> Result<Array> {
     Ok(x.clone())
 }
 
-/// A conversion of single elements, as C and NumPy do it.
+/// A conversion of single elements, as C does it.
 trait CastTo<O> {
     fn cast_to(self) -> O;
 }
@@ -158,19 +167,16 @@ trait CastTo<O> {
 macro_rules! casts {
     ($($from:ty)*) => {$(
         casts!(@ $from => i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
-        #[allow(clippy::inline_always)]
         impl CastTo<Bool> for $from {
             #[inline(always)]
             fn cast_to(self) -> Bool { Bool::from(self != 0 as $from) }
         }
-        #[allow(clippy::inline_always)]
         impl CastTo<$from> for Bool {
             #[inline(always)]
             fn cast_to(self) -> $from { u8::from(self.get()) as $from }
         }
     )*};
     (@ $from:ty => $($to:ty)*) => {$(
-        #[allow(clippy::inline_always)]
         impl CastTo<$to> for $from {
             #[inline(always)]
             fn cast_to(self) -> $to { self as $to }
@@ -180,7 +186,6 @@ macro_rules! casts {
 
 casts!(i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
 
-#[allow(clippy::inline_always)]
 impl CastTo<Bool> for Bool {
     #[inline(always)]
     fn cast_to(self) -> Bool {
@@ -194,14 +199,16 @@ simd! {
     /// # Safety
     /// All addresses are valid, and nobody else sees `out`.
     unsafe fn cast_row<S>[O: Element, T: CastTo<O>](x: *const T, step: isize, out: *mut O, n: usize) {
-        // SAFETY (all): the caller's promise.
-        if step == 1 {
-            for i in 0..n {
-                unsafe { out.add(i).write(x.add(i).read().cast_to()) };
-            }
-        } else {
-            for i in 0..n {
-                unsafe { out.add(i).write(x.offset(i as isize * step).read().cast_to()) };
+        // SAFETY: the caller's promise.
+        unsafe {
+            if step == 1 {
+                for i in 0..n {
+                    out.add(i).write(x.add(i).read().cast_to());
+                }
+            } else {
+                for i in 0..n {
+                    out.add(i).write(x.offset(i as isize * step).read().cast_to());
+                }
             }
         }
     }

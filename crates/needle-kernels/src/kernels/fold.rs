@@ -10,13 +10,17 @@ use super::number::Number;
 pub(super) trait Fold<T> {
     const NEUTRAL: T;
     fn join(a: T, b: T) -> T;
+    /// Two more elements at once, where that is cheaper.
+    #[inline(always)]
+    fn join_two(value: T, a: T, b: T) -> T {
+        Self::join(Self::join(value, a), b)
+    }
 }
 
 pub(super) struct SumOf;
 pub(super) struct MaxOf;
 pub(super) struct MinOf;
 
-#[allow(clippy::inline_always)]
 impl<T: Number> Fold<T> for SumOf {
     const NEUTRAL: T = T::ZERO;
     #[inline(always)]
@@ -24,20 +28,26 @@ impl<T: Number> Fold<T> for SumOf {
         a.add(b)
     }
 }
-#[allow(clippy::inline_always)]
 impl<T: Number> Fold<T> for MaxOf {
     const NEUTRAL: T = T::LOWEST;
     #[inline(always)]
     fn join(a: T, b: T) -> T {
         a.maximum(b)
     }
+    #[inline(always)]
+    fn join_two(value: T, a: T, b: T) -> T {
+        value.maximum_of_three(a, b)
+    }
 }
-#[allow(clippy::inline_always)]
 impl<T: Number> Fold<T> for MinOf {
     const NEUTRAL: T = T::HIGHEST;
     #[inline(always)]
     fn join(a: T, b: T) -> T {
         a.minimum(b)
+    }
+    #[inline(always)]
+    fn join_two(value: T, a: T, b: T) -> T {
+        value.minimum_of_three(a, b)
     }
 }
 
@@ -45,12 +55,14 @@ impl<T: Number> Fold<T> for MinOf {
 const BLOCK: usize = 1024;
 /// Partial results that are kept side by side: the lanes of several vector registers.
 const LANES: usize = 64;
+/// Runs of up to this length are folded side by side, [`SIDE`] at a time.
+const SHORT: usize = 16;
+const SIDE: usize = 16;
 /// Elements of a row that is put together from several short ones.
 const WIDE: usize = 256;
 
 /// A run of up to [`BLOCK`] elements.
 #[inline(always)]
-#[allow(clippy::inline_always)]
 unsafe fn fold_block<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
     // SAFETY: the caller's promise.
     let at = |i: usize| unsafe { x.offset(i as isize * step).read() };
@@ -79,14 +91,15 @@ unsafe fn fold_block<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) 
         return value;
     }
     let mut lanes = [F::NEUTRAL; LANES];
-    let whole = n / LANES * LANES;
-    for i in (0..whole).step_by(LANES) {
+    let whole = n / (2 * LANES) * (2 * LANES);
+    for i in (0..whole).step_by(2 * LANES) {
         for (lane, value) in lanes.iter_mut().enumerate() {
-            *value = F::join(*value, at(i + lane));
+            *value = F::join_two(*value, at(i + lane), at(i + LANES + lane));
         }
     }
     for i in whole..n {
-        lanes[i - whole] = F::join(lanes[i - whole], at(i));
+        let lane = i % LANES;
+        lanes[lane] = F::join(lanes[lane], at(i));
     }
     let mut width = LANES / 2;
     while width > 0 {
@@ -103,7 +116,6 @@ unsafe fn fold_block<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) 
 /// # Safety
 /// All addresses are valid.
 #[inline(always)]
-#[allow(clippy::inline_always)]
 pub(super) unsafe fn fold<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
     // A step that the compiler knows makes loads of whole vectors.
     if step == 1 {
@@ -116,7 +128,6 @@ pub(super) unsafe fn fold<T: Number, F: Fold<T>>(x: *const T, step: isize, n: us
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always)]
 unsafe fn fold_blocks<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
     if n <= BLOCK {
         // SAFETY: the caller's promise.
@@ -127,9 +138,8 @@ unsafe fn fold_blocks<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize)
     let last = (n - 1) / BLOCK;
     for blocks in 0..last {
         // SAFETY: the caller's promise.
-        let mut value = unsafe {
-            fold_block::<T, F>(x.offset((blocks * BLOCK) as isize * step), step, BLOCK)
-        };
+        let mut value =
+            unsafe { fold_block::<T, F>(x.offset((blocks * BLOCK) as isize * step), step, BLOCK) };
         let mut level = 0;
         while blocks >> level & 1 == 1 {
             value = F::join(partial[level], value);
@@ -139,7 +149,11 @@ unsafe fn fold_blocks<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize)
     }
     // SAFETY: the caller's promise.
     let mut value = unsafe {
-        fold_block::<T, F>(x.offset((last * BLOCK) as isize * step), step, n - last * BLOCK)
+        fold_block::<T, F>(
+            x.offset((last * BLOCK) as isize * step),
+            step,
+            n - last * BLOCK,
+        )
     };
     let mut level = 0;
     while last >> level != 0 {
@@ -172,7 +186,26 @@ simd! {
         x: *const T, step: isize, n: usize, steps: [isize; 2], out: *mut T, count: usize,
         first: bool
     ) {
-        for i in 0..count as isize {
+        let mut done = 0;
+        if n <= SHORT && first {
+            // Many short runs: one result to a lane.
+            while done + SIDE <= count {
+                let mut lanes = [F::NEUTRAL; SIDE];
+                for j in 0..n as isize {
+                    for (lane, value) in lanes.iter_mut().enumerate() {
+                        let at = (done + lane) as isize * steps[0] + j * step;
+                        // SAFETY: the caller's promise.
+                        *value = F::join(*value, unsafe { x.offset(at).read() });
+                    }
+                }
+                for (lane, value) in lanes.iter().enumerate() {
+                    // SAFETY: as above.
+                    unsafe { out.offset((done + lane) as isize * steps[1]).write(*value) };
+                }
+                done += SIDE;
+            }
+        }
+        for i in done as isize..count as isize {
             // SAFETY: the caller's promise.
             unsafe {
                 let value = fold::<T, F>(x.offset(i * steps[0]), step, n);
@@ -186,7 +219,6 @@ simd! {
 /// Joins `count` rows of `n` elements, `row` apart, to the row `out`: eight at a time and
 /// these pairwise.
 #[inline(always)]
-#[allow(clippy::inline_always)]
 unsafe fn join_rows<T: Number, F: Fold<T>>(
     x: *const T,
     row: isize,
@@ -208,8 +240,9 @@ unsafe fn join_rows<T: Number, F: Fold<T>>(
                 F::join(at(r + 4, i), at(r + 5, i)),
                 F::join(at(r + 6, i), at(r + 7, i)),
             );
+            let block = F::join(left, right);
             // SAFETY: as above.
-            unsafe { out.add(i).write(F::join(out.add(i).read(), F::join(left, right))) };
+            unsafe { out.add(i).write(F::join(out.add(i).read(), block)) };
         }
     }
     for r in whole..count {
@@ -229,25 +262,25 @@ simd! {
     pub(super) unsafe fn columns<S>[T: Number, F: Fold<T>](
         x: *const T, row: isize, count: usize, step: isize, out: *mut T, n: usize, first: bool
     ) {
-        // SAFETY (all): the caller's promise.
-        if first {
-            for i in 0..n {
-                unsafe { out.add(i).write(F::NEUTRAL) };
-            }
-        }
-        if step != 1 {
-            unsafe { join_rows::<T, F>(x, row, count, step, out, n) };
-            return;
-        }
-        // Short rows without gaps are taken several at a time, as one wide row.
-        let several = WIDE / n;
-        if row != n as isize || several < 2 || count < 4 * several {
-            unsafe { join_rows::<T, F>(x, row, count, 1, out, n) };
-            return;
-        }
-        let mut wide = [F::NEUTRAL; WIDE];
-        let (groups, wide_row) = (count / several, (several * n) as isize);
+        // SAFETY: the caller's promise.
         unsafe {
+            if first {
+                for i in 0..n {
+                    out.add(i).write(F::NEUTRAL);
+                }
+            }
+            if step != 1 {
+                join_rows::<T, F>(x, row, count, step, out, n);
+                return;
+            }
+            // Short rows without gaps are taken several at a time, as one wide row.
+            let several = WIDE / n;
+            if row != n as isize || several < 2 || count < 4 * several {
+                join_rows::<T, F>(x, row, count, 1, out, n);
+                return;
+            }
+            let mut wide = [F::NEUTRAL; WIDE];
+            let (groups, wide_row) = (count / several, (several * n) as isize);
             join_rows::<T, F>(x, wide_row, groups, 1, wide.as_mut_ptr(), several * n);
             join_rows::<T, F>(wide.as_ptr(), row, several, 1, out, n);
             let rest = x.offset(groups as isize * wide_row);

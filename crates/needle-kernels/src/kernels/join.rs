@@ -18,10 +18,13 @@ pub fn concat(parts: &[&Array], axis: usize) -> Result<Array> {
     for part in parts {
         let range = |start: usize, len: usize| {
             let start = start as isize;
-            Index::Range(Slice { start, step: 1, len })
+            Index::Range(Slice {
+                start,
+                step: 1,
+                len,
+            })
         };
-        let mut index: SmallVec<[Index; 4]> =
-            shape[..axis].iter().map(|&n| range(0, n)).collect();
+        let mut index: SmallVec<[Index; 4]> = shape[..axis].iter().map(|&n| range(0, n)).collect();
         index.push(range(start, part.shape()[axis]));
         // SAFETY: `out` is fresh, and the view has the shape of the part.
         unsafe { copy_to(part, &out.index("concat", &index)?) };

@@ -92,6 +92,12 @@ pub(crate) fn for_each<const N: usize>(dims: &[Dim<N>], mut body: impl FnMut([is
 pub(crate) fn split_inner<const N: usize>(dims: &[Dim<N>]) -> (&[Dim<N>], Dim<N>) {
     match dims.split_last() {
         Some((inner, outer)) => (outer, *inner),
-        None => (&[], Dim { len: 1, steps: [0; N] }),
+        None => (
+            &[],
+            Dim {
+                len: 1,
+                steps: [0; N],
+            },
+        ),
     }
 }

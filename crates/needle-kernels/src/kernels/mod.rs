@@ -4,6 +4,9 @@
 //! it, and returns a fresh row-major array. Inner loops are plain Rust under the `simd!`
 //! macro of [`isa`], which compiles them once per instruction set.
 
+// Only what is inlined into a `simd!` loop is compiled with its instructions.
+#![allow(clippy::inline_always)]
+
 #[macro_use]
 pub mod isa;
 pub mod copy;

@@ -6,7 +6,6 @@ use super::math;
 use crate::dtype::{Bool, Element, Scalar};
 
 /// Element arithmetic. What a dtype lacks (see each op's check) is never called.
-#[allow(clippy::inline_always)]
 pub(crate) trait Number: Element {
     const ZERO: Self;
     /// The neutral element of max.
@@ -20,6 +19,16 @@ pub(crate) trait Number: Element {
     fn pow(self, exponent: Self) -> Self;
     fn maximum(self, other: Self) -> Self;
     fn minimum(self, other: Self) -> Self;
+    /// The largest of three; NaN if any is.
+    #[inline(always)]
+    fn maximum_of_three(self, a: Self, b: Self) -> Self {
+        self.maximum(a).maximum(b)
+    }
+    /// The smallest of three; NaN if any is.
+    #[inline(always)]
+    fn minimum_of_three(self, a: Self, b: Self) -> Self {
+        self.minimum(a).minimum(b)
+    }
     /// The product of the chain rule: 0 where either factor is exactly 0.
     fn chain(self, other: Self) -> Self;
     fn negate(self) -> Self;
@@ -41,13 +50,18 @@ pub(crate) trait Float: Number {
     fn log<S: Simd>(self) -> Self;
     fn tanh<S: Simd>(self) -> Self;
     fn sigmoid<S: Simd>(self) -> Self;
-    fn sin(self) -> Self;
-    fn cos(self) -> Self;
+    /// Right where [`Float::is_large`] does not hold.
+    fn sin<S: Simd>(self) -> Self;
+    /// As [`Float::sin`].
+    fn cos<S: Simd>(self) -> Self;
+    /// Whether sine and cosine must be left to the standard library.
+    fn is_large(self) -> bool;
+    fn standard_sin(self) -> Self;
+    fn standard_cos(self) -> Self;
 }
 
 macro_rules! integer {
     ($($T:ty, $abs:expr, $sign:expr;)*) => {$(
-        #[allow(clippy::inline_always)]
         impl Number for $T {
             const ZERO: Self = 0;
             const LOWEST: Self = <$T>::MIN;
@@ -113,7 +127,6 @@ integer! {
 
 macro_rules! float {
     ($($T:ident),*) => {$(
-        #[allow(clippy::inline_always)]
         impl Number for $T {
             const ZERO: Self = 0.0;
             const LOWEST: Self = $T::NEG_INFINITY;
@@ -136,6 +149,19 @@ macro_rules! float {
             #[inline(always)]
             fn minimum(self, other: Self) -> Self {
                 if (other < self) | (other != other) { other } else { self }
+            }
+            #[inline(always)]
+            fn maximum_of_three(self, a: Self, b: Self) -> Self {
+                // Plain vector maxima, and one look at both newcomers for NaN.
+                let larger = if a > b { a } else { b };
+                let larger = if larger > self { larger } else { self };
+                if (a != a) | (b != b) { $T::NAN } else { larger }
+            }
+            #[inline(always)]
+            fn minimum_of_three(self, a: Self, b: Self) -> Self {
+                let smaller = if a < b { a } else { b };
+                let smaller = if smaller < self { smaller } else { self };
+                if (a != a) | (b != b) { $T::NAN } else { smaller }
             }
             #[inline(always)]
             fn chain(self, other: Self) -> Self {
@@ -163,7 +189,6 @@ macro_rules! float {
             }
         }
 
-        #[allow(clippy::inline_always)]
         impl Float for $T {
             const ONE: Self = 1.0;
             #[inline(always)]
@@ -183,16 +208,21 @@ macro_rules! float {
             #[inline(always)]
             fn sigmoid<S: Simd>(self) -> Self { math::$T::sigmoid::<S>(self) }
             #[inline(always)]
-            fn sin(self) -> Self { self.sin() }
+            fn sin<S: Simd>(self) -> Self { math::$T::sin::<S>(self) }
             #[inline(always)]
-            fn cos(self) -> Self { self.cos() }
+            fn cos<S: Simd>(self) -> Self { math::$T::cos::<S>(self) }
+            #[inline(always)]
+            fn is_large(self) -> bool { self.abs() > math::$T::LARGE }
+            #[inline(never)]
+            fn standard_sin(self) -> Self { self.sin() }
+            #[inline(never)]
+            fn standard_cos(self) -> Self { self.cos() }
         }
     )*};
 }
 
 float!(f32, f64);
 
-#[allow(clippy::inline_always)]
 impl Number for Bool {
     const ZERO: Self = Self(0);
     const LOWEST: Self = Self(0);

@@ -83,7 +83,13 @@ fn split_axes(x: &Array, axes: &[usize], out_size: usize) -> (Dims<2>, Dims<1>) 
         } else {
             out_step /= len as isize;
             if len != 1 {
-                layout::push(&mut kept, Dim { len, steps: [out_step, step] });
+                layout::push(
+                    &mut kept,
+                    Dim {
+                        len,
+                        steps: [out_step, step],
+                    },
+                );
             }
         }
     }

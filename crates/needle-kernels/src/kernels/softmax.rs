@@ -25,7 +25,11 @@ fn unsupported(op: &str, x: &Array) -> Error {
 /// `log(sum(exp(x)))` over sorted `axes`. Rows of -inf give -inf, a +inf gives +inf.
 pub fn logsumexp(x: &Array, axes: &[usize], keepdims: bool) -> Result<Array> {
     let shape = shape::reduced(x.shape(), axes, keepdims);
-    let last = axes.iter().rev().zip((0..x.ndim()).rev()).all(|(&a, b)| a == b);
+    let last = axes
+        .iter()
+        .rev()
+        .zip((0..x.ndim()).rev())
+        .all(|(&a, b)| a == b);
     if x.size() > 0 && last && !axes.is_empty() {
         let x = contiguous(x)?;
         let out = Array::empty(x.dtype(), &shape)?;
@@ -92,16 +96,19 @@ fn make_finite(max: &Array) {
 /// What a row with this maximum is shifted by, where only its log-sum-exp is asked for. The
 /// shares of a row with an infinite maximum are not numbers.
 #[inline(always)]
-#[allow(clippy::inline_always)]
 fn shift<T: Number>(max: T) -> T {
-    if max == T::LOWEST || max == T::HIGHEST { T::ZERO } else { max }
+    if max == T::LOWEST || max == T::HIGHEST {
+        T::ZERO
+    } else {
+        max
+    }
 }
 
 fn along_rows(x: &Array, log: bool) -> Result<Array> {
     let x = contiguous(x)?;
     let out = Array::empty(x.dtype(), x.shape())?;
     let n = x.shape()[x.ndim() - 1];
-    let count = if n == 0 { 0 } else { x.size() / n };
+    let count = x.size().checked_div(n).unwrap_or(0);
     dispatch!(float: x.dtype(), T => {
         // SAFETY: both have `count` rows of `n` elements, and `out` is fresh.
         unsafe {
@@ -122,10 +129,9 @@ fn group(n: usize) -> usize {
 
 /// `out = x - max(x)` for each of `count` rows.
 #[inline(always)]
-#[allow(clippy::inline_always)]
 unsafe fn shift_rows<T: Float>(x: *const T, out: *mut T, count: usize, n: usize) {
     for row in 0..count {
-        // SAFETY (all): the caller's promise.
+        // SAFETY: the caller's promise.
         unsafe {
             let (x, out) = (x.add(row * n), out.add(row * n));
             let max = fold::<T, MaxOf>(x, 1, n);
@@ -146,7 +152,7 @@ simd! {
         let group = group(n);
         for start in (0..count).step_by(group) {
             let rows = group.min(count - start);
-            // SAFETY (all): the caller's promise.
+            // SAFETY: the caller's promise.
             unsafe {
                 let x = x.add(start * n);
                 for row in 0..rows {
@@ -177,7 +183,7 @@ simd! {
         let group = group(n);
         for start in (0..count).step_by(group) {
             let rows = group.min(count - start);
-            // SAFETY (all): the caller's promise.
+            // SAFETY: the caller's promise.
             unsafe {
                 let (x, out) = (x.add(start * n), out.add(start * n));
                 shift_rows::<T>(x, out, rows, n);
@@ -203,7 +209,7 @@ simd! {
         let group = group(n);
         for start in (0..count).step_by(group) {
             let rows = group.min(count - start);
-            // SAFETY (all): the caller's promise.
+            // SAFETY: the caller's promise.
             unsafe {
                 let (x, out) = (x.add(start * n), out.add(start * n));
                 shift_rows::<T>(x, out, rows, n);

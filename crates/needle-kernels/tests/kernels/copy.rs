@@ -65,11 +65,24 @@ fn constants_are_converted() {
     for &dtype in DType::ALL {
         let x = full(dtype, &[2, 3], Scalar::Int(1)).unwrap();
         assert_eq!(x.to_f64_vec(), [1.0; 6]);
-        assert_eq!(full(dtype, &[], Scalar::Bool(true)).unwrap().to_f64_vec(), [1.0]);
+        assert_eq!(
+            full(dtype, &[], Scalar::Bool(true)).unwrap().to_f64_vec(),
+            [1.0]
+        );
         assert_eq!(full(dtype, &[3, 0], Scalar::Float(2.5)).unwrap().size(), 0);
     }
-    assert_eq!(full(DType::I8, &[1], Scalar::Float(2.9)).unwrap().to_vec::<i8>(), [2]);
-    assert!(full(DType::Bool, &[1], Scalar::Float(0.5)).unwrap().to_vec::<Bool>()[0].get());
+    assert_eq!(
+        full(DType::I8, &[1], Scalar::Float(2.9))
+            .unwrap()
+            .to_vec::<i8>(),
+        [2]
+    );
+    assert!(
+        full(DType::Bool, &[1], Scalar::Float(0.5))
+            .unwrap()
+            .to_vec::<Bool>()[0]
+            .get()
+    );
 }
 
 #[test]
@@ -90,9 +103,19 @@ fn concat_stands_the_parts_in_a_row() {
             let mut start = 0;
             for part in &parts {
                 let len = part.shape()[axis];
-                let whole = |n: usize| Index::Range(Slice { start: 0, step: 1, len: n });
+                let whole = |n: usize| {
+                    Index::Range(Slice {
+                        start: 0,
+                        step: 1,
+                        len: n,
+                    })
+                };
                 let mut index: Vec<Index> = part.shape().iter().map(|&n| whole(n)).collect();
-                index[axis] = Index::Range(Slice { start, step: 1, len });
+                index[axis] = Index::Range(Slice {
+                    start,
+                    step: 1,
+                    len,
+                });
                 let piece = joined.index("test", &index).unwrap();
                 assert_same(&values(&piece), &values(part));
                 start += len as isize;
@@ -106,17 +129,38 @@ fn concat_stands_the_parts_in_a_row() {
 fn put_is_the_inverse_of_indexing() {
     let index = [
         Index::At(-1),
-        Index::Range(Slice { start: 2, step: -2, len: 2 }),
+        Index::Range(Slice {
+            start: 2,
+            step: -2,
+            len: 2,
+        }),
         Index::NewAxis,
     ];
     for &dtype in DType::ALL {
         let part = full(dtype, &[2, 1, 2], Scalar::Int(1)).unwrap();
         let whole = put(&[2, 3, 2], &index, &part).unwrap();
-        assert_eq!(whole.to_f64_vec(), [0., 0., 0., 0., 0., 0., 1., 1., 0., 0., 1., 1.]);
+        assert_eq!(
+            whole.to_f64_vec(),
+            [0., 0., 0., 0., 0., 0., 1., 1., 0., 0., 1., 1.]
+        );
         assert_eq!(whole.index("test", &index).unwrap().to_f64_vec(), [1.0; 4]);
-        assert!(put(&[2, 3, 2], &index, &full(dtype, &[2], Scalar::Int(1)).unwrap()).is_err());
+        assert!(
+            put(
+                &[2, 3, 2],
+                &index,
+                &full(dtype, &[2], Scalar::Int(1)).unwrap()
+            )
+            .is_err()
+        );
     }
     let empty = dispatch!(DType::F32, T => Array::from_slice::<T>(&[], &[0]).unwrap());
-    let none = Index::Range(Slice { start: 3, step: 1, len: 0 });
-    assert_eq!(put(&[3], &[none], &empty).unwrap().to_vec::<f32>(), [0.0; 3]);
+    let none = Index::Range(Slice {
+        start: 3,
+        step: 1,
+        len: 0,
+    });
+    assert_eq!(
+        put(&[3], &[none], &empty).unwrap().to_vec::<f32>(),
+        [0.0; 3]
+    );
 }

@@ -9,15 +9,34 @@ use needle_kernels::kernels::elementwise::{
 use needle_kernels::{Array, shape};
 
 const UNARY: [Unary; 11] = [
-    Unary::Negate, Unary::Abs, Unary::Sign, Unary::Sqrt, Unary::Exp, Unary::Log, Unary::Tanh,
-    Unary::Sigmoid, Unary::Sin, Unary::Cos, Unary::Relu,
+    Unary::Negate,
+    Unary::Abs,
+    Unary::Sign,
+    Unary::Sqrt,
+    Unary::Exp,
+    Unary::Log,
+    Unary::Tanh,
+    Unary::Sigmoid,
+    Unary::Sin,
+    Unary::Cos,
+    Unary::Relu,
 ];
 const BINARY: [Binary; 8] = [
-    Binary::Add, Binary::Subtract, Binary::Multiply, Binary::Divide, Binary::Power,
-    Binary::Maximum, Binary::Minimum, Binary::Chain,
+    Binary::Add,
+    Binary::Subtract,
+    Binary::Multiply,
+    Binary::Divide,
+    Binary::Power,
+    Binary::Maximum,
+    Binary::Minimum,
+    Binary::Chain,
 ];
 const COMPARE: [Compare; 6] = [
-    Compare::Equal, Compare::NotEqual, Compare::Less, Compare::LessEqual, Compare::Greater,
+    Compare::Equal,
+    Compare::NotEqual,
+    Compare::Less,
+    Compare::LessEqual,
+    Compare::Greater,
     Compare::GreaterEqual,
 ];
 
@@ -56,7 +75,8 @@ fn unary_kernels_match_the_reference() {
                 let shape = random.shape(4);
                 let x = random.array(dtype, &shape, true);
                 let result = unary(op, &x);
-                if (float_only && !dtype.is_float()) || (op == Unary::Negate && dtype == DType::Bool)
+                if (float_only && !dtype.is_float())
+                    || (op == Unary::Negate && dtype == DType::Bool)
                 {
                     assert!(result.is_err());
                     continue;
@@ -70,7 +90,10 @@ fn unary_kernels_match_the_reference() {
                 };
                 for (x, y) in values(&x).into_iter().zip(values(&y)) {
                     let expected = unary_reference(op, x).round(dtype);
-                    assert!(y.near(expected, tolerance), "{op:?} {dtype} {x:?}: {y:?}, not {expected:?}");
+                    assert!(
+                        y.near(expected, tolerance),
+                        "{op:?} {dtype} {x:?}: {y:?}, not {expected:?}"
+                    );
                 }
             }
         }
@@ -146,7 +169,10 @@ fn binary_kernels_match_the_reference() {
                 let full = shape::broadcast("test", &own_a, &own_b).unwrap();
                 assert!(c.is_contiguous() && c.shape() == full.as_slice() && c.dtype() == dtype);
                 let tolerance = if op == Binary::Power { 2e-7 } else { 0.0 };
-                let (a, b) = (values(&a.broadcast_to(&full)), values(&b.broadcast_to(&full)));
+                let (a, b) = (
+                    values(&a.broadcast_to(&full)),
+                    values(&b.broadcast_to(&full)),
+                );
                 for ((a, b), c) in a.into_iter().zip(b).zip(values(&c)) {
                     let expected = binary_reference(op, a, b, dtype);
                     assert!(
@@ -181,11 +207,21 @@ fn one_operand_may_be_a_number() {
                 let left = scalar_binary(op, scalar, &x).unwrap();
                 assert!(right.is_contiguous() && right.shape() == x.shape());
                 let tolerance = if op == Binary::Power { 2e-7 } else { 0.0 };
-                for ((x, r), l) in values(&x).into_iter().zip(values(&right)).zip(values(&left)) {
+                for ((x, r), l) in values(&x)
+                    .into_iter()
+                    .zip(values(&right))
+                    .zip(values(&left))
+                {
                     let expected = binary_reference(op, x, value, dtype);
-                    assert!(r.near(expected, tolerance), "{op:?} {dtype} {x:?} {value:?}: {r:?}");
+                    assert!(
+                        r.near(expected, tolerance),
+                        "{op:?} {dtype} {x:?} {value:?}: {r:?}"
+                    );
                     let expected = binary_reference(op, value, x, dtype);
-                    assert!(l.near(expected, tolerance), "{op:?} {dtype} {value:?} {x:?}: {l:?}");
+                    assert!(
+                        l.near(expected, tolerance),
+                        "{op:?} {dtype} {value:?} {x:?}: {l:?}"
+                    );
                 }
             }
         }
@@ -229,13 +265,29 @@ fn comparisons_match_the_reference() {
                 let full = shape::broadcast("test", &own_a, &own_b).unwrap();
                 assert!(c.shape() == full.as_slice() && c.dtype() == DType::Bool);
                 let (wide_a, wide_b) = (a.broadcast_to(&full), b.broadcast_to(&full));
-                for ((a, b), c) in values(&wide_a).into_iter().zip(values(&wide_b)).zip(values(&c)) {
-                    assert_eq!(c.int() == 1, compare_reference(op, a, b), "{op:?} {dtype} {a:?} {b:?}");
+                for ((a, b), c) in values(&wide_a)
+                    .into_iter()
+                    .zip(values(&wide_b))
+                    .zip(values(&c))
+                {
+                    assert_eq!(
+                        c.int() == 1,
+                        compare_reference(op, a, b),
+                        "{op:?} {dtype} {a:?} {b:?}"
+                    );
                 }
                 let c = compare_scalar(op, &a, Scalar::Int(1)).unwrap();
-                let one = if dtype.is_float() { Value::Real(1.0) } else { Value::Int(1) };
+                let one = if dtype.is_float() {
+                    Value::Real(1.0)
+                } else {
+                    Value::Int(1)
+                };
                 for (a, c) in values(&a).into_iter().zip(values(&c)) {
-                    assert_eq!(c.int() == 1, compare_reference(op, a, one), "{op:?} {dtype} {a:?}");
+                    assert_eq!(
+                        c.int() == 1,
+                        compare_reference(op, a, one),
+                        "{op:?} {dtype} {a:?}"
+                    );
                 }
             }
         }
@@ -247,8 +299,11 @@ fn selection_takes_one_side_only() {
     each_isa(100, |random| {
         for &dtype in DType::ALL {
             let full = random.shape(4);
-            let (own_c, own_a, own_b) =
-                (random.narrower(&full), random.narrower(&full), random.narrower(&full));
+            let (own_c, own_a, own_b) = (
+                random.narrower(&full),
+                random.narrower(&full),
+                random.narrower(&full),
+            );
             let c = random.array(DType::Bool, &own_c, true);
             let a = random.array(dtype, &own_a, true);
             let b = random.array(dtype, &own_b, true);
@@ -256,7 +311,10 @@ fn selection_takes_one_side_only() {
             let full = shape::broadcast("test", &own_c, &full).unwrap();
             let out = select(&c, &a, &b).unwrap();
             assert!(out.shape() == full.as_slice() && out.dtype() == dtype);
-            let (c, a) = (values(&c.broadcast_to(&full)), values(&a.broadcast_to(&full)));
+            let (c, a) = (
+                values(&c.broadcast_to(&full)),
+                values(&a.broadcast_to(&full)),
+            );
             let b = values(&b.broadcast_to(&full));
             for (i, out) in values(&out).into_iter().enumerate() {
                 assert!(out.same(if c[i].int() == 1 { a[i] } else { b[i] }));

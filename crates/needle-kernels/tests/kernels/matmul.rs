@@ -27,7 +27,11 @@ fn reference(a: &Array, b: &Array, dtype: DType) -> (Vec<Value>, Vec<f64>) {
                         int += a.int() * b.int();
                     }
                 }
-                let value = if dtype.is_float() { Value::Real(real) } else { Value::Int(int) };
+                let value = if dtype.is_float() {
+                    Value::Real(real)
+                } else {
+                    Value::Int(int)
+                };
                 sums.push(value.round(dtype));
                 scales.push(scale);
             }
@@ -42,7 +46,11 @@ fn check(a: &Array, b: &Array) {
     let full = shape::matmul("test", a.shape(), b.shape()).unwrap();
     assert!(c.is_contiguous() && c.shape() == full.as_slice() && c.dtype() == dtype);
     // Vectors as matrices of one row or column.
-    let wide_a = if a.ndim() == 1 { a.broadcast_to(&[1, a.shape()[0]]) } else { a.clone() };
+    let wide_a = if a.ndim() == 1 {
+        a.broadcast_to(&[1, a.shape()[0]])
+    } else {
+        a.clone()
+    };
     let wide_b = if b.ndim() == 1 {
         b.broadcast_to(&[1, b.shape()[0]]).permute(&[1, 0])
     } else {
@@ -57,7 +65,9 @@ fn check(a: &Array, b: &Array) {
         let near = (got.real() - expected.real()).abs() <= scale * unit * (8.0 + k as f64 / 4.0);
         assert!(
             got.same(expected) || near,
-            "{dtype} {:?} @ {:?}: {got:?}, not {expected:?}", a.shape(), b.shape()
+            "{dtype} {:?} @ {:?}: {got:?}, not {expected:?}",
+            a.shape(),
+            b.shape()
         );
     }
 }
@@ -82,7 +92,10 @@ fn products_match_the_definition() {
             let a = random.array(dtype, &[&batch_a[..], &[m, k]].concat(), false);
             let b = random.array(dtype, &[&batch_b[..], &[k, n]].concat(), false);
             check(&a, &b);
-            let (u, v) = (random.array(dtype, &[k], false), random.array(dtype, &[k], false));
+            let (u, v) = (
+                random.array(dtype, &[k], false),
+                random.array(dtype, &[k], false),
+            );
             check(&u, &b);
             check(&a, &v);
             check(&u, &v);
@@ -93,7 +106,13 @@ fn products_match_the_definition() {
 #[test]
 fn medium_products_match_the_definition() {
     each_isa(2, |random| {
-        for [m, k, n] in [[100, 78, 100], [37, 211, 53], [1, 300, 40], [300, 3, 70], [64, 64, 1]] {
+        for [m, k, n] in [
+            [100, 78, 100],
+            [37, 211, 53],
+            [1, 300, 40],
+            [300, 3, 70],
+            [64, 64, 1],
+        ] {
             for dtype in [DType::F32, DType::F64, DType::I64] {
                 for _ in 0..4 {
                     let a = random.array(dtype, &[m, k], false);
@@ -115,7 +134,10 @@ fn nothing_to_add_gives_zeros_over_used_memory() {
         // Memory from the pool may hold NaN, which a gemm that scales it would keep.
         drop(Array::from_slice(&vec![f32::NAN; n * n], &[n, n]).unwrap());
         let one = Array::from_slice(&vec![1.0f32; n * n], &[n, n]).unwrap();
-        assert_eq!(matmul(&one, &one).unwrap().to_vec::<f32>(), vec![n as f32; n * n]);
+        assert_eq!(
+            matmul(&one, &one).unwrap().to_vec::<f32>(),
+            vec![n as f32; n * n]
+        );
     }
 }
 

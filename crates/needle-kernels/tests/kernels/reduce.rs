@@ -12,7 +12,9 @@ fn groups(x: &Array, axes: &[usize]) -> Vec<Vec<Value>> {
     let length: usize = axes.iter().map(|&a| x.shape()[a]).product();
     let count: usize = kept.iter().map(|&a| x.shape()[a]).product();
     let all = values(&x.permute(&order));
-    (0..count).map(|i| all[i * length..(i + 1) * length].to_vec()).collect()
+    (0..count)
+        .map(|i| all[i * length..(i + 1) * length].to_vec())
+        .collect()
 }
 
 fn axes(random: &mut Random, ndim: usize) -> Vec<usize> {
@@ -39,20 +41,27 @@ fn check(x: &Array, axes: &[usize]) {
             let reals = || group.iter().map(|v| v.real());
             let nan = reals().any(f64::is_nan);
             let (expected, scale) = match op {
-                Reduce::Sum if x.dtype().is_float() => {
-                    (Value::Real(reals().sum()), reals().map(f64::abs).sum::<f64>())
-                }
+                Reduce::Sum if x.dtype().is_float() => (
+                    Value::Real(reals().sum()),
+                    reals().map(f64::abs).sum::<f64>(),
+                ),
                 Reduce::Sum => (Value::Int(group.iter().map(|v| v.int()).sum()), 0.0),
                 _ if nan => (Value::Real(f64::NAN), 0.0),
                 Reduce::Max => (*group.iter().max_by(|a, b| order(**a, **b)).unwrap(), 0.0),
                 Reduce::Min => (*group.iter().min_by(|a, b| order(**a, **b)).unwrap(), 0.0),
             };
             let expected = expected.round(x.dtype());
-            let unit = if x.dtype() == DType::F32 { 1.2e-7 } else { 2.3e-16 };
+            let unit = if x.dtype() == DType::F32 {
+                1.2e-7
+            } else {
+                2.3e-16
+            };
             let near = (y.real() - expected.real()).abs() <= scale * unit * 8.0;
             assert!(
                 y.same(expected) || near,
-                "{op:?} {} {:?} over {axes:?}: {y:?}, not {expected:?}", x.dtype(), x.shape()
+                "{op:?} {} {:?} over {axes:?}: {y:?}, not {expected:?}",
+                x.dtype(),
+                x.shape()
             );
         }
     }
@@ -124,10 +133,18 @@ fn long_sums_stay_accurate() {
         for (x, axes) in [
             (x.clone(), &[0][..]),
             (x.reshape_view(&[2048, 2048]).unwrap(), &[0, 1]),
-            (x.reshape_view(&[n / 2, 2]).unwrap().permute(&[1, 0]), &[0, 1]),
+            (
+                x.reshape_view(&[n / 2, 2]).unwrap().permute(&[1, 0]),
+                &[0, 1],
+            ),
         ] {
-            let sum = reduce(Reduce::Sum, &x, axes, false).unwrap().to_vec::<f32>()[0];
-            assert!((f64::from(sum) / exact - 1.0).abs() < 1e-6, "{sum} is not {exact}");
+            let sum = reduce(Reduce::Sum, &x, axes, false)
+                .unwrap()
+                .to_vec::<f32>()[0];
+            assert!(
+                (f64::from(sum) / exact - 1.0).abs() < 1e-6,
+                "{sum} is not {exact}"
+            );
         }
     });
 }

@@ -10,9 +10,14 @@ fn groups(x: &Array, axes: &[usize]) -> Vec<Vec<f64>> {
     let kept: Vec<usize> = (0..x.ndim()).filter(|a| !axes.contains(a)).collect();
     let order: Vec<usize> = kept.iter().chain(axes).copied().collect();
     let length: usize = axes.iter().map(|&a| x.shape()[a]).product();
-    let all: Vec<f64> = values(&x.permute(&order)).iter().map(|v| v.real()).collect();
+    let all: Vec<f64> = values(&x.permute(&order))
+        .iter()
+        .map(|v| v.real())
+        .collect();
     let count: usize = kept.iter().map(|&a| x.shape()[a]).product();
-    (0..count).map(|i| all[i * length..(i + 1) * length].to_vec()).collect()
+    (0..count)
+        .map(|i| all[i * length..(i + 1) * length].to_vec())
+        .collect()
 }
 
 fn reference(group: &[f64]) -> f64 {
@@ -43,22 +48,39 @@ fn softmax_and_its_kin_match_the_reference() {
             assert_eq!(y.shape(), shape::reduced(&shape, &axes, true).as_slice());
             for (y, group) in values(&y).iter().zip(groups(&x, &axes)) {
                 let expected = reference(&group);
-                assert!(near(y.real(), expected, tolerance), "{y:?}, not {expected} of {group:?}");
+                assert!(
+                    near(y.real(), expected, tolerance),
+                    "{y:?}, not {expected} of {group:?}"
+                );
             }
             for axis in 0..shape.len() {
                 let (soft, log) = (softmax(&x, axis).unwrap(), log_softmax(&x, axis).unwrap());
                 assert!(soft.is_contiguous() && log.is_contiguous() && soft.shape() == shape);
                 let inputs = groups(&x, &[axis]);
-                for ((x, s), l) in
-                    inputs.iter().zip(groups(&soft, &[axis])).zip(groups(&log, &[axis]))
+                for ((x, s), l) in inputs
+                    .iter()
+                    .zip(groups(&soft, &[axis]))
+                    .zip(groups(&log, &[axis]))
                 {
                     // One +inf makes the whole group NaN: its own share is inf / inf.
                     let total = reference(x);
-                    let total = if total == f64::INFINITY { f64::NAN } else { total };
+                    let total = if total == f64::INFINITY {
+                        f64::NAN
+                    } else {
+                        total
+                    };
                     // The reference loses what the shift by the maximum keeps.
                     for i in 0..x.len() {
-                        assert!(near(l[i], x[i] - total, tolerance * (1.0 + total.abs())), "{} of {x:?}", l[i]);
-                        assert!(near(s[i], (x[i] - total).exp(), tolerance * 40.0), "{} of {x:?}", s[i]);
+                        assert!(
+                            near(l[i], x[i] - total, tolerance * (1.0 + total.abs())),
+                            "{} of {x:?}",
+                            l[i]
+                        );
+                        assert!(
+                            near(s[i], (x[i] - total).exp(), tolerance * 40.0),
+                            "{} of {x:?}",
+                            s[i]
+                        );
                     }
                 }
             }
@@ -75,5 +97,8 @@ fn infinities_and_large_numbers() {
     assert_eq!(&y[..4], [-inf, inf, inf, 1e308]);
     assert!(y[4].is_nan());
     let none = Array::from_slice::<f64>(&[], &[2, 0]).unwrap();
-    assert_eq!(logsumexp(&none, &[1], false).unwrap().to_vec::<f64>(), [-inf, -inf]);
+    assert_eq!(
+        logsumexp(&none, &[1], false).unwrap().to_vec::<f64>(),
+        [-inf, -inf]
+    );
 }

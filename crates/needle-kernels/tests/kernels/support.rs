@@ -52,7 +52,9 @@ impl Random {
         match dtype.kind() {
             Kind::Bool => self.below(2) as f64,
             Kind::Unsigned => self.below(if wild { 256 } else { 5 }) as f64,
-            Kind::Signed => self.below(if wild { 256 } else { 9 }) as f64 - if wild { 128.0 } else { 4.0 },
+            Kind::Signed => {
+                self.below(if wild { 256 } else { 9 }) as f64 - if wild { 128.0 } else { 4.0 }
+            }
             Kind::Float if wild && self.chance(10) => {
                 let special = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0];
                 special[self.below(5)]
@@ -73,19 +75,46 @@ impl Random {
         }
         let plain = self.chance(40);
         let mut stored = vec![0; ndim];
-        let mut cuts = vec![Slice { start: 0, step: 1, len: 0 }; ndim];
+        let mut cuts = vec![
+            Slice {
+                start: 0,
+                step: 1,
+                len: 0
+            };
+            ndim
+        ];
         for (at, &axis) in order.iter().enumerate() {
             let len = shape[axis];
-            let step: isize = if plain { 1 } else { [1, 1, 2, 3, -1, -2][self.below(6)] };
-            let span = if len == 0 { 0 } else { (len - 1) * step.unsigned_abs() + 1 };
+            let step: isize = if plain {
+                1
+            } else {
+                [1, 1, 2, 3, -1, -2][self.below(6)]
+            };
+            let span = if len == 0 {
+                0
+            } else {
+                (len - 1) * step.unsigned_abs() + 1
+            };
             let before = if plain { 0 } else { self.below(3) };
             stored[at] = span + before + if plain { 0 } else { self.below(3) };
-            let start = if step > 0 { before } else { before + span.max(1) - 1 };
-            cuts[at] = Slice { start: start as isize, step, len };
+            let start = if step > 0 {
+                before
+            } else {
+                before + span.max(1) - 1
+            };
+            cuts[at] = Slice {
+                start: start as isize,
+                step,
+                len,
+            };
             // Sometimes one element repeated.
             if !plain && len > 1 && self.chance(10) {
                 stored[at] = 1;
-                cuts[at] = Slice { start: 0, step: 1, len: 1 };
+                cuts[at] = Slice {
+                    start: 0,
+                    step: 1,
+                    len: 1,
+                };
             }
         }
         let size = stored.iter().product();
@@ -185,9 +214,11 @@ impl Value {
 pub fn values(x: &Array) -> Vec<Value> {
     match x.dtype() {
         DType::F32 | DType::F64 => x.to_f64_vec().into_iter().map(Value::Real).collect(),
-        DType::Bool => {
-            x.to_vec::<Bool>().iter().map(|v| Value::Int(i128::from(v.get()))).collect()
-        }
+        DType::Bool => x
+            .to_vec::<Bool>()
+            .iter()
+            .map(|v| Value::Int(i128::from(v.get())))
+            .collect(),
         dtype => dispatch!(numeric: dtype, T => {
             x.to_vec::<T>().into_iter().map(|v| Value::Int(v as i128)).collect()
         }, else unreachable!()),

@@ -26,13 +26,31 @@ maps! {
     Float Log |x, S| x.log::<S>();
     Float Tanh |x, S| x.tanh::<S>();
     Float Sigmoid |x, S| x.sigmoid::<S>();
-    Float Sin |x, S| x.sin();
-    Float Cos |x, S| x.cos();
     Number Same |x, S| x;
     Number Square |x, S| x.mul(x);
     Float Cube |x, S| x.cube::<S>();
     Float Root |x, S| x.root();
     Float Reciprocal |x, S| T::ONE.div(x);
+}
+
+/// Functions that leave some arguments to the standard library.
+macro_rules! guarded_maps {
+    ($($name:ident $fast:ident $slow:ident;)*) => {$(
+        pub(super) struct $name;
+        impl<T: Float> Map<T> for $name {
+            const GUARDED: bool = true;
+            #[inline(always)]
+            fn apply<S: Simd>(x: T) -> T { x.$fast::<S>() }
+            #[inline(always)]
+            fn is_special(x: T) -> bool { x.is_large() }
+            fn apply_special(x: T) -> T { x.$slow() }
+        }
+    )*};
+}
+
+guarded_maps! {
+    Sin sin standard_sin;
+    Cos cos standard_cos;
 }
 
 macro_rules! zips {

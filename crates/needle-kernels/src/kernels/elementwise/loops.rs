@@ -11,7 +11,18 @@ use crate::shape;
 
 /// A function of one element.
 pub(super) trait Map<T> {
+    /// Whether there are elements for which [`Map::apply`] is wrong.
+    const GUARDED: bool = false;
     fn apply<S: Simd>(x: T) -> T;
+    /// Whether an element is one of these.
+    #[inline(always)]
+    fn is_special(_: T) -> bool {
+        false
+    }
+    /// The value for such an element, at any price.
+    fn apply_special(x: T) -> T {
+        x
+    }
 }
 
 /// A function of two elements.
@@ -25,14 +36,43 @@ simd! {
     /// # Safety
     /// All addresses are valid, and nobody else sees `out`.
     unsafe fn map_row<S>[T: Element, F: Map<T>](x: *const T, step: isize, out: *mut T, n: usize) {
-        // SAFETY (all): the caller's promise.
-        if step == 1 {
-            for i in 0..n {
-                unsafe { out.add(i).write(F::apply::<S>(x.add(i).read())) };
+        // SAFETY: the caller's promise.
+        unsafe {
+            if step == 1 {
+                for i in 0..n {
+                    out.add(i).write(F::apply::<S>(x.add(i).read()));
+                }
+            } else {
+                for i in 0..n {
+                    out.add(i).write(F::apply::<S>(x.offset(i as isize * step).read()));
+                }
             }
-        } else {
-            for i in 0..n {
-                unsafe { out.add(i).write(F::apply::<S>(x.offset(i as isize * step).read())) };
+            if F::GUARDED {
+                mend::<T, F>(x, step, out, n);
+            }
+        }
+    }
+}
+
+/// Sets special elements right. They are rare: it looks for them in blocks, without branches.
+#[inline(always)]
+unsafe fn mend<T: Element, F: Map<T>>(x: *const T, step: isize, out: *mut T, n: usize) {
+    for start in (0..n).step_by(256) {
+        let block = start..n.min(start + 256);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut any = false;
+            for i in block.clone() {
+                any |= F::is_special(x.offset(i as isize * step).read());
+            }
+            if !any {
+                continue;
+            }
+            for i in block {
+                let element = x.offset(i as isize * step).read();
+                if F::is_special(element) {
+                    out.add(i).write(F::apply_special(element));
+                }
             }
         }
     }
@@ -67,30 +107,30 @@ simd! {
     unsafe fn zip_row<S>[T: Element, O: Element, F: Zip<T, O>](
         a: *const T, step_a: isize, b: *const T, step_b: isize, out: *mut O, n: usize
     ) {
-        // SAFETY (all): the caller's promise.
-        match (step_a, step_b) {
-            (1, 1) => for i in 0..n {
-                unsafe { out.add(i).write(F::apply::<S>(a.add(i).read(), b.add(i).read())) };
-            },
-            (1, 0) if n > 0 => {
-                let b = unsafe { b.read() };
-                for i in 0..n {
-                    unsafe { out.add(i).write(F::apply::<S>(a.add(i).read(), b)) };
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (step_a, step_b) {
+                (1, 1) => for i in 0..n {
+                    out.add(i).write(F::apply::<S>(a.add(i).read(), b.add(i).read()));
+                },
+                (1, 0) if n > 0 => {
+                    let b = b.read();
+                    for i in 0..n {
+                        out.add(i).write(F::apply::<S>(a.add(i).read(), b));
+                    }
                 }
-            }
-            (0, 1) if n > 0 => {
-                let a = unsafe { a.read() };
-                for i in 0..n {
-                    unsafe { out.add(i).write(F::apply::<S>(a, b.add(i).read())) };
+                (0, 1) if n > 0 => {
+                    let a = a.read();
+                    for i in 0..n {
+                        out.add(i).write(F::apply::<S>(a, b.add(i).read()));
+                    }
                 }
-            }
-            _ => for i in 0..n {
-                let at = i as isize;
-                unsafe {
+                _ => for i in 0..n {
+                    let at = i as isize;
                     let (a, b) = (a.offset(at * step_a).read(), b.offset(at * step_b).read());
                     out.add(i).write(F::apply::<S>(a, b));
-                }
-            },
+                },
+            }
         }
     }
 }
@@ -136,13 +176,15 @@ pub(super) fn zip_scalar<T: Element, O: Element, F: Zip<T, O>, const LEFT: bool>
 ) -> Result<Array> {
     let out = Array::empty(O::DTYPE, x.shape())?;
     let (to, number) = (out.ptr_mut::<O>(), &raw const value);
-    // SAFETY (both): the strides stay within the arrays, the number is repeated by step 0,
-    // and `out` is fresh.
-    let row = |from: *const T, step: isize, o: isize, n: usize| unsafe {
-        if LEFT {
-            zip_row::<T, O, F>(number, 0, from, step, to.offset(o), n);
-        } else {
-            zip_row::<T, O, F>(from, step, number, 0, to.offset(o), n);
+    let row = |from: *const T, step: isize, o: isize, n: usize| {
+        // SAFETY: the strides stay within the arrays, the number is repeated by step 0, and
+        // `out` is fresh.
+        unsafe {
+            if LEFT {
+                zip_row::<T, O, F>(number, 0, from, step, to.offset(o), n);
+            } else {
+                zip_row::<T, O, F>(from, step, number, 0, to.offset(o), n);
+            }
         }
     };
     if x.is_contiguous() {
@@ -153,7 +195,12 @@ pub(super) fn zip_scalar<T: Element, O: Element, F: Zip<T, O>, const LEFT: bool>
     let dims = collapse(x.shape(), [&out.strides(), &x.strides()]);
     let (outer, inner) = split_inner(&dims);
     layout::for_each(outer, |[o, i]| {
-        row(x.ptr::<T>().wrapping_offset(i), inner.steps[1], o, inner.len);
+        row(
+            x.ptr::<T>().wrapping_offset(i),
+            inner.steps[1],
+            o,
+            inner.len,
+        );
     });
     Ok(out)
 }

@@ -1,5 +1,5 @@
-//! Selection: one of two elements by a condition. The other one is never looked at, so that
-//! its NaN or infinity does no harm.
+//! Selection: one of two elements by a condition. No arithmetic: the NaN or
+//! infinity of the other one does no harm.
 
 use crate::array::Array;
 use crate::dispatch;
@@ -17,25 +17,43 @@ simd! {
     unsafe fn select_row<S>[T: Element](
         c: *const Bool, a: *const T, b: *const T, steps: [isize; 3], out: *mut T, n: usize
     ) {
-        // SAFETY (all): the caller's promise.
-        let value = |i: usize, [sc, sa, sb]: [isize; 3]| unsafe {
-            let at = i as isize;
-            let (a, b) = (a.offset(at * sa).read(), b.offset(at * sb).read());
-            if c.offset(at * sc).read().get() { a } else { b }
-        };
-        match steps {
-            [1, 1, 1] => for i in 0..n {
-                unsafe { out.add(i).write(value(i, [1, 1, 1])) };
-            },
-            [1, 1, 0] => for i in 0..n {
-                unsafe { out.add(i).write(value(i, [1, 1, 0])) };
-            },
-            [1, 0, 1] => for i in 0..n {
-                unsafe { out.add(i).write(value(i, [1, 0, 1])) };
-            },
-            _ => for i in 0..n {
-                unsafe { out.add(i).write(value(i, steps)) };
-            },
+        // SAFETY: the caller's promise.
+        unsafe {
+            match steps {
+                [1, 1, 1] => for i in 0..n {
+                    out.add(i).write(choose(c, a, b, [1, 1, 1], i));
+                },
+                [1, 1, 0] => for i in 0..n {
+                    out.add(i).write(choose(c, a, b, [1, 1, 0], i));
+                },
+                [1, 0, 1] => for i in 0..n {
+                    out.add(i).write(choose(c, a, b, [1, 0, 1], i));
+                },
+                _ => for i in 0..n {
+                    out.add(i).write(choose(c, a, b, steps, i));
+                },
+            }
+        }
+    }
+}
+
+/// Element `i` of one or the other. Both are read, so that the choice needs no branch.
+#[inline(always)]
+unsafe fn choose<T: Element>(
+    c: *const Bool,
+    a: *const T,
+    b: *const T,
+    [step_c, step_a, step_b]: [isize; 3],
+    i: usize,
+) -> T {
+    let i = i as isize;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (a, b) = (a.offset(i * step_a).read(), b.offset(i * step_b).read());
+        if c.offset(i * step_c).read().get() {
+            a
+        } else {
+            b
         }
     }
 }

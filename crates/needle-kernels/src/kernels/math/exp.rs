@@ -22,7 +22,6 @@ macro_rules! exponentials {
 
             /// `n` and `exp(r) - 1` for `x = n ln 2 + r`; `n` plus a constant, as bits.
             #[inline(always)]
-            #[allow(clippy::inline_always, clippy::unreadable_literal)]
             fn reduce<S: Simd>(x: $T) -> ($bits, $T) {
                 let shifted = fma::<S>(x, LOG2_E, $round);
                 let n = shifted - $round;
@@ -33,7 +32,6 @@ macro_rules! exponentials {
 
             /// `2^(k - bias)`, for `k` in the range of exponents of normal numbers.
             #[inline(always)]
-            #[allow(clippy::inline_always)]
             fn power(k: $bits) -> $T {
                 $T::from_bits(k << $significand)
             }
@@ -41,7 +39,6 @@ macro_rules! exponentials {
             /// `n`, as two powers of two whose product is `2^n` so that results below the
             /// normal numbers round once, and `exp(r) - 1`.
             #[inline(always)]
-            #[allow(clippy::inline_always)]
             fn parts<S: Simd>(x: $T) -> ($T, $T, $T) {
                 // Beyond these the result is infinity or 0 all the same. NaN fails both tests.
                 let x = if x > $most { $most } else { x };
@@ -49,12 +46,15 @@ macro_rules! exponentials {
                 let (n, p) = reduce::<S>(x);
                 let k = n.wrapping_add($offset);
                 let half = k >> 1;
-                (power(half.wrapping_sub(1)), power((k - half).wrapping_sub(1)), p)
+                (
+                    power(half.wrapping_sub(1)),
+                    power((k - half).wrapping_sub(1)),
+                    p,
+                )
             }
 
             /// The exponential.
             #[inline(always)]
-            #[allow(clippy::inline_always)]
             pub(crate) fn exp<S: Simd>(x: $T) -> $T {
                 let (s, t, p) = parts::<S>(x);
                 (1.0 + p) * s * t
@@ -63,7 +63,6 @@ macro_rules! exponentials {
             /// The hyperbolic tangent: an odd function's polynomial near 0, and elsewhere
             /// `1 - 2 / (exp(2 |x|) + 1)`. Both end in one division, which they share.
             #[inline(always)]
-            #[allow(clippy::inline_always, clippy::unreadable_literal)]
             pub(crate) fn tanh<S: Simd>(x: $T) -> $T {
                 let y = x.abs();
                 let y = if y > $one { $one } else { y };
@@ -71,9 +70,17 @@ macro_rules! exponentials {
                 let scale = power(n.wrapping_add($offset / 2 - 1));
                 let z = y * y;
                 let small = y < 0.625;
-                let above = if small { polynomial::<S, _>(z, $above) } else { -2.0 };
+                let above = if small {
+                    polynomial::<S, _>(z, $above)
+                } else {
+                    -2.0
+                };
                 let below = polynomial::<S, _>(z, $below);
-                let below = if small { below } else { fma::<S>(scale, p, scale + 1.0) };
+                let below = if small {
+                    below
+                } else {
+                    fma::<S>(scale, p, scale + 1.0)
+                };
                 let (start, factor) = if small { (y, y * z) } else { (1.0, 1.0) };
                 fma::<S>(factor, above / below, start).copysign(x)
             }
@@ -81,7 +88,6 @@ macro_rules! exponentials {
             /// `1 / (1 + exp(-x))`, with one rounding in the sum; far below 0, where that
             /// would overflow, it is `exp(x)` to the last bit.
             #[inline(always)]
-            #[allow(clippy::inline_always)]
             pub(crate) fn sigmoid<S: Simd>(x: $T) -> $T {
                 let far = x < -40.0;
                 let (s, t, p) = parts::<S>(if far { x } else { -x });

@@ -18,7 +18,6 @@ macro_rules! logarithm {
 
             /// The natural logarithm.
             #[inline(always)]
-            #[allow(clippy::inline_always, clippy::unreadable_literal)]
             pub(crate) fn log<$S: Simd>(x: $T) -> $T {
                 // Numbers below the normal ones are lifted first.
                 let tiny = x < $T::MIN_POSITIVE;

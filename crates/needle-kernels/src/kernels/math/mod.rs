@@ -1,13 +1,18 @@
-//! Exponential, logarithm, tanh, sigmoid and cube of single elements, for both float widths.
+//! Exponential, logarithm, tanh, sigmoid, cube, sine and cosine of single elements, for both
+//! float widths.
 //!
 //! They are straight lines of arithmetic without branches or tables, so that a loop over
 //! them vectorises as it stands, and an element has the same value in a vector, in a tail
 //! and alone. Instruction sets with fused multiply-add round once where others round twice:
 //! between `scalar` and the wider ones the last bit may differ. At most 2 ulp everywhere.
 
+// Coefficients stand as they were published.
+#![allow(clippy::unreadable_literal, clippy::excessive_precision)]
+
 mod exp;
 mod log;
 mod power;
+mod trigonometry;
 
 use super::isa::Simd;
 
@@ -18,17 +23,16 @@ macro_rules! width {
             pub(crate) use super::exp::$T::{exp, sigmoid, tanh};
             pub(crate) use super::log::$T::log;
             pub(crate) use super::power::$T::cube;
+            pub(crate) use super::trigonometry::$T::{LARGE, cos, sin};
 
             /// `a * b + c`, fused where that is one instruction.
             #[inline(always)]
-            #[allow(clippy::inline_always)]
             pub(super) fn fma<S: super::Simd>(a: $T, b: $T, c: $T) -> $T {
                 if S::FMA { a.mul_add(b, c) } else { a * b + c }
             }
 
             /// The polynomial with these coefficients, the constant term first, by Horner.
             #[inline(always)]
-            #[allow(clippy::inline_always)]
             pub(super) fn polynomial<S: super::Simd, const N: usize>(x: $T, c: [$T; N]) -> $T {
                 let mut value = c[N - 1];
                 let mut i = N - 1;

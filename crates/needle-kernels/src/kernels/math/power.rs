@@ -5,7 +5,6 @@ pub(super) mod f32 {
 
     /// `x^3`: exact products in float64, but for its own tiny rounding.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn cube<S: Simd>(x: f32) -> f32 {
         let wide = f64::from(x);
         (wide * wide * wide) as f32
@@ -18,7 +17,6 @@ pub(super) mod f64 {
     /// `x^3` with the roundings of both products added at the end (Dekker's products, by
     /// fused multiply-add). Without that instruction the standard library's power.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn cube<S: Simd>(x: f64) -> f64 {
         if !S::FMA {
             return x.powf(3.0);
@@ -28,6 +26,10 @@ pub(super) mod f64 {
         let cube = square * x;
         let rest = lost.mul_add(x, square.mul_add(x, -cube));
         // Where the product overflowed there is nothing to add.
-        if cube.abs() < f64::INFINITY { cube + rest } else { cube }
+        if cube.abs() < f64::INFINITY {
+            cube + rest
+        } else {
+            cube
+        }
     }
 }

@@ -14,7 +14,11 @@ impl Simd for Fused {
 fn ulp32(value: f32, reference: f64) -> f64 {
     let near = reference as f32;
     if value.is_nan() || near.is_nan() {
-        return if value.is_nan() == near.is_nan() { 0.0 } else { f64::INFINITY };
+        return if value.is_nan() == near.is_nan() {
+            0.0
+        } else {
+            f64::INFINITY
+        };
     }
     if value == near {
         return 0.0;
@@ -28,7 +32,11 @@ fn ulp32(value: f32, reference: f64) -> f64 {
 
 fn ulp64(value: f64, reference: f64) -> f64 {
     if value.is_nan() || reference.is_nan() {
-        return if value.is_nan() == reference.is_nan() { 0.0 } else { f64::INFINITY };
+        return if value.is_nan() == reference.is_nan() {
+            0.0
+        } else {
+            f64::INFINITY
+        };
     }
     if value == reference {
         return 0.0;
@@ -47,28 +55,60 @@ fn sigmoid(x: f64) -> f64 {
     }
     let u = (-x).exp();
     let sum = 1.0 + u;
-    let lost = if u > 1.0 { 1.0 - (sum - u) } else { u - (sum - 1.0) };
+    let lost = if u > 1.0 {
+        1.0 - (sum - u)
+    } else {
+        u - (sum - 1.0)
+    };
     let first = 1.0 / sum;
     first + first * (first.mul_add(-sum, 1.0) - first * lost)
 }
 
+/// As the loops call them.
+macro_rules! guarded {
+    ($T:ident, $sin:ident, $cos:ident) => {
+        fn $sin<S: Simd>(x: $T) -> $T {
+            if x.abs() > super::$T::LARGE {
+                x.sin()
+            } else {
+                super::$T::sin::<S>(x)
+            }
+        }
+
+        fn $cos<S: Simd>(x: $T) -> $T {
+            if x.abs() > super::$T::LARGE {
+                x.cos()
+            } else {
+                super::$T::cos::<S>(x)
+            }
+        }
+    };
+}
+
+guarded!(f32, sin32, cos32);
+guarded!(f64, sin64, cos64);
+
 type Case<T> = (&'static str, fn(T) -> T, fn(f64) -> f64);
 
-fn cases32<S: Simd>() -> [Case<f32>; 4] {
+fn cases32<S: Simd>() -> [Case<f32>; 6] {
     [
         ("exp", super::f32::exp::<S>, f64::exp),
         ("log", super::f32::log::<S>, f64::ln),
         ("tanh", super::f32::tanh::<S>, f64::tanh),
         ("sigmoid", super::f32::sigmoid::<S>, sigmoid),
+        ("sin", sin32::<S>, f64::sin),
+        ("cos", cos32::<S>, f64::cos),
     ]
 }
 
-fn cases64<S: Simd>() -> [Case<f64>; 4] {
+fn cases64<S: Simd>() -> [Case<f64>; 6] {
     [
         ("exp", super::f64::exp::<S>, f64::exp),
         ("log", super::f64::log::<S>, f64::ln),
         ("tanh", super::f64::tanh::<S>, f64::tanh),
         ("sigmoid", super::f64::sigmoid::<S>, sigmoid),
+        ("sin", sin64::<S>, f64::sin),
+        ("cos", cos64::<S>, f64::cos),
     ]
 }
 
@@ -114,6 +154,7 @@ fn worst64<S: Simd>() {
             look(f64::from_bits(i.wrapping_mul(46_116_860_184_257)));
             look((i as f64 - 200_000.0) * 1.000_123e-4);
             look((i as f64 - 200_000.0) * 3.777_123e-3);
+            look(i as f64 * std::f64::consts::FRAC_PI_2);
         }
         println!("float64 {name}: {worst:.3} ulp at {at:e}");
         assert!(worst <= 2.0, "{name}({at:e}) is off by {worst} ulp");
@@ -129,19 +170,41 @@ fn float64_is_within_two_ulp() {
 #[test]
 fn special_values_are_those_of_the_standard_library() {
     let values = [
-        0.0, -0.0, 1.0, -1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, f64::MAX, f64::MIN,
-        f64::MIN_POSITIVE, 5e-324, -5e-324, 709.79, -745.2, 88.73, -103.98, 1e-45, -1e-45,
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+        f64::MAX,
+        f64::MIN,
+        f64::MIN_POSITIVE,
+        5e-324,
+        -5e-324,
+        709.79,
+        -745.2,
+        88.73,
+        -103.98,
+        1e-45,
+        -1e-45,
     ];
     for x in values {
         for (name, f, reference) in cases64::<Scalar>() {
             let (value, expected) = (f(x), reference(x));
-            assert!(ulp64(value, expected) <= 2.0, "{name}({x:e}): {value:e}, not {expected:e}");
+            assert!(
+                ulp64(value, expected) <= 2.0,
+                "{name}({x:e}): {value:e}, not {expected:e}"
+            );
             assert!(expected != 0.0 || value.is_sign_negative() == expected.is_sign_negative());
         }
         for (name, f, reference) in cases32::<Scalar>() {
             let x = x as f32;
             let (value, expected) = (f(x), reference(f64::from(x)));
-            assert!(ulp32(value, expected) <= 2.0, "{name}({x:e}): {value:e}, not {expected:e}");
+            assert!(
+                ulp32(value, expected) <= 2.0,
+                "{name}({x:e}): {value:e}, not {expected:e}"
+            );
         }
     }
 }

@@ -1,0 +1,166 @@
+//! What a sweep and the last handle release, seen from the storages: a value that a test
+//! holds is shared for as long as a node has it too.
+
+use crate::common::{
+    Tensor, add, assert_close, backward, call, data, eagerly, exp, gradient, lazily, mul, scale,
+    sum, values, var, without_leak,
+};
+use needle_core::graph;
+use needle_core::ops::elementary;
+use needle_core::{Array, DType};
+
+/// The value of a tensor, which is then dropped.
+fn keep(tensor: Tensor) -> Array {
+    let array = tensor.array().unwrap();
+    drop(tensor);
+    array
+}
+
+fn is_released(array: &Array) -> bool {
+    array.storage().is_unique()
+}
+
+#[test]
+fn interior_values_go_with_the_sweep() {
+    without_leak(|| {
+        eagerly(|| {
+            let x = var(&[1.0, 2.0]);
+            let inner = exp(&x);
+            let held = mul(&inner, &inner);
+            let y = sum(&mul(&held, &inner));
+            let (inner, kept) = (keep(inner), held.array().unwrap());
+            assert!(!is_released(&inner), "the rules to come will read it");
+            let first = gradient(&y, &x);
+            assert!(is_released(&inner), "nobody will read it");
+            assert!(!is_released(&kept), "its handle lives");
+            let second = gradient(&y, &x);
+            assert_eq!(values(&first), values(&second));
+        });
+    });
+}
+
+#[test]
+fn what_no_rule_reads_goes_at_once() {
+    without_leak(|| {
+        eagerly(|| {
+            let x = var(&[1.0, 2.0]);
+            // A sum reads neither its input nor its output, exp only its output.
+            let scaled = scale(&x, 2.0);
+            let y = exp(&scaled);
+            assert!(is_released(&keep(scaled)));
+            let total = sum(&y);
+            let y = keep(y);
+            assert!(!is_released(&y));
+            drop(total);
+            assert!(is_released(&y));
+        });
+    });
+}
+
+#[test]
+fn another_consumer_keeps_the_value() {
+    without_leak(|| {
+        eagerly(|| {
+            let x = var(&[1.0, 2.0]);
+            let shared = exp(&x);
+            let sine = call(&elementary::SIN, &[&shared]);
+            let cosine = call(&elementary::COS, &[&shared]);
+            let shared = keep(shared);
+            gradient(&sine, &x);
+            assert!(!is_released(&shared), "the cosine has not been visited");
+            gradient(&cosine, &x);
+            assert!(is_released(&shared));
+        });
+    });
+}
+
+#[test]
+fn an_exported_value_stays_in_its_node() {
+    without_leak(|| {
+        eagerly(|| {
+            let x = var(&[1.0, 2.0]);
+            let inner = exp(&x);
+            let export = inner.array().unwrap().storage().export();
+            let y = sum(&mul(&inner, &x));
+            let kept = inner.array().unwrap();
+            drop(inner);
+            gradient(&y, &x);
+            // Recomputing would give other memory, which nobody outside sees.
+            let inner = y.inputs()[0].0.inputs().remove(0).0;
+            assert!(inner.is_realised());
+            assert!(inner.array().unwrap().storage().is_same(kept.storage()));
+            drop(export);
+        });
+    });
+}
+
+#[test]
+fn a_lazy_graph_computes_and_keeps_only_what_is_needed() {
+    without_leak(|| {
+        lazily(|| {
+            let x = var(&[1.0, 2.0]);
+            let inner = exp(&x);
+            let y = sum(&scale(&inner, 3.0));
+            assert!(!inner.is_realised());
+            y.array().unwrap();
+            assert!(inner.is_realised(), "its handle wants it");
+            let scaled = y.inputs().remove(0).0;
+            assert!(!scaled.is_realised(), "nobody reads it");
+            assert_close(
+                &values(&scaled),
+                &[3.0 * 1.0_f64.exp(), 3.0 * 2.0_f64.exp()],
+            );
+        });
+    });
+}
+
+#[test]
+fn dropping_the_last_handle_frees_the_graph() {
+    without_leak(|| {
+        let before = graph::live_nodes();
+        let x = var(&[1.0]);
+        let y = add(&exp(&x), &mul(&x, &data(&[2.0])));
+        assert_eq!(graph::live_nodes() - before, 5);
+        let other = exp(&y);
+        drop(y);
+        drop(x);
+        assert_eq!(
+            graph::live_nodes() - before,
+            6,
+            "the last result needs them all"
+        );
+        drop(other);
+        assert_eq!(graph::live_nodes(), before);
+    });
+}
+
+#[test]
+fn gradients_make_no_cycle() {
+    without_leak(|| {
+        let x = var(&[1.0]);
+        let y = mul(&x, &x);
+        let mut gradients = backward(&y);
+        let second = backward(&gradients.pop().unwrap().gradient);
+        drop((x, y));
+        assert!(!second.is_empty());
+    });
+}
+
+#[test]
+fn ten_thousand_steps_leave_nothing() {
+    without_leak(|| {
+        let mut w = var(&[1.0, 2.0]);
+        let mut most = 0;
+        for _ in 0..10_000 {
+            let loss = sum(&mul(&w, &w));
+            let gradient = gradient(&loss, &w);
+            let next = add(&w, &scale(&gradient, -0.1)).detach().unwrap();
+            next.set_requires_grad(true).unwrap();
+            w = next;
+            most = most.max(graph::live_nodes());
+        }
+        assert!(most < 100, "{most} nodes");
+        assert_eq!(w.ty().unwrap().dtype, DType::F64);
+        assert!(values(&w)[1].abs() < 1e-100);
+    });
+}

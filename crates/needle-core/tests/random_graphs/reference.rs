@@ -1,0 +1,218 @@
+//! A naive engine to compare with: recursive, eager, nothing released, its own rules.
+//!
+//! Tensors have four elements or one (no dimensions). Gradients are built from the same
+//! operations, so that they can be differentiated again.
+
+use std::rc::Rc;
+
+pub const WIDTH: usize = 4;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Leaf,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Negate,
+    Sin,
+    Cos,
+    Exp,
+    Tanh,
+    Sigmoid,
+    Relu,
+    Abs,
+    Maximum,
+    Minimum,
+    /// `where(a > b, a, c)`
+    Choose,
+    Sum,
+    Mean,
+    /// A number for all elements.
+    Spread,
+    /// `a * 1.5`
+    Scale,
+    /// Derivatives of the pieces: 1, 0 or in between, and constant.
+    Step,
+    Sign,
+    Greater,
+}
+
+pub type Ref = Rc<Node>;
+
+pub struct Node {
+    pub op: Op,
+    pub inputs: Vec<Ref>,
+    pub value: Vec<f64>,
+    pub requires_grad: bool,
+    /// Whether every engine gets these very bits: no series and no order of a sum in it.
+    pub exact: bool,
+    /// Whether rounding may have decided between two sides of a kink.
+    pub doubtful: bool,
+}
+
+pub fn leaf(value: Vec<f64>, requires_grad: bool) -> Ref {
+    let (op, inputs) = (Op::Leaf, Vec::new());
+    Rc::new(Node {
+        op,
+        inputs,
+        value,
+        requires_grad,
+        exact: true,
+        doubtful: false,
+    })
+}
+
+fn at(x: &Ref, i: usize) -> f64 {
+    x.value[if x.value.len() == 1 { 0 } else { i }]
+}
+
+/// An operation; with `records` false its result is a constant.
+pub fn apply(op: Op, x: &[&Ref], records: bool) -> Ref {
+    let n = x.iter().map(|x| x.value.len()).max().unwrap_or(1);
+    let each = |f: &dyn Fn(usize) -> f64| (0..n).map(f).collect::<Vec<f64>>();
+    let (a, b) = (|i| at(x[0], i), |i| at(x[1], i));
+    let value = match op {
+        Op::Leaf => unreachable!("leaves are made by `leaf`"),
+        Op::Add => each(&|i| a(i) + b(i)),
+        Op::Subtract => each(&|i| a(i) - b(i)),
+        Op::Multiply => each(&|i| a(i) * b(i)),
+        Op::Divide => each(&|i| a(i) / b(i)),
+        Op::Negate => each(&|i| -a(i)),
+        Op::Sin => each(&|i| a(i).sin()),
+        Op::Cos => each(&|i| a(i).cos()),
+        Op::Exp => each(&|i| a(i).exp()),
+        Op::Tanh => each(&|i| a(i).tanh()),
+        Op::Sigmoid => each(&|i| 1.0 / (1.0 + (-a(i)).exp())),
+        Op::Relu => each(&|i| a(i).max(0.0)),
+        Op::Abs => each(&|i| a(i).abs()),
+        Op::Maximum => each(&|i| a(i).max(b(i))),
+        Op::Minimum => each(&|i| a(i).min(b(i))),
+        Op::Choose => each(&|i| if a(i) > b(i) { a(i) } else { at(x[2], i) }),
+        Op::Sum => vec![x[0].value.iter().sum()],
+        Op::Mean => vec![x[0].value.iter().sum::<f64>() / x[0].value.len() as f64],
+        Op::Spread => vec![a(0); WIDTH],
+        Op::Scale => each(&|i| a(i) * 1.5),
+        Op::Step => each(&|i| f64::from(a(i) > 0.0)),
+        Op::Sign => each(&|i| f64::from(a(i) > 0.0) - f64::from(a(i) < 0.0)),
+        Op::Greater => each(&|i| 0.5 + 0.5 * (f64::from(a(i) > b(i)) - f64::from(a(i) < b(i)))),
+    };
+    let rounds = matches!(
+        op,
+        Op::Sin | Op::Cos | Op::Exp | Op::Tanh | Op::Sigmoid | Op::Sum | Op::Mean
+    );
+    let exact = !rounds && x.iter().all(|x| x.exact);
+    let beside = match op {
+        Op::Relu | Op::Abs | Op::Step | Op::Sign => each(&a),
+        Op::Maximum | Op::Minimum | Op::Choose | Op::Greater => each(&|i| a(i) - b(i)),
+        _ => vec![1.0],
+    };
+    let same = x.len() > 1 && Rc::ptr_eq(x[0], x[1]);
+    let near = beside.iter().any(|d| d.abs() < 1e-6) && !same && x.iter().any(|x| !x.exact);
+    let flows = |i| match op {
+        Op::Step | Op::Sign | Op::Greater => false,
+        Op::Choose => i != 1,
+        _ => true,
+    };
+    Rc::new(Node {
+        op,
+        inputs: x.iter().map(|&x| Rc::clone(x)).collect(),
+        value,
+        requires_grad: records && (0..x.len()).any(|i| flows(i) && x[i].requires_grad),
+        exact,
+        doubtful: near || x.iter().any(|x| x.doubtful),
+    })
+}
+
+/// The derivative of `sum(node * g)` by input `i`, before it is summed to its shape.
+fn rule(node: &Ref, g: &Ref, i: usize) -> Ref {
+    let f = |op, x: &[&Ref]| apply(op, x, true);
+    let one = leaf(vec![1.0], false);
+    let x = &node.inputs;
+    let minus = |g: &Ref| f(Op::Negate, &[g]);
+    let times = |d: &Ref| f(Op::Multiply, &[g, d]);
+    match (node.op, i) {
+        (Op::Add, _) | (Op::Subtract, 0) | (Op::Sum, _) => Rc::clone(g),
+        (Op::Subtract, _) | (Op::Negate, _) => minus(g),
+        (Op::Multiply, _) => times(&x[1 - i]),
+        (Op::Divide, 0) => f(Op::Divide, &[g, &x[1]]),
+        (Op::Divide, _) => minus(&f(Op::Divide, &[&times(node), &x[1]])),
+        (Op::Sin, _) => times(&f(Op::Cos, &[&x[0]])),
+        (Op::Cos, _) => minus(&times(&f(Op::Sin, &[&x[0]]))),
+        (Op::Exp, _) => times(node),
+        (Op::Tanh, _) => times(&f(Op::Subtract, &[&one, &f(Op::Multiply, &[node, node])])),
+        (Op::Sigmoid, _) => times(&f(Op::Multiply, &[node, &f(Op::Subtract, &[&one, node])])),
+        (Op::Relu, _) => times(&f(Op::Step, &[&x[0]])),
+        (Op::Abs, _) => times(&f(Op::Sign, &[&x[0]])),
+        (Op::Maximum, _) => times(&f(Op::Greater, &[&x[i], &x[1 - i]])),
+        (Op::Minimum, _) => times(&f(Op::Greater, &[&x[1 - i], &x[i]])),
+        (Op::Choose, _) => {
+            // 1 where the first is greater, 0 at ties too.
+            let yes = f(Op::Step, &[&f(Op::Subtract, &[&x[0], &x[1]])]);
+            match i {
+                0 => times(&yes),
+                1 => times(&leaf(vec![0.0], false)),
+                _ => times(&f(Op::Subtract, &[&one, &yes])),
+            }
+        }
+        (Op::Mean, _) => f(
+            Op::Divide,
+            &[g, &leaf(vec![x[0].value.len() as f64], false)],
+        ),
+        (Op::Scale, _) => f(Op::Scale, &[g]),
+        (Op::Spread, _) => f(Op::Sum, &[g]),
+        (Op::Leaf | Op::Step | Op::Sign | Op::Greater, _) => unreachable!("no gradient flows here"),
+    }
+}
+
+/// Adjoints of everything that the sum of `root` depends on through what requires a
+/// gradient, and of the leaves beside it.
+pub fn gradients(root: &Ref) -> Vec<(Ref, Ref)> {
+    let mut order = Vec::new();
+    visit(root, &mut order);
+    let seed = leaf(vec![1.0; root.value.len()], false);
+    let mut adjoints: Vec<(Ref, Option<Ref>)> = order.into_iter().map(|n| (n, None)).collect();
+    let position =
+        |all: &[(Ref, Option<Ref>)], n: &Ref| all.iter().position(|e| Rc::ptr_eq(&e.0, n));
+    if let Some(last) = adjoints.last_mut() {
+        last.1 = Some(seed);
+    }
+    for k in (0..adjoints.len()).rev() {
+        let (node, Some(g)) = adjoints[k].clone() else {
+            continue;
+        };
+        if !node.requires_grad {
+            continue;
+        }
+        for (i, input) in node.inputs.iter().enumerate() {
+            let mut part = rule(&node, &g, i);
+            if input.value.len() < part.value.len() {
+                part = apply(Op::Sum, &[&part], true);
+            } else if input.value.len() > part.value.len() {
+                part = apply(Op::Spread, &[&part], true);
+            }
+            if let Some(at) = position(&adjoints, input) {
+                adjoints[at].1 = Some(match adjoints[at].1.take() {
+                    None => part,
+                    Some(sum) => apply(Op::Add, &[&sum, &part], true),
+                });
+            }
+        }
+    }
+    adjoints
+        .into_iter()
+        .filter_map(|(node, adjoint)| Some((node, adjoint?)))
+        .collect()
+}
+
+fn visit(node: &Ref, order: &mut Vec<Ref>) {
+    if order.iter().any(|seen| Rc::ptr_eq(seen, node)) {
+        return;
+    }
+    if node.requires_grad {
+        for input in &node.inputs {
+            visit(input, order);
+        }
+    }
+    order.push(Rc::clone(node));
+}

@@ -1,0 +1,1072 @@
+# Made by `make generate` from the op table and tools/core.pyi.in: edit these instead.
+from collections.abc import Iterable, Iterator, Sequence
+from types import EllipsisType
+from typing import Any, ClassVar, Final, Self, SupportsIndex, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from needle.device import Device
+
+__version__: Final[str]
+
+# Operands: what functions take, and what operators take, which leave the rest to the other side.
+_TensorLike: TypeAlias = Tensor | ArrayLike
+_Number: TypeAlias = float | np.number[Any] | np.bool
+_ArrayOperand: TypeAlias = NDArray[Any] | list[Any] | tuple[Any, ...]
+_Operand: TypeAlias = Tensor | _Number | _ArrayOperand
+
+# Parameters of ops.
+_Shape: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
+_Axes: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | None
+_Key: TypeAlias = SupportsIndex | slice | EllipsisType | None
+_Index: TypeAlias = _Key | tuple[_Key, ...]
+# TensorTuple has a method of the name `tuple`.
+_Tensors: TypeAlias = tuple[Tensor, ...]
+
+class Value:
+    """A value in a graph: a tensor or a tuple of tensors."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+    def _init(
+        self,
+        op: Op | None,
+        inputs: Iterable[Any],
+        *,
+        num_outputs: int = 1,
+        cached_data: Tensor | ArrayLike | None = None,
+        requires_grad: bool | None = None,
+    ) -> None:
+        """Fills an empty object with the result of `op` on `inputs`, once."""
+
+    @classmethod
+    def make_const(cls, data: _TensorLike, *, requires_grad: bool = False) -> Tensor:
+        """A leaf that shares `data` (an array or a tensor) without copying."""
+
+    @classmethod
+    def make_from_op(cls, op: Op, inputs: Iterable[Any]) -> Any:
+        """The result of `op` on `inputs`."""
+
+    @property
+    def op(self) -> Op | None:
+        """The op that made this value, `None` for a leaf."""
+
+    # Each is a Tensor, or a TensorTuple: which one, only the op knows.
+    @property
+    def inputs(self) -> list[Any]:
+        """The values that the op was applied to, `[]` for a leaf."""
+
+    def is_leaf(self) -> bool:
+        """Whether no op made this value."""
+
+    @property
+    def num_outputs(self) -> int:
+        """How many tensors this value stands for."""
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to or through this value; assignable on a leaf."""
+
+    @requires_grad.setter
+    def requires_grad(self, requires_grad: bool) -> None: ...
+    def __hash__(self) -> int: ...
+
+class Tensor(Value):
+    """A multi-dimensional array that remembers how it was computed."""
+
+    # NumPy leaves `array * tensor` to Tensor.
+    __array_ufunc__: ClassVar[None]
+    def __init__(
+        self,
+        array: _TensorLike,
+        *,
+        device: Device | None = None,
+        dtype: DTypeLike | None = None,
+        requires_grad: bool = True,
+    ) -> None: ...
+    @staticmethod
+    def make_const(data: _TensorLike, requires_grad: bool = False) -> Tensor:
+        """A leaf that shares `data` (an array or a tensor) without copying."""
+
+    @staticmethod
+    def make_from_op(op: Op, inputs: Iterable[Any]) -> Any:
+        """The result of `op` on `inputs`: a leaf if no input requires a gradient."""
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient: `None` before the first backward, then a tensor of this shape."""
+
+    @grad.setter
+    def grad(self, grad: Tensor | None) -> None: ...
+    def backward(self, out_grad: _TensorLike | None = None, *, accumulate: bool = False) -> None:
+        """Computes the gradients of this tensor (the sum of its elements, or weighted by
+        `out_grad`) by every tensor that it depends on and that is still held, and puts them
+        into `.grad`, replacing what was there (adding to it with `accumulate=True`).
+
+        Raises GradError for a tensor that does not require a gradient, ShapeError for an
+        `out_grad` of another shape.
+        """
+
+    def detach(self) -> Tensor:
+        """A new leaf on the same memory that does not require a gradient."""
+
+    @property
+    def data(self) -> Tensor:
+        """The same as `detach()`; assigning a tensor of equal dtype puts its memory in the
+        place of this one's, whatever its shape.
+        """
+
+    @data.setter
+    def data(self, value: Tensor) -> None: ...
+    def numpy(self) -> NDArray[Any]:
+        """The values as a read-only NumPy array on this memory: no copy, at any size."""
+
+    def realize_cached_data(self) -> NDArray[Any]:
+        """The raw array: a writable NumPy alias of this memory. What is computed after a write
+        sees it; what is held already does not.
+        """
+
+    @property
+    def cached_data(self) -> NDArray[Any]:
+        """The raw array, as `realize_cached_data()`; assigning an array replaces it."""
+
+    @cached_data.setter
+    def cached_data(self, value: NDArray[Any]) -> None: ...
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the dimensions."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+
+    @property
+    def device(self) -> Device:
+        """The device the tensor lives on."""
+
+    @property
+    def T(self) -> Tensor:
+        """All dimensions reversed; of a matrix, its transpose."""
+
+    def item(self) -> Any:
+        """The only element as a Python number. Raises ValueError for any other size."""
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+
+    def __add__(self, other: _Operand, /) -> Tensor: ...
+    def __radd__(self, other: _Operand, /) -> Tensor: ...
+    def __sub__(self, other: _Operand, /) -> Tensor: ...
+    def __rsub__(self, other: _Operand, /) -> Tensor: ...
+    def __mul__(self, other: _Operand, /) -> Tensor: ...
+    def __rmul__(self, other: _Operand, /) -> Tensor: ...
+    def __truediv__(self, other: _Operand, /) -> Tensor: ...
+    def __rtruediv__(self, other: _Operand, /) -> Tensor: ...
+    def __pow__(self, other: _Operand, modulo: None = None, /) -> Tensor: ...
+    def __rpow__(self, other: _Operand, modulo: None = None, /) -> Tensor: ...
+    def __matmul__(self, other: Tensor | _ArrayOperand, /) -> Tensor: ...
+    def __rmatmul__(self, other: _ArrayOperand, /) -> Tensor: ...
+    def __neg__(self) -> Tensor: ...
+    def __pos__(self) -> Tensor: ...
+    def __abs__(self) -> Tensor: ...
+    # Elementwise, and so not what `object` promises.
+    def __eq__(self, other: object, /) -> Tensor: ...  # type: ignore[override]
+    def __ne__(self, other: object, /) -> Tensor: ...  # type: ignore[override]
+    # Any: NumPy's stubs claim these for its own classes, as they do not see `__array_ufunc__`.
+    def __lt__(self, other: Any, /) -> Tensor: ...
+    def __le__(self, other: Any, /) -> Tensor: ...
+    def __gt__(self, other: Any, /) -> Tensor: ...
+    def __ge__(self, other: Any, /) -> Tensor: ...
+    def __hash__(self) -> int: ...
+    def __getitem__(self, key: _Index, /) -> Tensor: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Tensor]: ...
+    def __contains__(self, item: object, /) -> bool: ...
+    def __bool__(self) -> bool: ...
+    def __float__(self) -> float: ...
+    def __int__(self) -> int: ...
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """NumPy's protocol: the read-only view, or a copy where dtype or `copy` ask for one."""
+
+    def __dlpack__(self, **kwargs: Any) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy: leaves only, with data, dtype, `requires_grad` and class."""
+
+    def negate(self) -> Tensor:
+        """Elementwise `-a`."""
+
+    def abs(self) -> Tensor:
+        """Elementwise absolute value."""
+
+    def sign(self) -> Tensor:
+        """Elementwise sign: -1, 0 or 1; NaN for NaN."""
+
+    def sqrt(self) -> Tensor:
+        """Elementwise square root; NaN below 0."""
+
+    def exp(self) -> Tensor:
+        """Elementwise exponential."""
+
+    def log(self) -> Tensor:
+        """Elementwise natural logarithm; -inf at 0, NaN below."""
+
+    def sin(self) -> Tensor:
+        """Elementwise sine of angles in radians."""
+
+    def cos(self) -> Tensor:
+        """Elementwise cosine of angles in radians."""
+
+    def tanh(self) -> Tensor:
+        """Elementwise hyperbolic tangent."""
+
+    def sigmoid(self) -> Tensor:
+        """Elementwise logistic function `1 / (1 + exp(-a))`, without overflow at either end."""
+
+    def relu(self) -> Tensor:
+        """Elementwise `max(a, 0)`; NaN for NaN."""
+
+    @overload
+    def sum(self, axes: _Axes = None, keepdims: bool = False) -> Tensor:
+        """Sum over `axes`: `None` for all, an integer or several."""
+
+    @overload
+    def sum(self, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
+    @overload
+    def mean(self, axes: _Axes = None, keepdims: bool = False) -> Tensor:
+        """Arithmetic mean over `axes`: `None` for all, an integer or several."""
+
+    @overload
+    def mean(self, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
+    @overload
+    def max(self, axes: _Axes = None, keepdims: bool = False) -> Tensor:
+        """Largest element over `axes`: `None` for all, an integer or several; NaN where any is
+        NaN.
+        """
+
+    @overload
+    def max(self, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
+    @overload
+    def min(self, axes: _Axes = None, keepdims: bool = False) -> Tensor:
+        """Smallest element over `axes`: `None` for all, an integer or several; NaN where any is
+        NaN.
+        """
+
+    @overload
+    def min(self, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
+    @overload
+    def broadcast_to(self, shape: _Shape) -> Tensor:
+        """`a` with axes of length 1 repeated, and new leading axes, to `shape`."""
+
+    @overload
+    def broadcast_to(self, *shape: SupportsIndex) -> Tensor: ...
+    @overload
+    def reshape(self, shape: _Shape) -> Tensor:
+        """The elements of `a` in row-major order under another `shape`; one length may be -1."""
+
+    @overload
+    def reshape(self, *shape: SupportsIndex) -> Tensor: ...
+    @overload
+    def transpose(self, axes: _Axes = None) -> Tensor:
+        """`a` with two axes swapped: the two given, or the last two."""
+
+    @overload
+    def transpose(self, *axes: SupportsIndex) -> Tensor: ...
+    @overload
+    def permute(self, axes: _Shape) -> Tensor:
+        """`a` with its axes in another order: axis `i` of the result is axis `axes[i]` of `a`."""
+
+    @overload
+    def permute(self, *axes: SupportsIndex) -> Tensor: ...
+    def astype(self, dtype: DTypeLike) -> Tensor:
+        """The values of `a` in another dtype."""
+
+    def matmul(self, b: _TensorLike) -> Tensor:
+        """Matrix product `a @ b` by NumPy's rules."""
+
+    @overload
+    def logsumexp(self, axes: _Axes = None, keepdims: bool = False) -> Tensor:
+        """`log(sum(exp(a)))` over `axes`: `None` for all, an integer or several."""
+
+    @overload
+    def logsumexp(self, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
+    def softmax(self, axis: SupportsIndex = -1) -> Tensor:
+        """`exp(a) / sum(exp(a))` along `axis`."""
+
+    def log_softmax(self, axis: SupportsIndex = -1) -> Tensor:
+        """`a - logsumexp(a)` along `axis`: the logarithm of the softmax."""
+
+    def split(self, axis: SupportsIndex = 0) -> TensorTuple:
+        """The slices of `a` along `axis`, without that axis, as a TensorTuple."""
+
+class TensorTuple(Value):
+    """A tuple of tensors, as ops with several results give it."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: SupportsIndex, /) -> Tensor: ...
+    def __iter__(self) -> Iterator[Tensor]: ...
+    def __add__(self, other: TensorTuple, /) -> TensorTuple: ...
+    def __radd__(self, other: TensorTuple, /) -> TensorTuple: ...
+    def tuple(self) -> _Tensors:
+        """The tensors as a Python tuple."""
+
+    def detach(self) -> TensorTuple:
+        """A tuple of leaves on the same memory that do not require gradients."""
+
+class Op:
+    """An operator: what it computes and how it is differentiated.
+
+    Subclass TensorOp (or TensorTupleOp), and define `compute(self, *arrays)` on NumPy
+    arrays and `gradient(self, out_grad, node)` on tensors.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Applies the operator."""
+
+    # This form alone lets a subclass name its own operands.
+    def compute(self, *args: Any, **kwargs: Any) -> Any:
+        """The values of the result from those of the operands, as NumPy arrays."""
+
+    def gradient(self, out_grad: Any, node: Any) -> Any:
+        """The adjoint of each input of `node` from the adjoint of its output: a tensor, or a
+        tuple of them.
+        """
+
+    def gradient_as_tuple(self, out_grad: Any, node: Any) -> tuple[Any, ...]:
+        """`gradient` as a tuple, whatever form it has."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+class TensorOp(Op):
+    """An operator with one tensor as its result."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor: ...
+
+class TensorTupleOp(Op):
+    """An operator with a TensorTuple as its result."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> TensorTuple: ...
+
+def from_numpy(a: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
+    """A tensor on the memory of a NumPy array, without a copy. Writes through the array are
+    seen by the tensor; a read-only array gives a read-only tensor. Negative strides, foreign
+    byte order and misaligned elements are copied.
+
+    Raises TypeError for anything but an array, DTypeError for a dtype needle does not have.
+    """
+
+def from_dlpack(x: Any) -> Tensor:
+    """A tensor on the memory of an array of another library, by the DLPack protocol.
+
+    Raises DTypeError for a dtype needle does not have.
+    """
+
+def _rebuild(cls: type[Value], data: NDArray[Any], requires_grad: bool) -> Any:
+    """What unpickling calls: an object of `cls` on a copy of the data, without its `__init__`."""
+
+def find_topo_sort(node_list: Iterable[Value]) -> list[Any]:
+    """The nodes that `node_list` depends on, inputs before their consumers: post-order
+    depth-first from left to right, each once, the last of the list at the end.
+    """
+
+def get_lazy_mode() -> bool:
+    """Whether results wait until they are read, in threads that have not said otherwise."""
+
+def set_lazy_mode(lazy: bool) -> None:
+    """Sets what `get_lazy_mode` gives."""
+
+def get_thread_mode() -> tuple[bool | None, bool]:
+    """The mode of this thread: (lazy or None for the process's, no_grad)."""
+
+def set_thread_mode(lazy: bool | None, no_grad: bool) -> None:
+    """Sets the mode of this thread."""
+
+def get_tensor_counter() -> int:
+    """Live tensor objects plus live nodes without one."""
+
+def set_tensor_counter(value: int) -> None:
+    """Makes the counter stand at `value` now."""
+
+def empty_cache() -> None:
+    """Returns the memory that waits for reuse to the system."""
+
+def op_table() -> list[dict[str, Any]]:
+    """One dict per op: name, class, doc, inputs, params, whether it is differentiable and has
+    several results, and samples (attributes and input tensors, float64 or bool).
+    """
+
+def op_names() -> list[str]:
+    """The function and the class name of every op."""
+
+class EWiseAdd(TensorOp):
+    """Elementwise sum `a + b`."""
+
+    def __init__(self) -> None: ...
+
+class AddScalar(TensorOp):
+    """Elementwise sum `a + scalar`."""
+
+    scalar: Final[float]
+    def __init__(self, scalar: _Number) -> None: ...
+
+class EWiseSub(TensorOp):
+    """Elementwise difference `a - b` as one node."""
+
+    def __init__(self) -> None: ...
+
+class EWiseMul(TensorOp):
+    """Elementwise product `a * b`."""
+
+    def __init__(self) -> None: ...
+
+class MulScalar(TensorOp):
+    """Elementwise product `a * scalar`."""
+
+    scalar: Final[float]
+    def __init__(self, scalar: _Number) -> None: ...
+
+class EWiseDiv(TensorOp):
+    """Elementwise quotient `a / b`."""
+
+    def __init__(self) -> None: ...
+
+class DivScalar(TensorOp):
+    """Elementwise quotient `a / scalar`."""
+
+    scalar: Final[float]
+    def __init__(self, scalar: _Number) -> None: ...
+
+class EWisePow(TensorOp):
+    """Elementwise power `a ** b`."""
+
+    def __init__(self) -> None: ...
+
+class PowerScalar(TensorOp):
+    """Elementwise power `a ** scalar`."""
+
+    scalar: Final[float]
+    def __init__(self, scalar: _Number) -> None: ...
+
+class Negate(TensorOp):
+    """Elementwise `-a`."""
+
+    def __init__(self) -> None: ...
+
+class ChainProduct(TensorOp):
+    """Elementwise product that is 0 wherever either factor is exactly 0, even against an
+    infinity or NaN.
+    """
+
+    def __init__(self) -> None: ...
+
+class Maximum(TensorOp):
+    """Elementwise larger of `a` and `b`; NaN where either is NaN."""
+
+    def __init__(self) -> None: ...
+
+class Minimum(TensorOp):
+    """Elementwise smaller of `a` and `b`; NaN where either is NaN."""
+
+    def __init__(self) -> None: ...
+
+class Abs(TensorOp):
+    """Elementwise absolute value."""
+
+    def __init__(self) -> None: ...
+
+class Sign(TensorOp):
+    """Elementwise sign: -1, 0 or 1; NaN for NaN."""
+
+    def __init__(self) -> None: ...
+
+class Sqrt(TensorOp):
+    """Elementwise square root; NaN below 0."""
+
+    def __init__(self) -> None: ...
+
+class Exp(TensorOp):
+    """Elementwise exponential."""
+
+    def __init__(self) -> None: ...
+
+class Log(TensorOp):
+    """Elementwise natural logarithm; -inf at 0, NaN below."""
+
+    def __init__(self) -> None: ...
+
+class Sin(TensorOp):
+    """Elementwise sine of angles in radians."""
+
+    def __init__(self) -> None: ...
+
+class Cos(TensorOp):
+    """Elementwise cosine of angles in radians."""
+
+    def __init__(self) -> None: ...
+
+class Tanh(TensorOp):
+    """Elementwise hyperbolic tangent."""
+
+    def __init__(self) -> None: ...
+
+class Sigmoid(TensorOp):
+    """Elementwise logistic function `1 / (1 + exp(-a))`, without overflow at either end."""
+
+    def __init__(self) -> None: ...
+
+class ReLU(TensorOp):
+    """Elementwise `max(a, 0)`; NaN for NaN."""
+
+    def __init__(self) -> None: ...
+
+class Equal(TensorOp):
+    """Elementwise `a == b` as a bool tensor."""
+
+    def __init__(self) -> None: ...
+
+class NotEqual(TensorOp):
+    """Elementwise `a != b` as a bool tensor."""
+
+    def __init__(self) -> None: ...
+
+class Less(TensorOp):
+    """Elementwise `a < b` as a bool tensor."""
+
+    def __init__(self) -> None: ...
+
+class LessEqual(TensorOp):
+    """Elementwise `a <= b` as a bool tensor."""
+
+    def __init__(self) -> None: ...
+
+class Greater(TensorOp):
+    """Elementwise `a > b` as a bool tensor."""
+
+    def __init__(self) -> None: ...
+
+class GreaterEqual(TensorOp):
+    """Elementwise `a >= b` as a bool tensor."""
+
+    def __init__(self) -> None: ...
+
+class Where(TensorOp):
+    """Elementwise `a` where `condition` is true, else `b`."""
+
+    def __init__(self) -> None: ...
+
+class Summation(TensorOp):
+    """Sum over `axes`: `None` for all, an integer or several."""
+
+    axes: Final[int | tuple[int, ...] | None]
+    keepdims: Final[bool]
+    def __init__(self, axes: _Axes = None, keepdims: bool = False) -> None: ...
+
+class Mean(TensorOp):
+    """Arithmetic mean over `axes`: `None` for all, an integer or several."""
+
+    axes: Final[int | tuple[int, ...] | None]
+    keepdims: Final[bool]
+    def __init__(self, axes: _Axes = None, keepdims: bool = False) -> None: ...
+
+class Max(TensorOp):
+    """Largest element over `axes`: `None` for all, an integer or several; NaN where any is NaN."""
+
+    axes: Final[int | tuple[int, ...] | None]
+    keepdims: Final[bool]
+    def __init__(self, axes: _Axes = None, keepdims: bool = False) -> None: ...
+
+class Min(TensorOp):
+    """Smallest element over `axes`: `None` for all, an integer or several; NaN where any is NaN."""
+
+    axes: Final[int | tuple[int, ...] | None]
+    keepdims: Final[bool]
+    def __init__(self, axes: _Axes = None, keepdims: bool = False) -> None: ...
+
+class BroadcastTo(TensorOp):
+    """`a` with axes of length 1 repeated, and new leading axes, to `shape`."""
+
+    shape: Final[tuple[int, ...]]
+    def __init__(self, shape: _Shape) -> None: ...
+
+class Reshape(TensorOp):
+    """The elements of `a` in row-major order under another `shape`; one length may be -1."""
+
+    shape: Final[tuple[int, ...]]
+    def __init__(self, shape: _Shape) -> None: ...
+
+class Transpose(TensorOp):
+    """`a` with two axes swapped: the two given, or the last two."""
+
+    axes: Final[int | tuple[int, ...] | None]
+    def __init__(self, axes: _Axes = None) -> None: ...
+
+class Permute(TensorOp):
+    """`a` with its axes in another order: axis `i` of the result is axis `axes[i]` of `a`."""
+
+    axes: Final[tuple[int, ...]]
+    def __init__(self, axes: _Shape) -> None: ...
+
+class AsType(TensorOp):
+    """The values of `a` in another dtype."""
+
+    dtype: Final[np.dtype[Any]]
+    def __init__(self, dtype: DTypeLike) -> None: ...
+
+class MatMul(TensorOp):
+    """Matrix product `a @ b` by NumPy's rules."""
+
+    def __init__(self) -> None: ...
+
+class LogSumExp(TensorOp):
+    """`log(sum(exp(a)))` over `axes`: `None` for all, an integer or several."""
+
+    axes: Final[int | tuple[int, ...] | None]
+    keepdims: Final[bool]
+    def __init__(self, axes: _Axes = None, keepdims: bool = False) -> None: ...
+
+class Softmax(TensorOp):
+    """`exp(a) / sum(exp(a))` along `axis`."""
+
+    axis: Final[int]
+    def __init__(self, axis: SupportsIndex = -1) -> None: ...
+
+class LogSoftmax(TensorOp):
+    """`a - logsumexp(a)` along `axis`: the logarithm of the softmax."""
+
+    axis: Final[int]
+    def __init__(self, axis: SupportsIndex = -1) -> None: ...
+
+class Stack(TensorOp):
+    """Tensors of equal shape along a new `axis` (0 to ndim)."""
+
+    axis: Final[int]
+    def __init__(self, axis: SupportsIndex = 0) -> None: ...
+
+class Split(TensorTupleOp):
+    """The slices of `a` along `axis`, without that axis, as a TensorTuple."""
+
+    axis: Final[int]
+    def __init__(self, axis: SupportsIndex = 0) -> None: ...
+
+class Concat(TensorOp):
+    """Tensors one after the other along an existing `axis`."""
+
+    axis: Final[int]
+    def __init__(self, axis: SupportsIndex = 0) -> None: ...
+
+class GetItem(TensorOp):
+    """`a[index]` for integers, slices, `...` and `None`, by NumPy's rules."""
+
+    index: Final[tuple[_Key, ...]]
+    def __init__(self, index: _Index) -> None: ...
+
+class Put(TensorOp):
+    """Zeros of `shape` with `a` at a basic `index`: the transpose of `getitem`."""
+
+    shape: Final[tuple[int, ...]]
+    index: Final[tuple[_Key, ...]]
+    def __init__(self, shape: _Shape, index: _Index) -> None: ...
+
+class MakeTensorTuple(TensorTupleOp):
+    """A TensorTuple of the given tensors, which may differ in shape and dtype."""
+
+    def __init__(self) -> None: ...
+
+class TupleGetItem(TensorOp):
+    """Element `index` of a TensorTuple."""
+
+    index: Final[int]
+    def __init__(self, index: SupportsIndex) -> None: ...
+
+class FusedAddScalars(TensorTupleOp):
+    """The TensorTuple `(a + c0, a + c1)`."""
+
+    c0: Final[float]
+    c1: Final[float]
+    def __init__(self, c0: _Number, c1: _Number) -> None: ...
+
+def add(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise sum `a + b`.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one (bool: logical or). Raises
+    ShapeError where the shapes do not fit.
+    """
+
+def add_scalar(a: _TensorLike, scalar: _TensorLike) -> Tensor:
+    """Elementwise sum `a + scalar`.
+
+    A Python number keeps the dtype of `a` (an integer tensor with a float becomes float64); a
+    NumPy scalar promotes. Raises OverflowError for an integer that the dtype cannot hold.
+    """
+
+def subtract(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise difference `a - b` as one node.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one. The operator `a - b` on tensors
+    records `Negate` and `EWiseAdd` instead. Raises ShapeError where the shapes do not fit,
+    DTypeError for two bool operands.
+    """
+
+def multiply(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise product `a * b`.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one (bool: logical and). Raises
+    ShapeError where the shapes do not fit.
+    """
+
+def mul_scalar(a: _TensorLike, scalar: _TensorLike) -> Tensor:
+    """Elementwise product `a * scalar`.
+
+    A Python number keeps the dtype of `a` (an integer tensor with a float becomes float64); a
+    NumPy scalar promotes. Raises OverflowError for an integer that the dtype cannot hold.
+    """
+
+def divide(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise quotient `a / b`.
+
+    Shapes broadcast as in NumPy. Integers are divided in float64. Division by zero follows IEEE.
+    Raises ShapeError where the shapes do not fit.
+    """
+
+def divide_scalar(a: _TensorLike, scalar: _TensorLike) -> Tensor:
+    """Elementwise quotient `a / scalar`.
+
+    A Python number keeps the dtype of a float `a`; integers are divided in float64. Division by
+    zero follows IEEE.
+    """
+
+def power(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise power `a ** b`.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one. Derivatives: `b a^(b-1)` by `a`
+    (0 where `b` is 0), `a^b ln a` by `b` (0 where `a` is 0). Raises ShapeError where the shapes
+    do not fit, ValueError for an integer to a negative integer power.
+    """
+
+def power_scalar(a: _TensorLike, scalar: _TensorLike) -> Tensor:
+    """Elementwise power `a ** scalar`.
+
+    A Python number keeps the dtype of `a` (an integer tensor to a float power becomes float64).
+    Derivative: `scalar * a^(scalar-1)`, and 0 for the exponent 0. Raises ValueError for an
+    integer tensor to a negative integer power.
+    """
+
+def negate(a: _TensorLike) -> Tensor:
+    """Elementwise `-a`.
+
+    Shape and dtype of `a`; integers without sign wrap as in NumPy. Raises DTypeError for bool.
+    """
+
+def chain_product(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise product that is 0 wherever either factor is exactly 0, even against an
+    infinity or NaN.
+
+    Derivative rules multiply adjoint and derivative with it, so that a branch that was not taken
+    cannot poison a gradient. Shapes broadcast; the dtype is the promoted one. Raises ShapeError
+    where the shapes do not fit.
+    """
+
+def maximum(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise larger of `a` and `b`; NaN where either is NaN.
+
+    Shapes broadcast; the dtype is the promoted one. At ties the derivative is 1/2 for each.
+    Raises ShapeError where the shapes do not fit.
+    """
+
+def minimum(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise smaller of `a` and `b`; NaN where either is NaN.
+
+    Shapes broadcast; the dtype is the promoted one. At ties the derivative is 1/2 for each.
+    Raises ShapeError where the shapes do not fit.
+    """
+
+def abs(a: _TensorLike) -> Tensor:
+    """Elementwise absolute value.
+
+    Shape and dtype of `a`. The derivative is the sign, 0 at 0.
+    """
+
+def sign(a: _TensorLike) -> Tensor:
+    """Elementwise sign: -1, 0 or 1; NaN for NaN.
+
+    Shape and dtype of `a`. The derivative is 0 everywhere.
+    """
+
+def sqrt(a: _TensorLike) -> Tensor:
+    """Elementwise square root; NaN below 0.
+
+    Shape of `a`; integers give floats. The derivative is `1 / (2 sqrt(a))`, infinite at 0: a
+    zero adjoint there gives 0.
+    """
+
+def exp(a: _TensorLike) -> Tensor:
+    """Elementwise exponential.
+
+    Shape of `a`; integers give floats. The derivative is the value itself.
+    """
+
+def log(a: _TensorLike) -> Tensor:
+    """Elementwise natural logarithm; -inf at 0, NaN below.
+
+    Shape of `a`; integers give floats. The derivative is `1 / a`.
+    """
+
+def sin(a: _TensorLike) -> Tensor:
+    """Elementwise sine of angles in radians.
+
+    Shape of `a`; integers give floats.
+    """
+
+def cos(a: _TensorLike) -> Tensor:
+    """Elementwise cosine of angles in radians.
+
+    Shape of `a`; integers give floats.
+    """
+
+def tanh(a: _TensorLike) -> Tensor:
+    """Elementwise hyperbolic tangent.
+
+    Shape of `a`; integers give floats. The derivative is `1 - tanh(a)^2`.
+    """
+
+def sigmoid(a: _TensorLike) -> Tensor:
+    """Elementwise logistic function `1 / (1 + exp(-a))`, without overflow at either end.
+
+    Shape of `a`; integers give floats. The derivative is `y (1 - y)`.
+    """
+
+def relu(a: _TensorLike) -> Tensor:
+    """Elementwise `max(a, 0)`; NaN for NaN.
+
+    Shape and dtype of `a`. The derivative is 1 above 0 and 0 elsewhere, 0 at 0 included; the
+    second derivative is 0.
+    """
+
+def equal(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise `a == b` as a bool tensor.
+
+    Shapes broadcast as in NumPy; operands are compared in their promoted dtype. No gradient
+    flows through a comparison. Raises ShapeError where the shapes do not fit.
+    """
+
+def not_equal(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise `a != b` as a bool tensor.
+
+    Shapes broadcast as in NumPy; operands are compared in their promoted dtype. No gradient
+    flows through a comparison. Raises ShapeError where the shapes do not fit.
+    """
+
+def less(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise `a < b` as a bool tensor.
+
+    Shapes broadcast as in NumPy; operands are compared in their promoted dtype. No gradient
+    flows through a comparison. Raises ShapeError where the shapes do not fit.
+    """
+
+def less_equal(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise `a <= b` as a bool tensor.
+
+    Shapes broadcast as in NumPy; operands are compared in their promoted dtype. No gradient
+    flows through a comparison. Raises ShapeError where the shapes do not fit.
+    """
+
+def greater(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise `a > b` as a bool tensor.
+
+    Shapes broadcast as in NumPy; operands are compared in their promoted dtype. No gradient
+    flows through a comparison. Raises ShapeError where the shapes do not fit.
+    """
+
+def greater_equal(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise `a >= b` as a bool tensor.
+
+    Shapes broadcast as in NumPy; operands are compared in their promoted dtype. No gradient
+    flows through a comparison. Raises ShapeError where the shapes do not fit.
+    """
+
+def where(condition: _TensorLike, a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise `a` where `condition` is true, else `b`.
+
+    All three broadcast together; `condition` is bool (numbers count as true where they are not
+    0), the dtype is the promoted one of `a` and `b`. The gradient selects too: what was not
+    chosen gets exactly 0, whatever its value. Raises ShapeError where the shapes do not fit.
+    """
+
+@overload
+def summation(a: _TensorLike, axes: _Axes = None, keepdims: bool = False) -> Tensor:
+    """Sum over `axes`: `None` for all, an integer or several.
+
+    Reduced axes go away, or stay with length 1 with `keepdims`. Integers and bool are summed in
+    64 bits. `axes=()` reduces nothing. Raises AxisError for an axis that `a` does not have or
+    that is named twice.
+    """
+
+@overload
+def summation(a: _TensorLike, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
+@overload
+def mean(a: _TensorLike, axes: _Axes = None, keepdims: bool = False) -> Tensor:
+    """Arithmetic mean over `axes`: `None` for all, an integer or several.
+
+    Reduced axes go away, or stay with length 1 with `keepdims`. Integers give float64; the mean
+    of nothing is NaN. Raises AxisError for an axis that `a` does not have or that is named
+    twice.
+    """
+
+@overload
+def mean(a: _TensorLike, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
+@overload
+def max(a: _TensorLike, axes: _Axes = None, keepdims: bool = False) -> Tensor:
+    """Largest element over `axes`: `None` for all, an integer or several; NaN where any is NaN.
+
+    Reduced axes go away, or stay with length 1 with `keepdims`. Elements that tie share the
+    gradient equally. Raises AxisError for an axis that `a` does not have or that is named twice,
+    ValueError where a reduced axis is empty.
+    """
+
+@overload
+def max(a: _TensorLike, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
+@overload
+def min(a: _TensorLike, axes: _Axes = None, keepdims: bool = False) -> Tensor:
+    """Smallest element over `axes`: `None` for all, an integer or several; NaN where any is NaN.
+
+    Reduced axes go away, or stay with length 1 with `keepdims`. Elements that tie share the
+    gradient equally. Raises AxisError for an axis that `a` does not have or that is named twice,
+    ValueError where a reduced axis is empty.
+    """
+
+@overload
+def min(a: _TensorLike, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
+def broadcast_to(a: _TensorLike, shape: _Shape) -> Tensor:
+    """`a` with axes of length 1 repeated, and new leading axes, to `shape`.
+
+    A view: nothing is copied. Raises ShapeError where `a` does not broadcast to `shape`.
+    """
+
+def reshape(a: _TensorLike, shape: _Shape) -> Tensor:
+    """The elements of `a` in row-major order under another `shape`; one length may be -1.
+
+    A view where the memory allows it. Raises ShapeError where the sizes differ.
+    """
+
+def transpose(a: _TensorLike, axes: _Axes = None) -> Tensor:
+    """`a` with two axes swapped: the two given, or the last two.
+
+    A view: nothing is copied. Not a permutation of all axes: see `permute`. Raises AxisError for
+    an axis that `a` does not have, ShapeError for fewer than two dimensions.
+    """
+
+def permute(a: _TensorLike, axes: _Shape) -> Tensor:
+    """`a` with its axes in another order: axis `i` of the result is axis `axes[i]` of `a`.
+
+    A view: nothing is copied. Raises AxisError for an axis that `a` does not have or that is
+    named twice, ShapeError where one is missing.
+    """
+
+def astype(a: _TensorLike, dtype: DTypeLike) -> Tensor:
+    """The values of `a` in another dtype.
+
+    Floats become integers by truncation, numbers become bool by `!= 0`, as in NumPy. The
+    gradient passes between float dtypes; none flows through integers or bool. Raises DTypeError
+    for a dtype that needle does not have.
+    """
+
+def matmul(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Matrix product `a @ b` by NumPy's rules.
+
+    (..., m, k) @ (..., k, n) gives (..., m, n); leading axes broadcast; a 1-D operand is a row
+    on the left and a column on the right, and its axis goes away. The dtype is the promoted one.
+    Raises ShapeError where the inner dimensions differ or an operand has none.
+    """
+
+@overload
+def logsumexp(a: _TensorLike, axes: _Axes = None, keepdims: bool = False) -> Tensor:
+    """`log(sum(exp(a)))` over `axes`: `None` for all, an integer or several.
+
+    Stable: the maximum is taken out first. Reduced axes go away, or stay with length 1 with
+    `keepdims`; integers give floats. The gradient is the softmax over the axes. Raises AxisError
+    for an axis that `a` does not have or that is named twice, ValueError where a reduced axis is
+    empty.
+    """
+
+@overload
+def logsumexp(a: _TensorLike, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
+def softmax(a: _TensorLike, axis: SupportsIndex = -1) -> Tensor:
+    """`exp(a) / sum(exp(a))` along `axis`.
+
+    Stable: the maximum is taken out first. Shape of `a`; integers give floats. Raises AxisError
+    for an axis that `a` does not have.
+    """
+
+def log_softmax(a: _TensorLike, axis: SupportsIndex = -1) -> Tensor:
+    """`a - logsumexp(a)` along `axis`: the logarithm of the softmax.
+
+    Stable: the maximum is taken out first. Shape of `a`; integers give floats. Raises AxisError
+    for an axis that `a` does not have.
+    """
+
+def stack(args: TensorTuple | Sequence[_TensorLike], axis: SupportsIndex = 0) -> Tensor:
+    """Tensors of equal shape along a new `axis` (0 to ndim).
+
+    `args` is a list or tuple of tensors, or a TensorTuple. The dtype is the promoted one. Raises
+    ShapeError where the shapes differ, AxisError for an axis out of range, ValueError without
+    tensors.
+    """
+
+def split(a: _TensorLike, axis: SupportsIndex = 0) -> TensorTuple:
+    """The slices of `a` along `axis`, without that axis, as a TensorTuple.
+
+    The inverse of `stack`. Raises AxisError for an axis that `a` does not have.
+    """
+
+def concat(args: TensorTuple | Sequence[_TensorLike], axis: SupportsIndex = 0) -> Tensor:
+    """Tensors one after the other along an existing `axis`.
+
+    `args` is a list or tuple of tensors whose shapes agree in every other axis. The dtype is the
+    promoted one. Raises ShapeError where they do not agree, AxisError for an axis out of range,
+    ValueError without tensors.
+    """
+
+def getitem(a: _TensorLike, index: _Index) -> Tensor:
+    """`a[index]` for integers, slices, `...` and `None`, by NumPy's rules.
+
+    A view: nothing is copied. Raises IndexError for an index out of range or too many of them.
+    """
+
+def put(a: _TensorLike, shape: _Shape, index: _Index) -> Tensor:
+    """Zeros of `shape` with `a` at a basic `index`: the transpose of `getitem`.
+
+    Dtype of `a`. Raises ShapeError where the index picks another shape than `a` has, IndexError
+    where it does not suit `shape`.
+    """
+
+def make_tuple(*args: _TensorLike) -> TensorTuple:
+    """A TensorTuple of the given tensors, which may differ in shape and dtype."""
+
+def tuple_get_item(
+    value: TensorTuple,
+    index: SupportsIndex,
+    *,
+    fold_const: bool = True,
+) -> Tensor:
+    """Element `index` of a TensorTuple.
+
+    Of a tuple that `make_tuple` built, that very tensor, unless `fold_const` is false. Raises
+    AssertionError for anything but a TensorTuple, IndexError for an index out of range.
+    """
+
+def fused_add_scalars(a: _TensorLike, c0: _Number, c1: _Number) -> TensorTuple:
+    """The TensorTuple `(a + c0, a + c1)`.
+
+    The dtypes are those of the sums with a scalar.
+    """
