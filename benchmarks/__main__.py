@@ -18,7 +18,7 @@ from .timing import ROUNDS, SPREAD_LIMIT, Plan
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and write what was asked for.
 
-    Returns 0; 1 where a row failed; 3 where a file was not written because of doubts.
+    Returns 0; 1 where a row failed; 2 where an option is wrong; 3 where a file was not written because of doubts.
     No figure, however bad, makes it fail.
     """
     options = _parse(arguments)
@@ -26,6 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, row in ROWS.items():
             print(f"{name:10} {(row.__doc__ or '').strip().splitlines()[0]}")
         return 0
+    if options.markdown:
+        # Better now than after minutes of measuring.
+        try:
+            report.around_table(options.markdown)
+        except (OSError, ValueError) as error:
+            print(error, file=sys.stderr)
+            return 2
     run, failed = measure(options.rows, Plan(options.rounds))
     print(report.text(run))
     return max(int(failed), _write(run, options))

@@ -125,17 +125,25 @@ def markdown(run: Run) -> str:
             bound = at_most if mark in ("", "met") else f"{at_most} ({mark.lower()})"
             lines.append(f"| {title} | {mine} | {other} | {ratio} | {bound} |")
             title = ""
-    return "\n".join([*lines, "", f"Medians of one run of `make bench`: {caption(run)}"])
+    end = f"Medians of one run of `make bench`: {caption(run)}"
+    if run.doubts:
+        end += " The machine was busy or the work unsteady: not figures to rely on."
+    return "\n".join([*lines, "", end])
 
 
 def write_markdown(run: Run, path: Path) -> None:
     """Replace what stands between the two markers in `path`; ValueError if they are not there."""
+    before, after = around_table(path)
+    path.write_text(f"{before}{BEGIN}\n{markdown(run)}\n{END}{after}", encoding="utf-8")
+
+
+def around_table(path: Path) -> tuple[str, str]:
+    """What stands before and after the markers; ValueError if they are not there."""
     before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _old, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{path}: the lines {BEGIN} and {END} were expected")
-    table = f"{before}{BEGIN}\n{markdown(run)}\n{END}{after}"
-    path.write_text(table, encoding="utf-8")
+    return before, after
 
 
 def record(run: Run) -> dict[str, object]:

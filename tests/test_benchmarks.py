@@ -194,6 +194,7 @@ def test_markdown_without_markers_is_an_error(tmp_path: Path) -> None:
     readme.write_text("nothing here")
     with pytest.raises(ValueError, match=r"README\.md: the lines <!-- bench --> and"):
         report.write_markdown(run_of(), readme)
+    assert command.main(["--markdown", str(readme)]) == 2
     assert readme.read_text() == "nothing here"
 
 

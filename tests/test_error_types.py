@@ -40,7 +40,7 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "negate: bool is not supported\nhint: use equal(a, False)",
     ),
     (lambda: Tensor(None), TypeError, "expected numbers, got None"),
-    (lambda: Tensor("text"), TypeError, "expected numbers, got str"),
+    (lambda: Tensor("text"), TypeError, "expected numbers, got an array of dtype <U4"),
     (
         lambda: Tensor([t(1)]),
         TypeError,
@@ -53,7 +53,7 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: iter(t()), TypeError, "iteration over a 0-d tensor"),
     (lambda: ndl.add(t(1)), TypeError, "add: missing argument 'b'"),
     (lambda: ndl.reshape(t(1)), TypeError, "reshape: missing argument 'shape'"),
-    (lambda: ndl.exp(t(1), 2), TypeError, "exp: expected at most 0 parameters, got 1"),
+    (lambda: ndl.exp(t(1), 2), TypeError, "exp: expected 1 argument, got 2"),
     (lambda: ndl.exp(t(1), b=2), TypeError, "exp: unexpected keyword argument 'b'"),
     (
         lambda: ndl.summation(t(1), 0, axes=0),

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ import needle as ndl
 def main() -> None:
     """Build, differentiate and drop a chain of as many nodes as the first argument says."""
     nodes = int(sys.argv[1])
-    x = ndl.Tensor(np.ones(4, np.float32), requires_grad=True)
+    x: Any = ndl.Tensor(np.ones(4, np.float32), requires_grad=True)
     begin = time.perf_counter()
     y = x
     for _ in range(nodes):

@@ -7,8 +7,22 @@ use smallvec::SmallVec;
 /// The lengths of an array's dimensions; up to four stand inline.
 pub type Dims = SmallVec<[usize; 4]>;
 
+/// A list of lengths. Up to four are written by hand: a copy of unknown length would call
+/// `memmove`, and every op makes several.
+#[inline]
+pub fn dims(lengths: &[usize]) -> Dims {
+    match *lengths {
+        [] => Dims::new_const(),
+        [a] => Dims::from_buf_and_len([a, 0, 0, 0], 1),
+        [a, b] => Dims::from_buf_and_len([a, b, 0, 0], 2),
+        [a, b, c] => Dims::from_buf_and_len([a, b, c, 0], 3),
+        [a, b, c, d] => Dims::from_buf_and_len([a, b, c, d], 4),
+        _ => Dims::from_slice(lengths),
+    }
+}
+
 /// A shape and a dtype: all that type rules may see of an array.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct TensorType {
     /// Lengths of the dimensions.
     pub shape: Dims,
@@ -16,11 +30,18 @@ pub struct TensorType {
     pub dtype: DType,
 }
 
+impl Clone for TensorType {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self::new(&self.shape, self.dtype)
+    }
+}
+
 impl TensorType {
     /// The type of an array of `shape` and `dtype`.
     pub fn new(shape: &[usize], dtype: DType) -> Self {
         Self {
-            shape: Dims::from_slice(shape),
+            shape: dims(shape),
             dtype,
         }
     }
@@ -68,7 +89,7 @@ pub fn contiguous_strides(shape: &[usize]) -> SmallVec<[isize; 4]> {
 #[inline]
 pub fn broadcast(op: &str, a: &[usize], b: &[usize]) -> Result<Dims> {
     if a == b {
-        return Ok(Dims::from_slice(a));
+        return Ok(dims(a));
     }
     broadcast_pair(a, b).ok_or_else(|| {
         Error::shape(

@@ -3,89 +3,95 @@
 //! What no rule should have to do is done here, once: the chain product of elementwise
 //! ops, un-broadcasting, and the cast to the dtype of the input.
 
+use super::mode::{Mode, current_mode, with_mode};
 use super::node::{Operation, Types};
 use super::tape::Tape;
 use super::tensor::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::algebra::{Expr, Id, Site};
-use crate::ops::{Attrs, Derivative, OpDef, Partial};
+use crate::ops::{Derivative, Partial};
 use crate::shape::{broadcasts_to, display};
 use smallvec::SmallVec;
 
 /// An operation with handles on what surrounds it.
-pub(super) struct Place<'a> {
-    pub operation: &'a Operation,
-    pub inputs: &'a [Tensor],
-    pub output: &'a Tensor,
+pub(super) struct Place {
+    pub operation: Operation,
+    pub inputs: SmallVec<[Tensor; 4]>,
+    pub output: Tensor,
 }
 
-/// The adjoints of the wanted inputs; `None` where nothing flows.
+/// Whether and when the adjoint of an input is computed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    No,
+    Now,
+    /// It is recorded, and computed when somebody reads it.
+    Later,
+}
+
+/// One adjoint for each input or output; `None` where nothing flows.
+pub(super) type Adjoints = SmallVec<[Option<Tensor>; 2]>;
+
+/// The adjoints of the wanted inputs.
 pub(super) fn pull_back(
     tape: &Tape,
-    place: &Place,
-    adjoints: &[Option<Tensor>],
-    wanted: impl Fn(usize) -> bool,
-) -> Result<Vec<Option<Tensor>>> {
-    match place.operation {
+    place: Place,
+    adjoints: Adjoints,
+    wanted: impl Fn(usize) -> Wanted,
+) -> Result<Adjoints> {
+    let Place { operation, inputs, output } = place;
+    match operation {
         Operation::Native(op, attrs) => {
-            let result = pull_back_native(tape, op, attrs, place, adjoints, wanted);
+            let n = inputs.len();
+            let inputs: SmallVec<[Id; 4]> = inputs.into_iter().map(|x| tape.push(x)).collect();
+            let output = [tape.push(output)];
+            let g: SmallVec<[Option<Expr>; 2]> =
+                adjoints.into_iter().map(|g| g.map(|g| tape.expr(g))).collect();
+            let site = Site { algebra: tape, attrs: &attrs, inputs: &inputs, outputs: &output };
+            let one = |i: usize| {
+                let adjoint = rule(&op.derivative, &site, &g, i)?;
+                if tape.same_type(adjoint.id(), inputs[i]) {
+                    return Some(adjoint.id());
+                }
+                Some(fit(adjoint, site.x(i)).id())
+            };
+            let mut results: SmallVec<[Option<Id>; 4]> = smallvec::smallvec![None; n];
+            for (i, result) in results.iter_mut().enumerate() {
+                *result = match wanted(i) {
+                    Wanted::No => None,
+                    Wanted::Now => one(i),
+                    Wanted::Later => {
+                        with_mode(Mode { lazy: Some(true), ..current_mode() }, || one(i))
+                    }
+                };
+            }
+            let taken = tape.take(&results);
             tape.clear();
-            result
+            taken
         }
         Operation::Foreign(op) => {
-            let given = op.vjp(adjoints.to_vec(), place.output.clone())?;
-            if given.len() != place.inputs.len() {
+            // An embedder's rule runs once and now; its result may serve a pending gradient.
+            let given = op.vjp(adjoints.into_vec(), output)?;
+            if given.len() != inputs.len() {
                 return Err(Error::Grad(format!(
                     "{}: gradient returned {} values for {} inputs",
                     op.name(),
                     given.len(),
-                    place.inputs.len()
+                    inputs.len()
                 )));
             }
             given
                 .into_iter()
                 .enumerate()
                 .map(|(i, adjoint)| match adjoint {
-                    Some(adjoint) if wanted(i) => {
-                        fit_foreign(tape, &op.name(), adjoint, &place.inputs[i]).map(Some)
+                    Some(adjoint) if wanted(i) != Wanted::No => {
+                        fit_foreign(tape, &op.name(), adjoint, &inputs[i]).map(Some)
                     }
                     _ => Ok(None),
                 })
                 .collect()
         }
     }
-}
-
-fn pull_back_native(
-    tape: &Tape,
-    op: &OpDef,
-    attrs: &Attrs,
-    place: &Place,
-    adjoints: &[Option<Tensor>],
-    wanted: impl Fn(usize) -> bool,
-) -> Result<Vec<Option<Tensor>>> {
-    let inputs: SmallVec<[Id; 4]> = place.inputs.iter().map(|x| tape.push(x.clone())).collect();
-    let output = [tape.push(place.output.clone())];
-    let g: SmallVec<[Option<Expr>; 2]> = adjoints
-        .iter()
-        .map(|g| g.as_ref().map(|g| tape.expr(g.clone())))
-        .collect();
-    let site = Site {
-        algebra: tape,
-        attrs,
-        inputs: &inputs,
-        outputs: &output,
-    };
-    let one = |i: usize| {
-        if !wanted(i) {
-            return Ok(None);
-        }
-        let Some(adjoint) = rule(&op.derivative, &site, &g, i) else {
-            return Ok(None);
-        };
-        tape.tensor(fit(adjoint, site.x(i)).id()).map(Some)
-    };
-    (0..inputs.len()).map(one).collect()
 }
 
 fn rule<'a>(
@@ -152,17 +158,14 @@ pub fn vjp_at(
     adjoints: &[Option<Tensor>],
     node: &Tensor,
 ) -> Result<Vec<Option<Tensor>>> {
-    let inputs: Vec<Tensor> = node.inputs().into_iter().map(|(input, _)| input).collect();
+    let inputs: SmallVec<[Tensor; 4]> = node.inputs().into_iter().map(|(input, _)| input).collect();
     if inputs.is_empty() {
         return Err(Error::Grad(format!(
             "{}: the node has no inputs: nothing was recorded for it\nhint: one of the operands must require a gradient",
             operation.name()
         )));
     }
-    let place = Place {
-        operation,
-        inputs: &inputs,
-        output: node,
-    };
-    pull_back(&Tape::default(), &place, adjoints, |_| true)
+    let place = Place { operation: operation.clone(), inputs, output: node.clone() };
+    let adjoints = adjoints.iter().cloned().collect();
+    Ok(pull_back(&Tape::default(), place, adjoints, |_| Wanted::Now)?.into_vec())
 }

@@ -4,7 +4,7 @@
 //! lock is not held while anything of the embedder's is dropped; such things are handed out
 //! as [`Garbage`], to be dropped after unlocking.
 
-use super::node::{Node, NodeId, Operation, Types, Value};
+use super::node::{Edge, Node, NodeId, Operation, Types, Value};
 use crate::ops::Needs;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
@@ -207,6 +207,33 @@ impl Arena {
                 let input = self.node(id).inputs[i].id;
                 self.node_mut(input).saved -= 1;
                 self.drop_value_if_unneeded(input, garbage);
+            }
+        }
+    }
+
+    /// Makes a node whose value was released, and such nodes before it, wait with the
+    /// values that their inputs have now: something is recorded on it that is computed
+    /// later, perhaps after a leaf was replaced.
+    pub fn pin_released(&mut self, id: NodeId) {
+        let mut work: SmallVec<[NodeId; 4]> = SmallVec::from_slice(&[id]);
+        while let Some(id) = work.pop() {
+            let node = self.node(id);
+            if node.value.is_some() || node.pins.is_some() || node.operation.is_none() {
+                continue;
+            }
+            let edges = node.inputs.clone();
+            // A leaf that was replaced already is left out: computing says what is wrong.
+            let pin = |edge: &Edge| {
+                let input = self.node(edge.id);
+                input.value.clone().filter(|_| input.version == edge.version)
+            };
+            let pins = edges.iter().map(pin).collect();
+            let node = self.node_mut(id);
+            node.pins = Some(pins);
+            node.holds_inputs = true;
+            for edge in edges {
+                self.node_mut(edge.id).saved += 1;
+                work.push(edge.id);
             }
         }
     }

@@ -6,7 +6,7 @@
 //! tensors with history. Held leaves that do not require a gradient get a *pending* one:
 //! recorded with the values as they are now, and computed when it is first read.
 
-use super::adjoint::{Place, pull_back};
+use super::adjoint::{Adjoints, Place, Wanted, pull_back};
 use super::arena::{self, Arena, release_after};
 use super::compute::tuple_index;
 use super::mode::{Mode, current_mode, with_mode};
@@ -88,8 +88,10 @@ struct Visit {
     /// Whether a user holds the node.
     held: bool,
     embedder: usize,
+    /// Whether its rule reads values, which are saved until it has run.
+    saves: bool,
     /// One adjoint for each output, as far as they have come.
-    adjoints: SmallVec<[Option<Tensor>; 1]>,
+    adjoints: Adjoints,
 }
 
 /// What the rules of a node will read in a sweep: those for the inputs that it reaches.
@@ -133,6 +135,7 @@ impl Sweep {
                 pending,
                 held: node.handles > 0,
                 embedder: node.embedder,
+                saves: false,
                 adjoints: SmallVec::new(),
             });
             if !pending {
@@ -148,12 +151,12 @@ impl Sweep {
     }
 
     /// Saves and computes what the rules of this sweep will read.
-    fn prepare(&self, lazy: bool) -> Result<()> {
+    fn prepare(&mut self, lazy: bool) -> Result<()> {
         let mut missing = Vec::new();
         {
             let mut arena = arena::lock();
-            for visit in self.visits.iter().filter(|visit| !visit.pending) {
-                save(&mut arena, visit.id, &mut missing)?;
+            for visit in self.visits.iter_mut().filter(|visit| !visit.pending) {
+                visit.saves = save(&mut arena, visit.id, &mut missing)?;
             }
         }
         if !lazy && !missing.is_empty() {
@@ -185,8 +188,10 @@ impl Sweep {
                     self.visit(&tape, at, adjoints, mode)?;
                 }
             }
-            let id = self.visits[at].id;
-            release_after(|arena, garbage, _| arena.unsave(id, garbage));
+            let Visit { id, saves, .. } = self.visits[at];
+            if saves {
+                release_after(|arena, garbage, _| arena.unsave(id, garbage));
+            }
         }
         Ok(gradients)
     }
@@ -195,7 +200,7 @@ impl Sweep {
         &mut self,
         tape: &Tape,
         at: usize,
-        mut adjoints: SmallVec<[Option<Tensor>; 1]>,
+        mut adjoints: Adjoints,
         mode: Mode,
     ) -> Result<()> {
         let (operation, inputs, targets, output) = {
@@ -229,33 +234,12 @@ impl Sweep {
         {
             return self.project(attrs.int(0), &inputs[0], targets[0], adjoints, mode);
         }
-        let place = Place {
-            operation: &operation,
-            inputs: &inputs,
-            output: &output,
-        };
-        let pending =
-            |i: usize| targets[i].is_some_and(|target| self.visits[target as usize].pending);
-        let wanted = |i: usize| targets[i].is_some();
-        let mut parts = if matches!(operation, Operation::Foreign(_)) {
-            // An embedder's rule runs once and now; its result may serve a pending one.
-            pull_back(tape, &place, &adjoints, wanted)?
-        } else {
-            pull_back(tape, &place, &adjoints, |i| wanted(i) && !pending(i))?
-        };
-        if !matches!(operation, Operation::Foreign(_)) && (0..inputs.len()).any(pending) {
-            let later = with_mode(
-                Mode {
-                    lazy: Some(true),
-                    ..mode
-                },
-                || pull_back(tape, &place, &adjoints, pending),
-            )?;
-            for (part, later) in parts.iter_mut().zip(later) {
-                *part = part.take().or(later);
-            }
-        }
-        drop((inputs, output, adjoints));
+        let place = Place { operation, inputs, output };
+        let parts = pull_back(tape, place, adjoints, |i| match targets[i] {
+            None => Wanted::No,
+            Some(target) if self.visits[target as usize].pending => Wanted::Later,
+            Some(_) => Wanted::Now,
+        })?;
         for (part, target) in parts.into_iter().zip(targets) {
             if let (Some(part), Some(target)) = (part, target) {
                 self.add_all(target as usize, part, mode)?;
@@ -270,7 +254,7 @@ impl Sweep {
         index: isize,
         tuple: &Tensor,
         target: Option<u32>,
-        mut adjoints: SmallVec<[Option<Tensor>; 1]>,
+        mut adjoints: Adjoints,
         mode: Mode,
     ) -> Result<()> {
         let (Some(target), Types::Many(types)) = (target, tuple.types()?) else {
@@ -321,11 +305,12 @@ impl Sweep {
     }
 }
 
-/// Counts what the rule of a node will read, and lists what of it is not there.
-fn save(arena: &mut Arena, id: NodeId, missing: &mut Vec<NodeId>) -> Result<()> {
+/// Counts what the rule of a node will read, and lists what of it is not there. Returns
+/// whether it reads anything.
+fn save(arena: &mut Arena, id: NodeId, missing: &mut Vec<NodeId>) -> Result<bool> {
     let node = arena.node(id);
     let Some(operation) = &node.operation else {
-        return Ok(());
+        return Ok(false);
     };
     if node.saves.is_nothing() {
         let inputs: SmallVec<[NodeId; 4]> = node.inputs.iter().map(|edge| edge.id).collect();
@@ -364,5 +349,5 @@ fn save(arena: &mut Arena, id: NodeId, missing: &mut Vec<NodeId>) -> Result<()> 
     if reads.output() && node.value.is_none() {
         missing.push(id);
     }
-    Ok(())
+    Ok(!node.saves.is_nothing())
 }

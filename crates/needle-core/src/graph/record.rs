@@ -133,6 +133,12 @@ fn record_lazily(
     } else {
         compute::infer(&operation, &types)?
     };
+    if seen.iter().any(|seen| seen.value.is_none()) {
+        let mut arena = arena::lock();
+        for id in inputs.iter().filter_map(|input| input.node_id()) {
+            arena.pin_released(id);
+        }
+    }
     let pins = seen.into_iter().map(|seen| seen.value).collect();
     Ok(insert(operation, inputs, mode, embedder, |node| {
         node.types = types;

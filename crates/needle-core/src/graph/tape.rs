@@ -15,7 +15,7 @@ use std::cell::RefCell;
 /// The values of one rule, and its first error.
 #[derive(Default)]
 pub(super) struct Tape {
-    values: RefCell<Vec<Tensor>>,
+    values: RefCell<Vec<Option<Tensor>>>,
     error: RefCell<Option<Error>>,
 }
 
@@ -26,7 +26,7 @@ impl Tape {
     /// Brings a tensor into the algebra.
     pub fn push(&self, tensor: Tensor) -> Id {
         let mut values = self.values.borrow_mut();
-        values.push(tensor);
+        values.push(Some(tensor));
         Id(values.len() as u32 - 1)
     }
 
@@ -37,18 +37,45 @@ impl Tape {
 
     /// A value as a tensor again, unless something failed on the way.
     pub fn tensor(&self, id: Id) -> Result<Tensor> {
-        if let Some(error) = self.error.borrow_mut().take() {
-            return Err(error);
+        self.check()?;
+        let values = self.values.borrow();
+        values.get(id.0 as usize).cloned().flatten().ok_or_else(lost)
+    }
+
+    /// Values as tensors again, moved out where nothing else is on this tape.
+    pub fn take<const N: usize>(&self, ids: &[Option<Id>]) -> Result<SmallVec<[Option<Tensor>; N]>>
+    where
+        [Option<Tensor>; N]: smallvec::Array<Item = Option<Tensor>>,
+    {
+        self.check()?;
+        let mut values = self.values.borrow_mut();
+        let mut taken = SmallVec::new();
+        for (i, id) in ids.iter().enumerate() {
+            let Some(id) = id else {
+                taken.push(None);
+                continue;
+            };
+            let place = values.get_mut(id.0 as usize).ok_or_else(lost)?;
+            let again = ids[i + 1..].contains(&Some(*id));
+            let tensor = if again { place.clone() } else { place.take() };
+            taken.push(Some(tensor.ok_or_else(lost)?));
         }
-        Ok(self.values.borrow()[id.0 as usize].clone())
+        Ok(taken)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.error.borrow_mut().take().map_or(Ok(()), Err)
     }
 
     /// Forgets all values.
     pub fn clear(&self) {
-        // Dropping a tensor may run code of the embedder; let nothing be borrowed then.
-        let values = std::mem::take(&mut *self.values.borrow_mut());
-        drop(values);
+        Tensor::release(self.values.borrow_mut().drain(..).flatten());
         self.error.borrow_mut().take();
+    }
+
+    /// Whether two values have one shape and dtype.
+    pub fn same_type(&self, a: Id, b: Id) -> bool {
+        a != FAILED && b != FAILED && self.ty(a) == self.ty(b)
     }
 
     fn ty(&self, id: Id) -> TensorType {
@@ -56,7 +83,10 @@ impl Tape {
         if id == FAILED {
             return unknown();
         }
-        let types = self.values.borrow()[id.0 as usize].types();
+        let types = match self.values.borrow().get(id.0 as usize) {
+            Some(Some(tensor)) => tensor.types(),
+            _ => Err(lost()),
+        };
         match types {
             Ok(Types::One(ty)) => ty,
             Ok(_) => unknown(),
@@ -68,6 +98,11 @@ impl Tape {
     }
 }
 
+/// A rule that outlives its tape: no rule of the table can.
+fn lost() -> Error {
+    Error::Grad("a derivative rule used a value that is gone".to_owned())
+}
+
 impl Algebra for Tape {
     fn apply(&self, op: &'static OpDef, attrs: Attrs, inputs: &[Id]) -> Id {
         if self.error.borrow().is_some() || inputs.contains(&FAILED) {
@@ -75,9 +110,14 @@ impl Algebra for Tape {
         }
         let result = {
             let values = self.values.borrow();
-            let inputs: SmallVec<[&Tensor; 4]> =
-                inputs.iter().map(|id| &values[id.0 as usize]).collect();
-            record::apply(op, attrs, &inputs)
+            let mut tensors: SmallVec<[&Tensor; 4]> = SmallVec::new();
+            for id in inputs {
+                match &values[id.0 as usize] {
+                    Some(tensor) => tensors.push(tensor),
+                    None => return self.fail(lost()),
+                }
+            }
+            record::apply(op, attrs, &tensors)
         };
         match result {
             Ok(tensor) => self.push(tensor),

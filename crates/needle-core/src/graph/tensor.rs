@@ -4,7 +4,7 @@
 //! and using it never touches the arena. The first recorded operation that reads it gives
 //! it a node, so that every handle stands for at most one node for life.
 
-use super::arena::{self, release_after};
+use super::arena::{self, Garbage, WorkList, release_after};
 use super::node::{NodeId, Operation, Types, Value};
 use super::realise::{self, Access};
 use crate::array::Array;
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::shape::TensorType;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// A value with or without history.
@@ -358,28 +359,56 @@ impl Clone for Tensor {
     }
 }
 
+impl Tensor {
+    /// Drops many handles under one lock.
+    pub(super) fn release(tensors: impl Iterator<Item = Self>) {
+        release_after(|arena, garbage, work| {
+            for tensor in tensors {
+                // What `Drop` would do, but with the lock that is held already.
+                let mut tensor = ManuallyDrop::new(tensor);
+                match tensor.node_id() {
+                    Some(id) => {
+                        let word = *tensor.embedder.get_mut();
+                        drop_handle(arena, id, word, garbage, work);
+                    }
+                    None => garbage.value(tensor.local.get_mut().take().map(|local| local.value)),
+                }
+            }
+        });
+    }
+}
+
+/// A handle goes, and with it the embedder's object; another object that has taken its
+/// place on the node stays.
+#[inline]
+fn drop_handle(
+    arena: &mut arena::Arena,
+    id: NodeId,
+    word: usize,
+    garbage: &mut Garbage,
+    work: &mut WorkList,
+) {
+    if word != 0 && arena.node(id).embedder == word {
+        arena.set_embedder(id, 0);
+    }
+    let node = arena.node_mut(id);
+    node.handles -= 1;
+    if node.handles > 0 {
+        return;
+    }
+    if node.edges == 0 {
+        work.push(id);
+    } else {
+        arena.drop_value_if_unneeded(id, garbage);
+    }
+}
+
 impl Drop for Tensor {
     #[inline]
     fn drop(&mut self) {
         if let Some(id) = self.node_id() {
             let word = *self.embedder.get_mut();
-            release_after(|arena, garbage, work| {
-                // The embedder's object goes with its handle; another that has taken its
-                // place on the node stays.
-                if word != 0 && arena.node(id).embedder == word {
-                    arena.set_embedder(id, 0);
-                }
-                let node = arena.node_mut(id);
-                node.handles -= 1;
-                if node.handles > 0 {
-                    return;
-                }
-                if node.edges == 0 {
-                    work.push(id);
-                } else {
-                    arena.drop_value_if_unneeded(id, garbage);
-                }
-            });
+            release_after(|arena, garbage, work| drop_handle(arena, id, word, garbage, work));
         }
     }
 }

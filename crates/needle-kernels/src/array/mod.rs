@@ -37,7 +37,7 @@ impl Clone for Array {
         Self {
             storage: self.storage.clone(),
             offset: self.offset,
-            shape: Dims::from_slice(&self.shape),
+            shape: shape::dims(&self.shape),
             strides: self.strides.clone(),
             dtype: self.dtype,
         }
@@ -55,7 +55,7 @@ impl Array {
             Some(storage) => Ok(Self {
                 storage,
                 offset: 0,
-                shape: Dims::from_slice(shape),
+                shape: shape::dims(shape),
                 strides: None,
                 dtype,
             }),
