@@ -18,7 +18,8 @@ from .timing import ROUNDS, SPREAD_LIMIT, Plan
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and write what was asked for.
 
-    Returns 0; 1 where a row failed; 2 where an option is wrong; 3 where a file was not written because of doubts.
+    Returns 0; 1 where a row failed; 2 where an option is wrong; 3 where a file was not written
+    because of doubts about the figures.
     No figure, however bad, makes it fail.
     """
     options = _parse(arguments)

@@ -127,6 +127,15 @@ def test_astype(source: str, target: str) -> None:
     assert np.array_equal(got.numpy(), a.astype(target))
 
 
+def test_joins_of_three_dtypes() -> None:
+    for dtypes in [("int8", "uint16", "float32"), ("bool", "uint8", "int8"), ("uint64", "int8")]:
+        for order in itertools.permutations(dtypes):
+            parts = [sample(dtype) for dtype in order]
+            expected = np.concatenate(parts).dtype
+            assert ndl.concat([Tensor(p) for p in parts]).dtype == expected, order
+            assert ndl.stack([Tensor(p) for p in parts]).dtype == expected, order
+
+
 def test_mixed_floats_promote_in_the_softmax_loss() -> None:
     logits = Tensor(np.full((2, 3), 0.1), dtype="float32")
     one_hot = Tensor(np.eye(3)[[0, 2]])

@@ -163,3 +163,22 @@ def test_replaced_inputs_are_named() -> None:
         "multiply: its gradient needs input 1, which was replaced (`.data =`) after the operation "
         "was recorded\nhint: call backward() before the assignment, or record again after it"
     )
+
+
+def test_objects_that_cannot_be_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    class Hostile:
+        def __repr__(self) -> str:
+            raise KeyError("mine")
+
+        __str__ = __repr__
+
+    for act in (
+        lambda: t(1).astype(Hostile()),
+        lambda: Tensor([1], dtype=Hostile()),
+        lambda: Tensor([1], device=Hostile()),
+        lambda: Tensor(Hostile()),
+        lambda: t(1)[Hostile()],
+    ):
+        with pytest.raises(TypeError):
+            act()
+    assert capfd.readouterr().err == ""

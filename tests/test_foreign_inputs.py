@@ -79,8 +79,8 @@ ORDINARY = (
 )
 
 METHODS = [n for n in dir(Tensor) if callable(getattr(Tensor, n)) and not n.startswith("__")]
-SPECIAL = """add radd sub rsub mul rmul truediv rtruediv pow rpow matmul rmatmul eq ne lt getitem
-    contains array init dlpack""".split()
+SPECIAL = ["add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow"]
+SPECIAL += ["matmul", "rmatmul", "eq", "ne", "lt", "getitem", "contains", "array", "init", "dlpack"]
 METHODS += [f"__{name}__" for name in SPECIAL]
 FUNCTIONS: dict[str, Callable[..., Any]] = {name: getattr(ndl.ops, name) for name in TABLE}
 FUNCTIONS |= {row["class"]: getattr(ndl.ops, row["class"]) for row in TABLE.values()}

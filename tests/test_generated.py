@@ -62,6 +62,8 @@ def in_stub(parameters: list[str]) -> list[str]:
     """The parameters without their types, as `inspect` would print them."""
     found = []
     for parameter in parameters:
+        if parameter == "*":
+            continue
         name, _, default = parameter.partition(" = ")
         name = name.partition(":")[0]
         found.append(f"{name}={default}" if default else name)

@@ -200,6 +200,8 @@ pub enum Scalar {
     UInt(u64),
     /// A real number.
     Float(f64),
+    /// An integer beyond 64 bits, as the nearest real number: only floats can hold it.
+    Huge(f64),
 }
 
 impl Scalar {
@@ -210,7 +212,7 @@ impl Scalar {
             Self::Bool(value) => f64::from(u8::from(value)),
             Self::Int(value) => value as f64,
             Self::UInt(value) => value as f64,
-            Self::Float(value) => value,
+            Self::Float(value) | Self::Huge(value) => value,
         }
     }
 }

@@ -203,7 +203,7 @@ pub fn to_object<'py>(py: Python<'py>, attr: &Attr) -> PyResult<Bound<'py, PyAny
             Scalar::Bool(value) => PyBool::new(py, value).to_owned().into_any(),
             Scalar::Int(value) => value.into_pyobject(py)?.into_any(),
             Scalar::UInt(value) => value.into_pyobject(py)?.into_any(),
-            Scalar::Float(value) => value.into_pyobject(py)?.into_any(),
+            Scalar::Float(value) | Scalar::Huge(value) => value.into_pyobject(py)?.into_any(),
         },
         Attr::Ints(values) => PyTuple::new(py, values.iter())?.into_any(),
         Attr::DType(value) => dtype::to_numpy(py, *value)?.into_any(),

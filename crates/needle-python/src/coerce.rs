@@ -8,7 +8,7 @@ use needle_core::graph::Types;
 use needle_core::ops::Constant;
 use needle_core::{Array, DType, Tensor};
 use numpy::{PyArrayDescr, PyUntypedArray};
-use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PyTuple, PyType};
@@ -76,20 +76,26 @@ pub fn number(object: &Bound<'_, PyAny>) -> PyResult<Option<Constant>> {
     Ok(None)
 }
 
-/// An integer of up to 64 bits, with or without sign.
+/// An integer; beyond 64 bits it is only good for float tensors and comparisons.
 fn integer(object: &Bound<'_, PyAny>) -> PyResult<Constant> {
     if let Ok(value) = object.extract::<i64>() {
         return Ok(Constant::int(value));
     }
-    match object.extract::<u64>() {
-        Ok(value) => Ok(Constant {
+    if let Ok(value) = object.extract::<u64>() {
+        return Ok(Constant {
             value: Scalar::UInt(value),
             dtype: None,
-        }),
-        Err(_) => Err(PyOverflowError::new_err(
-            "integer is too large for 64 bits\nhint: write it as a float",
-        )),
+        });
     }
+    let value = match object.extract::<f64>() {
+        Ok(value) => value,
+        Err(_) if object.lt(0)? => f64::NEG_INFINITY,
+        Err(_) => f64::INFINITY,
+    };
+    Ok(Constant {
+        value: Scalar::Huge(value),
+        dtype: None,
+    })
 }
 
 /// A NumPy scalar, which has a dtype of its own.
@@ -194,7 +200,7 @@ pub fn constant(number: Constant, like: Option<DType>) -> PyResult<Tensor> {
             Scalar::Bool(_) => DType::Bool,
             Scalar::Int(_) => DType::I64,
             Scalar::UInt(_) => DType::U64,
-            Scalar::Float(_) => DType::F64,
+            Scalar::Float(_) | Scalar::Huge(_) => DType::F64,
         },
     };
     Ok(Tensor::leaf(

@@ -40,11 +40,20 @@ pub fn unsupported(what: impl std::fmt::Display) -> PyErr {
     ))
 }
 
+/// An object as text, also where its own `__str__` raises.
+pub fn shown(object: &Bound<'_, PyAny>) -> String {
+    match (object.str(), object.get_type().name()) {
+        (Ok(text), _) => text.to_string(),
+        (Err(_), Ok(name)) => format!("<{name}>"),
+        (Err(_), Err(_)) => "<object>".to_owned(),
+    }
+}
+
 /// What a user gave as `dtype=`: a string, a NumPy dtype or a type object.
 pub fn extract(object: &Bound<'_, PyAny>) -> PyResult<DType> {
     let descr = match object.cast::<PyArrayDescr>() {
         Ok(descr) => descr.clone(),
-        Err(_) => PyArrayDescr::new(object.py(), object).map_err(|_| unsupported(object))?,
+        Err(_) => PyArrayDescr::new(object.py(), object).map_err(|_| unsupported(shown(object)))?,
     };
     from_descr(&descr).ok_or_else(|| unsupported(descr))
 }

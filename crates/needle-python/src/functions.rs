@@ -12,13 +12,15 @@ use crate::coerce;
 use crate::errors::OrRaise;
 use crate::op::{self, apply_native};
 use crate::operators::finish;
-use crate::tensor::PyTensor;
-use needle_core::ops::{self, Attrs, Inputs, OpDef, ParamKind, tuple};
+use crate::tensor::{self, PyTensor};
+use needle_core::Tensor;
+use needle_core::ops::{self, Attrs, Inputs, OpDef, ParamKind, Run, tuple};
 use pyo3::PyTypeInfo;
 use pyo3::exceptions::{PySystemError, PyTypeError};
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use pyo3::{Borrowed, ffi};
+use smallvec::SmallVec;
 use std::ffi::{CString, c_uint};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicIsize, Ordering};
@@ -97,6 +99,14 @@ unsafe extern "C" fn function(
     // SAFETY: `carrier` is one of ours, with the place at this offset.
     let place = unsafe { place_of(carrier).read() };
     guard(|py| {
+        // SAFETY: CPython passes `nargs` positional values.
+        let given = unsafe { std::slice::from_raw_parts(args, nargs as usize) };
+        if names.is_null()
+            // SAFETY: as above.
+            && let Some(result) = unsafe { call_plain(py, ops::ALL[place], given) }
+        {
+            return result;
+        }
         // SAFETY: the arguments are as CPython passed them.
         let (args, named) = unsafe { collect(py, args, nargs, names)? };
         call(py, ops::ALL[place], args, named).map(Bound::unbind)
@@ -110,12 +120,46 @@ unsafe extern "C" fn method<const OP: usize>(
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     guard(|py| {
+        if names.is_null()
+            && nargs == 0
+            // SAFETY: `slf` is an object.
+            && let Some(result) = unsafe { call_plain(py, ops::ALL[OP], &[slf]) }
+        {
+            return result;
+        }
         // SAFETY: the arguments are as CPython passed them; `slf` is a Tensor.
         let (mut args, named) = unsafe { collect(py, args, nargs, names)? };
         // SAFETY: as above.
         args.insert(0, unsafe { Bound::from_borrowed_ptr(py, slf) });
         call(py, ops::ALL[OP], args, named).map(Bound::unbind)
     })
+}
+
+/// The common case without any detour: an op without parameters on plain tensors. `None`
+/// where something else was given.
+///
+/// # Safety
+/// `args` are objects that live during the call.
+unsafe fn call_plain(
+    py: Python<'_>,
+    op: &'static OpDef,
+    args: &[*mut ffi::PyObject],
+) -> Option<PyResult<Py<PyAny>>> {
+    let fits = matches!(&op.inputs, Inputs::Named(names) if names.len() == args.len());
+    if !fits || !op.params.is_empty() || !matches!(op.run, Run::One { .. }) {
+        return None;
+    }
+    let mut objects: SmallVec<[Borrowed<'_, '_, PyTensor>; 2]> = SmallVec::new();
+    for &arg in args {
+        // SAFETY: the caller's promise.
+        let object = unsafe { Borrowed::from_ptr(py, arg) };
+        objects.push(object.cast_exact::<PyTensor>().ok()?);
+    }
+    let mut inputs: SmallVec<[&Tensor; 2]> = SmallVec::new();
+    for object in &objects {
+        inputs.push(tensor::handle(object).ok()?);
+    }
+    Some(tensor::apply(py, op, Attrs::none(), &inputs).map(Bound::unbind))
 }
 
 /// Calls an op: operands first, then parameters, each also by name.

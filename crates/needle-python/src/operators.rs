@@ -106,6 +106,7 @@ fn negated(constant: Constant, dtype: DType) -> Option<Constant> {
     }
     let value = match constant.value {
         Scalar::Float(value) => Scalar::Float(-value),
+        Scalar::Huge(value) => Scalar::Huge(-value),
         Scalar::Int(value) => Scalar::Int(value.checked_neg()?),
         Scalar::UInt(_) => return None,
         Scalar::Bool(value) => Scalar::Int(-i64::from(value)),
@@ -250,13 +251,14 @@ impl PyTensor {
         };
         let own = handle(slf)?;
         let other = match other(object)? {
-            // Any integer can be compared, whether or not the dtype holds it.
-            Other::Number(constant) => Some(
-                match coerce::constant(constant, Some(tensor::dtype_of(own)?)) {
-                    Ok(tensor) => tensor,
-                    Err(_) => coerce::constant(constant, None)?,
-                },
-            ),
+            // Any number can be compared, whether or not the dtype holds it.
+            Other::Number(constant) => {
+                let like = Some(tensor::dtype_of(own)?);
+                Some(
+                    coerce::constant(constant, like)
+                        .or_else(|_| coerce::constant(constant, None))?,
+                )
+            }
             _ => operand(object, own)?,
         };
         match other {

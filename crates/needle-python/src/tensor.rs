@@ -76,7 +76,8 @@ fn check_device(device_: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         return Ok(());
     }
     Err(PyTypeError::new_err(format!(
-        "device: expected cpu(), got {given}"
+        "device: expected cpu(), got {}",
+        dtype::shown(given)
     )))
 }
 

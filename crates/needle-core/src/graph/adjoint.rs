@@ -39,15 +39,26 @@ pub(super) fn pull_back(
     adjoints: Adjoints,
     wanted: impl Fn(usize) -> Wanted,
 ) -> Result<Adjoints> {
-    let Place { operation, inputs, output } = place;
+    let Place {
+        operation,
+        inputs,
+        output,
+    } = place;
     match operation {
         Operation::Native(op, attrs) => {
             let n = inputs.len();
             let inputs: SmallVec<[Id; 4]> = inputs.into_iter().map(|x| tape.push(x)).collect();
             let output = [tape.push(output)];
-            let g: SmallVec<[Option<Expr>; 2]> =
-                adjoints.into_iter().map(|g| g.map(|g| tape.expr(g))).collect();
-            let site = Site { algebra: tape, attrs: &attrs, inputs: &inputs, outputs: &output };
+            let g: SmallVec<[Option<Expr>; 2]> = adjoints
+                .into_iter()
+                .map(|g| g.map(|g| tape.expr(g)))
+                .collect();
+            let site = Site {
+                algebra: tape,
+                attrs: &attrs,
+                inputs: &inputs,
+                outputs: &output,
+            };
             let one = |i: usize| {
                 let adjoint = rule(&op.derivative, &site, &g, i)?;
                 if tape.same_type(adjoint.id(), inputs[i]) {
@@ -60,9 +71,13 @@ pub(super) fn pull_back(
                 *result = match wanted(i) {
                     Wanted::No => None,
                     Wanted::Now => one(i),
-                    Wanted::Later => {
-                        with_mode(Mode { lazy: Some(true), ..current_mode() }, || one(i))
-                    }
+                    Wanted::Later => with_mode(
+                        Mode {
+                            lazy: Some(true),
+                            ..current_mode()
+                        },
+                        || one(i),
+                    ),
                 };
             }
             let taken = tape.take(&results);
@@ -165,7 +180,11 @@ pub fn vjp_at(
             operation.name()
         )));
     }
-    let place = Place { operation: operation.clone(), inputs, output: node.clone() };
+    let place = Place {
+        operation: operation.clone(),
+        inputs,
+        output: node.clone(),
+    };
     let adjoints = adjoints.iter().cloned().collect();
     Ok(pull_back(&Tape::default(), place, adjoints, |_| Wanted::Now)?.into_vec())
 }

@@ -139,7 +139,6 @@ impl Arena {
         node.sequence = sequence;
         fill(node);
         node.saved = u32::from(node.saves.output());
-        node.holds_inputs = node.value.is_none() && node.pins.is_some();
         let id = NodeId {
             index,
             generation: node.generation,
@@ -218,14 +217,17 @@ impl Arena {
         let mut work: SmallVec<[NodeId; 4]> = SmallVec::from_slice(&[id]);
         while let Some(id) = work.pop() {
             let node = self.node(id);
-            if node.value.is_some() || node.pins.is_some() || node.operation.is_none() {
+            if node.value.is_some() || node.holds_inputs || node.operation.is_none() {
                 continue;
             }
             let edges = node.inputs.clone();
             // A leaf that was replaced already is left out: computing says what is wrong.
             let pin = |edge: &Edge| {
                 let input = self.node(edge.id);
-                input.value.clone().filter(|_| input.version == edge.version)
+                input
+                    .value
+                    .clone()
+                    .filter(|_| input.version == edge.version)
             };
             let pins = edges.iter().map(pin).collect();
             let node = self.node_mut(id);

@@ -196,13 +196,7 @@ impl Sweep {
         Ok(gradients)
     }
 
-    fn visit(
-        &mut self,
-        tape: &Tape,
-        at: usize,
-        mut adjoints: Adjoints,
-        mode: Mode,
-    ) -> Result<()> {
+    fn visit(&mut self, tape: &Tape, at: usize, mut adjoints: Adjoints, mode: Mode) -> Result<()> {
         let (operation, inputs, targets, output) = {
             let mut arena = arena::lock();
             let id = self.visits[at].id;
@@ -234,7 +228,11 @@ impl Sweep {
         {
             return self.project(attrs.int(0), &inputs[0], targets[0], adjoints, mode);
         }
-        let place = Place { operation, inputs, output };
+        let place = Place {
+            operation,
+            inputs,
+            output,
+        };
         let parts = pull_back(tape, place, adjoints, |i| match targets[i] {
             None => Wanted::No,
             Some(target) if self.visits[target as usize].pending => Wanted::Later,

@@ -138,14 +138,23 @@ impl Plan {
             };
             values.push(value);
         }
-        for edge in &node.inputs {
+        let mut done: SmallVec<[Value; 2]> = SmallVec::new();
+        for (i, edge) in node.inputs.iter().enumerate() {
+            if pin(node, i).is_some() {
+                continue;
+            }
             if let Some(left) = self.readers.get_mut(&edge.id) {
-                *left -= 1;
+                // What was released in between was not counted for each of its readers; a
+                // value that goes too early is computed again.
+                *left = left.saturating_sub(1);
                 if *left == 0 {
-                    self.values.remove(&edge.id);
+                    done.extend(self.values.remove(&edge.id));
                 }
             }
         }
+        // Memory that was lent may run code of the embedder when it goes.
+        drop(arena);
+        drop(done);
         Ok(Some((operation, values)))
     }
 

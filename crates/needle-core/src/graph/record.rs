@@ -139,10 +139,15 @@ fn record_lazily(
             arena.pin_released(id);
         }
     }
-    let pins = seen.into_iter().map(|seen| seen.value).collect();
+    // In a long lazy chain no input has a value yet, and nothing needs pinning.
+    let pins = seen
+        .iter()
+        .any(|seen| seen.value.is_some())
+        .then(|| seen.into_iter().map(|seen| seen.value).collect());
     Ok(insert(operation, inputs, mode, embedder, |node| {
         node.types = types;
-        node.pins = Some(pins);
+        node.pins = pins;
+        node.holds_inputs = true;
     }))
 }
 

@@ -39,7 +39,11 @@ impl Tape {
     pub fn tensor(&self, id: Id) -> Result<Tensor> {
         self.check()?;
         let values = self.values.borrow();
-        values.get(id.0 as usize).cloned().flatten().ok_or_else(lost)
+        values
+            .get(id.0 as usize)
+            .cloned()
+            .flatten()
+            .ok_or_else(lost)
     }
 
     /// Values as tensors again, moved out where nothing else is on this tape.

@@ -297,7 +297,7 @@ pub static POWER_SCALAR: OpDef = OpDef {
         match c.value {
             value if value.to_f64() == 0.0 => s.x(0).full_like(0.0),
             value if value.to_f64() == 1.0 => s.x(0).full_like(1.0),
-            Scalar::Float(v) => s
+            Scalar::Float(v) | Scalar::Huge(v) => s
                 .x(0)
                 .power_scalar(lower(Scalar::Float(v - 1.0)))
                 .mul_scalar(c),

@@ -40,7 +40,7 @@ impl Constant {
             return Ok(dtype.promote(own));
         }
         match self.value {
-            Scalar::Float(_) if dtype.is_float() => Ok(dtype),
+            Scalar::Float(_) | Scalar::Huge(_) if dtype.is_float() => Ok(dtype),
             Scalar::Float(_) => Ok(DType::F64),
             Scalar::Int(value) => {
                 let result = if dtype == DType::Bool {
@@ -53,6 +53,7 @@ impl Constant {
             }
             Scalar::UInt(_) if dtype.is_float() || dtype == DType::U64 => Ok(dtype),
             Scalar::UInt(value) => Err(out_of_bounds(op, value, dtype)),
+            Scalar::Huge(value) => Err(out_of_bounds(op, value, dtype)),
             Scalar::Bool(_) => Ok(dtype),
         }
     }

@@ -33,7 +33,13 @@ fn nonempty(op: &str, types: &[TypeRef]) -> Result<()> {
 }
 
 fn common_dtype(types: &[TypeRef]) -> DType {
-    types.iter().fold(types[0].dtype, |d, t| d.promote(t.dtype))
+    // Floats first, as NumPy does: int8, uint16 and float32 give float32, though int8 with
+    // uint16 gives int32, which would need float64.
+    let floats = types.iter().filter(|t| t.dtype.is_float());
+    let others = types.iter().filter(|t| !t.dtype.is_float());
+    let mut dtypes = floats.chain(others).map(|t| t.dtype);
+    let first = dtypes.next().unwrap_or(DType::F64);
+    dtypes.fold(first, DType::promote)
 }
 
 fn cast_all(x: &[&Array], dtype: DType) -> Result<Vec<Array>> {

@@ -98,6 +98,23 @@ fn a_step_before_anything_is_read() {
     });
 }
 
+/// The first sweep has released the interior values: what is recorded on them holds their
+/// inputs, so that it can still be computed after a step.
+#[test]
+fn a_step_after_a_second_backward_that_nobody_has_read() {
+    without_leak(|| {
+        let x = var(&[2.0]);
+        let y = eagerly(|| mul(&mul(&mul(&x, &x), &x), &x));
+        drop(eagerly(|| graph::backward(&y, None)).unwrap());
+        let first = lazily(|| gradient(&y, &x));
+        let old = x.array().unwrap();
+        set(&x, &[-100.0]);
+        assert_eq!(values(&first), [32.0]);
+        drop((first, y));
+        assert!(old.storage().is_unique(), "nothing holds it any more");
+    });
+}
+
 #[test]
 fn a_result_without_gradient_becomes_a_leaf() {
     without_leak(|| {

@@ -8,6 +8,7 @@ mod common;
 mod depth;
 mod foreign;
 mod foreign_errors;
+mod inspect;
 mod lazy;
 mod pending;
 mod release;

@@ -2,10 +2,10 @@
 
 use crate::common::{
     Tensor, add, array, assert_close, backward, call, data, error, exp, gradient, in_both_modes,
-    mul, no_grad, of, reshape, scale, sum, values, var, without_leak,
+    mul, no_grad, of, scale, sum, values, var, without_leak,
 };
-use needle_core::graph::{self, vjp_at};
-use needle_core::ops::{arithmetic, comparison, elementary};
+use needle_core::graph;
+use needle_core::ops::comparison;
 use needle_core::{Array, DType, Error};
 
 #[test]
@@ -96,25 +96,6 @@ fn all_that_is_held_gets_a_gradient_and_nothing_else() {
 }
 
 #[test]
-fn the_embedders_word_comes_with_the_gradient() {
-    without_leak(|| {
-        let x = var(&[1.0]);
-        x.set_embedder(42);
-        let y = exp(&x);
-        y.set_embedder(43);
-        let words: Vec<usize> = backward(&y).iter().map(|g| g.embedder).collect();
-        assert_eq!(words, [43, 42]);
-        assert_eq!(y.inputs()[0].1, 42);
-        // It goes with the handle that brought it, unless another took its place.
-        let other = y.inputs().remove(0).0;
-        drop(x);
-        assert_eq!(y.inputs()[0].1, 0);
-        other.set_embedder(44);
-        assert_eq!(other.embedder(), 44);
-    });
-}
-
-#[test]
 fn seeds() {
     in_both_modes(|| {
         let x = var(&[1.0, 2.0]);
@@ -194,46 +175,5 @@ fn requires_grad_can_be_set_on_leaves() {
         );
         x.set_requires_grad(false).unwrap();
         assert!(!mul(&x, &x).requires_grad());
-    });
-}
-
-#[test]
-fn rules_can_be_called_directly() {
-    without_leak(|| {
-        let (a, b) = (var(&[2.0]), var(&[5.0]));
-        let y = mul(&a, &b);
-        let operation = y.operation().unwrap();
-        let parts = vjp_at(&operation, &[Some(data(&[10.0]))], &y).unwrap();
-        let parts: Vec<f64> = parts
-            .iter()
-            .map(|p| values(p.as_ref().unwrap())[0])
-            .collect();
-        assert_eq!(parts, [50.0, 20.0]);
-        let text = error(vjp_at(&operation, &[Some(data(&[1.0]))], &data(&[1.0])));
-        assert!(
-            text.starts_with("Grad(multiply: the node has no inputs"),
-            "{text}"
-        );
-    });
-}
-
-#[test]
-fn topological_order_is_post_order() {
-    without_leak(|| {
-        let (a, b) = (var(&[1.0]), var(&[2.0]));
-        let c = mul(&a, &b);
-        let d = add(&call(&elementary::SIN, &[&b]), &c);
-        let e = call(&arithmetic::ADD, &[&c, &reshape(&d, &[1])]);
-        let order = graph::topological_order(&[&e]).unwrap();
-        let names: Vec<String> = order
-            .iter()
-            .map(|(t, _)| {
-                t.operation()
-                    .map_or_else(|| "leaf".to_owned(), |op| op.name())
-            })
-            .collect();
-        let expected = ["leaf", "leaf", "multiply", "sin", "add", "reshape", "add"];
-        assert_eq!(names, expected);
-        assert_eq!(order[0].0.node_id(), a.node_id());
     });
 }

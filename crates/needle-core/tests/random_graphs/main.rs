@@ -3,11 +3,16 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod compare;
 mod machine;
+mod native;
 mod reference;
+mod rules;
+mod sweep;
 
 use common::without_leak;
-use machine::{Action, Machine, Outcome, Tally};
+use compare::{Outcome, Tally};
+use machine::{Action, Machine};
 use needle_core::graph::{Mode, replace_mode};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};

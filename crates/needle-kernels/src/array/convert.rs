@@ -39,7 +39,7 @@ impl Array {
                 Scalar::Bool(v) => u8::from(v) as T,
                 Scalar::Int(v) => v as T,
                 Scalar::UInt(v) => v as T,
-                Scalar::Float(v) => v as T,
+                Scalar::Float(v) | Scalar::Huge(v) => v as T,
             };
             // SAFETY: fresh storage with room for one element of the dtype.
             unsafe { array.ptr_mut::<T>().write(element) };

@@ -107,7 +107,7 @@ macro_rules! integer {
                     Scalar::Bool(v) => Self::from(v),
                     Scalar::Int(v) => v as Self,
                     Scalar::UInt(v) => v as Self,
-                    Scalar::Float(v) => v as Self,
+                    Scalar::Float(v) | Scalar::Huge(v) => v as Self,
                 }
             }
         }
@@ -184,7 +184,7 @@ macro_rules! float {
                     Scalar::Bool(v) => u8::from(v) as Self,
                     Scalar::Int(v) => v as Self,
                     Scalar::UInt(v) => v as Self,
-                    Scalar::Float(v) => v as Self,
+                    Scalar::Float(v) | Scalar::Huge(v) => v as Self,
                 }
             }
         }
@@ -281,7 +281,7 @@ impl Number for Bool {
             Scalar::Bool(v) => v,
             Scalar::Int(v) => v != 0,
             Scalar::UInt(v) => v != 0,
-            Scalar::Float(v) => v != 0.0,
+            Scalar::Float(v) | Scalar::Huge(v) => v != 0.0,
         })
     }
 }
