@@ -109,31 +109,29 @@ fn wrapping_pow(base: i128, exponent: i128, dtype: DType) -> Value {
 }
 
 fn binary_reference(op: Binary, a: Value, b: Value, dtype: DType) -> Value {
-    let value = match (a, b) {
-        (Value::Int(a), Value::Int(b)) => Value::Int(match op {
+    if let (Value::Int(a), Value::Int(b)) = (a, b) {
+        return Value::Int(match op {
             Binary::Add => a + b,
             Binary::Subtract => a - b,
             Binary::Power => return wrapping_pow(a, b, dtype),
             Binary::Maximum => a.max(b),
             Binary::Minimum => a.min(b),
             _ => a * b,
-        }),
-        _ => {
-            let (a, b) = (a.real(), b.real());
-            Value::Real(match op {
-                Binary::Add => a + b,
-                Binary::Subtract => a - b,
-                Binary::Multiply => a * b,
-                Binary::Divide => a / b,
-                Binary::Power => a.powf(b),
-                Binary::Maximum | Binary::Minimum if a.is_nan() || b.is_nan() => f64::NAN,
-                Binary::Maximum => a.max(b),
-                Binary::Minimum => a.min(b),
-                Binary::Chain if a == 0.0 || b == 0.0 => 0.0,
-                Binary::Chain => a * b,
-            })
-        }
-    };
+        })
+        .round(dtype);
+    }
+    let (a, b) = (a.real(), b.real());
+    let value = Value::Real(match op {
+        Binary::Add => a + b,
+        Binary::Subtract => a - b,
+        Binary::Divide => a / b,
+        Binary::Power => a.powf(b),
+        Binary::Maximum | Binary::Minimum if a.is_nan() || b.is_nan() => f64::NAN,
+        Binary::Maximum => a.max(b),
+        Binary::Minimum => a.min(b),
+        Binary::Chain if a == 0.0 || b == 0.0 => 0.0,
+        Binary::Multiply | Binary::Chain => a * b,
+    });
     value.round(dtype)
 }
 
