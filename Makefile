@@ -93,5 +93,6 @@ $(TOOLS): pyproject.toml
 # Editable, so that only a changed Rust source or pyproject.toml asks for a new build.
 $(BUILD): $(TOOLS) $(RUST_SOURCES)
 	@command -v cargo >/dev/null || { echo "needle needs a stable Rust toolchain: cargo was not found" >&2; exit 1; }
+	@touch $@.started  # a source that changes during the build asks for another one
 	$(BIN)/maturin develop --release
-	@touch $@
+	@mv $@.started $@

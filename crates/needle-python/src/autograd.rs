@@ -3,7 +3,8 @@
 use crate::coerce;
 use crate::errors::OrRaise;
 use crate::tensor::{PyTensor, handle};
-use crate::value::{OBJECTS, PyValue, wrap};
+use crate::value::{OBJECTS, PyValue, live_object, wrap};
+use needle_core::Tensor;
 use needle_core::graph::{self, Mode};
 use needle_core::ops::{Attrs, arithmetic};
 use pyo3::ffi;
@@ -25,39 +26,29 @@ pub fn backward(
         }
         None => None,
     };
-    for found in graph::backward(handle(root)?, seed).or_raise()? {
-        let Some(object) = live_object(py, found.embedder) else {
-            continue;
-        };
+    // First the objects, held: assigning a gradient drops the old one, which may run
+    // anything, and so may the rules of the sweep; so no pointer is older than this pass.
+    let found: Vec<(Bound<'_, PyAny>, Tensor)> = graph::backward(handle(root)?, seed)
+        .or_raise()?
+        .into_iter()
+        .filter_map(|found| {
+            let object = live_object(py, graph::embedder_of(found.node))?;
+            Some((object, found.gradient))
+        })
+        .collect();
+    for (object, gradient) in found {
         let value = object.cast::<PyValue>()?;
         let gradient = match value.get().grad(py) {
             Some(old) if accumulate => {
                 let old = old.bind(py).cast::<PyValue>()?;
-                let terms = [old.get().tensor()?, &found.gradient];
+                let terms = [old.get().tensor()?, &gradient];
                 graph::apply(&arithmetic::ADD, Attrs::none(), &terms).or_raise()?
             }
-            _ => found.gradient,
+            _ => gradient,
         };
-        let word = gradient.embedder();
-        value
-            .get()
-            .set_grad(Some(wrap(py, gradient, word)?.unbind()));
+        value.get().set_grad(Some(wrap(py, gradient)?.unbind()));
     }
     Ok(())
-}
-
-/// The object behind an embedder's word, if it is alive.
-fn live_object(py: Python<'_>, word: usize) -> Option<Bound<'_, PyAny>> {
-    let object = word as *mut ffi::PyObject;
-    // SAFETY: an object clears its word first thing when it is deallocated; we hold the
-    // GIL, and no Python code ran since the sweep read the word but deallocations, which
-    // the count shows.
-    unsafe {
-        if object.is_null() || ffi::Py_REFCNT(object) == 0 {
-            return None;
-        }
-        Some(Bound::from_borrowed_ptr(py, object))
-    }
 }
 
 /// The nodes that `node_list` depends on, inputs before their consumers: post-order
@@ -77,7 +68,7 @@ pub fn find_topo_sort<'py>(node_list: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
     let order = graph::topological_order(&roots).or_raise()?;
     let order = order
         .into_iter()
-        .map(|(tensor, word)| wrap(py, tensor, word))
+        .map(|tensor| wrap(py, tensor))
         .collect::<PyResult<Vec<_>>>()?;
     PyList::new(py, order)
 }

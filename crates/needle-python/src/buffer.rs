@@ -160,6 +160,9 @@ pub fn adopt(object: Bound<'_, PyAny>) -> PyResult<Array> {
         let fields = array.as_array_ptr();
         (*fields).flags & NPY_ARRAY_OWNDATA != 0
             && (*fields).base.is_null()
+            && (*fields).weakreflist.is_null()
+            && pyo3::ffi::Py_TYPE(array.as_ptr())
+                == npyffi::get_type_object(array.py(), npyffi::NpyTypes::PyArray_Type)
             && pyo3::ffi::Py_REFCNT(array.as_ptr()) == expected
     };
     if fresh {

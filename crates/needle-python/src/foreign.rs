@@ -97,15 +97,11 @@ impl PythonOp {
             self.tuple_of(py, adjoints, &node)?
         } else {
             match adjoints.into_iter().flatten().next() {
-                Some(adjoint) => {
-                    let word = adjoint.embedder();
-                    wrap(py, adjoint, word)?
-                }
+                Some(adjoint) => wrap(py, adjoint)?,
                 None => return Ok(vec![None; node.inputs().len()]),
             }
         };
-        let word = node.embedder();
-        let node = wrap(py, node, word)?;
+        let node = wrap(py, node)?;
         let op = self.object.bind(py);
         let result = op.call_method1("gradient", (out_grad, &node))?;
         let items: Vec<Bound<'_, PyAny>> =

@@ -196,10 +196,7 @@ fn native_gradient<'py>(
     let objects = gradients
         .into_iter()
         .map(|gradient| match gradient {
-            Some(gradient) => {
-                let word = gradient.embedder();
-                wrap(py, gradient, word)
-            }
+            Some(gradient) => wrap(py, gradient),
             None => Ok(py.None().into_bound(py)),
         })
         .collect::<PyResult<Vec<_>>>()?;
@@ -213,7 +210,7 @@ fn tuple_item_gradient<'py>(
     node: &Tensor,
     py: Python<'py>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let Some((input, _)) = node.inputs().into_iter().next() else {
+    let Some(input) = node.inputs().into_iter().next() else {
         return Err(PyTypeError::new_err(
             "tuple_get_item: the node has no inputs",
         ));
@@ -226,7 +223,7 @@ fn tuple_item_gradient<'py>(
     let items = types
         .iter()
         .enumerate()
-        .map(|(i, ty)| match &adjoints[0] {
+        .map(|(i, ty)| match adjoints.first().and_then(Option::as_ref) {
             Some(adjoint) if i as isize == index => Ok(adjoint.clone()),
             _ => Ok(Tensor::leaf(
                 needle_core::Array::zeros(ty.dtype, &ty.shape).or_raise()?,

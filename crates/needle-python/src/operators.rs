@@ -351,5 +351,5 @@ impl PyTensor {
 
 /// The result of an op as the object that suits it.
 pub fn finish(py: Python<'_>, tensor: Tensor) -> PyResult<Object<'_>> {
-    wrap(py, tensor, 0)
+    wrap(py, tensor)
 }

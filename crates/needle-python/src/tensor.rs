@@ -142,7 +142,7 @@ impl PyTensor {
         inputs: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let inputs = inputs.try_iter()?.collect::<PyResult<Vec<_>>>()?;
-        crate::value::wrap(op.py(), crate::op::apply_object(op, &inputs)?, 0)
+        crate::value::wrap(op.py(), crate::op::apply_object(op, &inputs)?)
     }
 
     /// The gradient: `None` before the first backward, then a tensor of this shape.

@@ -63,9 +63,9 @@ pub fn item<'py>(
     if fold
         && let Some(Operation::Native(op, _)) = tensor.operation()
         && std::ptr::eq(op, &raw const tuple::MAKE_TUPLE)
-        && let Some((input, word)) = tensor.inputs().into_iter().nth(i as usize)
+        && let Some(input) = tensor.inputs().into_iter().nth(i as usize)
     {
-        return wrap(py, input, word);
+        return wrap(py, input);
     }
     let attrs = Attrs::one(Attr::Int(i));
     let result = graph::apply(&tuple::TUPLE_GET_ITEM, attrs, &[tensor]).or_raise()?;

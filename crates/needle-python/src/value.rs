@@ -128,16 +128,26 @@ impl Drop for PyValue {
     }
 }
 
-/// The Python object of a handle: the one that lives on its node, or a new plain one.
-/// `word` is the embedder's word of the node.
-pub fn wrap(py: Python<'_>, tensor: Tensor, word: usize) -> PyResult<Bound<'_, PyAny>> {
+/// The live object behind the word of a node.
+///
+/// Nothing of Python may run between reading the word and this: an object clears it first
+/// thing when it is deallocated, but memory that is freed is used again.
+pub fn live_object(py: Python<'_>, word: usize) -> Option<Bound<'_, PyAny>> {
     let object = word as *mut pyo3::ffi::PyObject;
-    // SAFETY: an object clears the word first thing when it is deallocated, and we hold the
-    // GIL, so the pointer is valid. With a count of 0 it is on its way out and counts as
-    // gone.
-    if !object.is_null() && unsafe { pyo3::ffi::Py_REFCNT(object) } > 0 {
-        // SAFETY: as above.
-        return Ok(unsafe { Bound::from_borrowed_ptr(py, object) });
+    // SAFETY: with the GIL held since the word was read, the pointer is valid; an object
+    // with a count of 0 is on its way out and counts as gone.
+    unsafe {
+        if object.is_null() || pyo3::ffi::Py_REFCNT(object) == 0 {
+            return None;
+        }
+        Some(Bound::from_borrowed_ptr(py, object))
+    }
+}
+
+/// The Python object of a handle: the one that lives on its node, or a new plain one.
+pub fn wrap(py: Python<'_>, tensor: Tensor) -> PyResult<Bound<'_, PyAny>> {
+    if let Some(object) = live_object(py, tensor.embedder()) {
+        return Ok(object);
     }
     if tensor.is_tuple() {
         return Ok(PyTensorTuple::create(py, tensor)?.into_any());
@@ -206,7 +216,7 @@ impl PyValue {
         inputs: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let inputs = inputs.try_iter()?.collect::<PyResult<Vec<_>>>()?;
-        wrap(cls.py(), op::apply_object(op, &inputs)?, 0)
+        wrap(cls.py(), op::apply_object(op, &inputs)?)
     }
 
     /// The op that made this value, `None` for a leaf.
@@ -224,7 +234,7 @@ impl PyValue {
         let inputs = self.tensor()?.inputs();
         let objects = inputs
             .into_iter()
-            .map(|(tensor, word)| wrap(py, tensor, word))
+            .map(|tensor| wrap(py, tensor))
             .collect::<PyResult<Vec<_>>>()?;
         PyList::new(py, objects)
     }

@@ -3,13 +3,14 @@
 //! What no rule should have to do is done here, once: the chain product of elementwise
 //! ops, un-broadcasting, and the cast to the dtype of the input.
 
+use super::compute;
 use super::mode::{Mode, current_mode, with_mode};
 use super::node::{Operation, Types};
 use super::tape::Tape;
 use super::tensor::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::algebra::{Expr, Id, Site};
-use crate::ops::{Derivative, Partial};
+use crate::ops::{Derivative, Inputs, Partial};
 use crate::shape::{broadcasts_to, display};
 use smallvec::SmallVec;
 
@@ -173,13 +174,14 @@ pub fn vjp_at(
     adjoints: &[Option<Tensor>],
     node: &Tensor,
 ) -> Result<Vec<Option<Tensor>>> {
-    let inputs: SmallVec<[Tensor; 4]> = node.inputs().into_iter().map(|(input, _)| input).collect();
+    let inputs: SmallVec<[Tensor; 4]> = node.inputs().into();
     if inputs.is_empty() {
         return Err(Error::Grad(format!(
             "{}: the node has no inputs: nothing was recorded for it\nhint: one of the operands must require a gradient",
             operation.name()
         )));
     }
+    check_made_by(operation, &inputs, adjoints.len(), node)?;
     let place = Place {
         operation: operation.clone(),
         inputs,
@@ -187,4 +189,38 @@ pub fn vjp_at(
     };
     let adjoints = adjoints.iter().cloned().collect();
     Ok(pull_back(&Tape::default(), place, adjoints, |_| Wanted::Now)?.into_vec())
+}
+
+/// Refuses a node that the operation cannot have made: its rule would read what is not
+/// there.
+fn check_made_by(
+    operation: &Operation,
+    inputs: &[Tensor],
+    adjoints: usize,
+    node: &Tensor,
+) -> Result<()> {
+    let wrong = || {
+        let name = operation.name();
+        Error::Grad(format!("{name}: the node was not made by this op"))
+    };
+    if let Operation::Native(op, _) = operation
+        && let Inputs::Named(names) = op.inputs
+        && names.len() != inputs.len()
+    {
+        return Err(wrong());
+    }
+    let types = inputs
+        .iter()
+        .map(Tensor::types)
+        .collect::<Result<Vec<_>>>()?;
+    let expected = compute::infer(operation, &types).map_err(|_| wrong())?;
+    let given = node.types()?;
+    let outputs = match &given {
+        Types::Many(types) => types.len(),
+        _ => 1,
+    };
+    if (expected != Types::Unknown && expected != given) || outputs != adjoints {
+        return Err(wrong());
+    }
+    Ok(())
 }

@@ -83,6 +83,17 @@ pub fn live_nodes() -> usize {
     lock().live
 }
 
+/// The embedder's word of a node, 0 where it has none or is gone.
+pub fn embedder_of(id: NodeId) -> usize {
+    let arena = lock();
+    let node = &arena.chunks[id.index as usize / CHUNK][id.index as usize % CHUNK];
+    if node.generation == id.generation {
+        node.embedder
+    } else {
+        0
+    }
+}
+
 /// How many live nodes no object of the embedder stands for.
 pub fn live_nodes_without_object() -> usize {
     let arena = lock();
@@ -96,6 +107,7 @@ fn vacant() -> Node {
         edges: 0,
         saved: 0,
         version: 0,
+        type_version: 0,
         requires_grad: false,
         transient: false,
         replaced: false,
@@ -287,6 +299,7 @@ impl Arena {
             garbage.value(node.value.take());
             node.types = Types::Unknown;
             node.version = 0;
+            node.type_version = 0;
             node.requires_grad = false;
             node.transient = false;
             node.replaced = false;

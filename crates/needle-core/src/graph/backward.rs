@@ -27,8 +27,6 @@ use smallvec::SmallVec;
 pub struct Gradient {
     /// The tensor's node.
     pub node: NodeId,
-    /// The embedder's word of that node.
-    pub embedder: usize,
     /// The gradient.
     pub gradient: Tensor,
 }
@@ -87,7 +85,6 @@ struct Visit {
     pending: bool,
     /// Whether a user holds the node.
     held: bool,
-    embedder: usize,
     /// Whether its rule reads values, which are saved until it has run.
     saves: bool,
     /// One adjoint for each output, as far as they have come.
@@ -134,7 +131,6 @@ impl Sweep {
                 sequence: node.sequence,
                 pending,
                 held: node.handles > 0,
-                embedder: node.embedder,
                 saves: false,
                 adjoints: SmallVec::new(),
             });
@@ -180,7 +176,6 @@ impl Sweep {
                 {
                     gradients.push(Gradient {
                         node: visit.id,
-                        embedder: visit.embedder,
                         gradient: gradient.clone(),
                     });
                 }
@@ -311,17 +306,26 @@ fn save(arena: &mut Arena, id: NodeId, missing: &mut Vec<NodeId>) -> Result<bool
         return Ok(false);
     };
     if node.saves.is_nothing() {
-        let inputs: SmallVec<[NodeId; 4]> = node.inputs.iter().map(|edge| edge.id).collect();
-        let saves = saves_of(arena, operation, &inputs);
+        let saves = saves_of(arena, operation, &node.inputs);
         arena.save(id, saves);
     }
     let node = arena.node(id);
     let reads = reads_of(arena, node);
     for (i, edge) in node.inputs.iter().enumerate() {
+        let input = arena.node(edge.id);
+        // Every rule may read shapes and dtypes.
+        if edge.version < input.type_version {
+            let name = node
+                .operation
+                .as_ref()
+                .map_or_else(String::new, Operation::name);
+            return Err(Error::Grad(format!(
+                "{name}: its gradient needs the shape and dtype of input {i}, which was replaced (`.data =`) by data of another after the operation was recorded\nhint: call backward() before the assignment, or record again after it"
+            )));
+        }
         if !reads.input(i) {
             continue;
         }
-        let input = arena.node(edge.id);
         if input.version != edge.version {
             let name = node
                 .operation

@@ -17,7 +17,7 @@ pub fn jvp(outputs: &[&Tensor], inputs: &[(&Tensor, &Tensor)]) -> Result<Vec<Opt
         tangents.insert(input.promote(), (*tangent).clone());
     }
     let tape = Tape::default();
-    for (node, _) in topological_order(outputs)? {
+    for node in topological_order(outputs)? {
         let id = node.promote();
         if tangents.contains_key(&id) {
             continue;
@@ -25,7 +25,7 @@ pub fn jvp(outputs: &[&Tensor], inputs: &[(&Tensor, &Tensor)]) -> Result<Vec<Opt
         let Some(operation) = node.operation() else {
             continue;
         };
-        let parents: Vec<Tensor> = node.inputs().into_iter().map(|(input, _)| input).collect();
+        let parents: Vec<Tensor> = node.inputs();
         let moved: Vec<Option<Tensor>> = parents
             .iter()
             .map(|p| tangents.get(&p.promote()).cloned())

@@ -18,7 +18,7 @@ mod tensor;
 mod topology;
 
 pub use adjoint::vjp_at;
-pub use arena::{live_nodes, live_nodes_without_object};
+pub use arena::{embedder_of, live_nodes, live_nodes_without_object};
 pub use backward::{Gradient, backward};
 pub use compute::set_unlock_hook;
 pub use fork::install_fork_handlers;

@@ -153,6 +153,8 @@ pub(super) struct Node {
     pub saved: u32,
     /// Rises whenever the value is replaced.
     pub version: u32,
+    /// The version that brought the present shape and dtype.
+    pub type_version: u32,
     pub requires_grad: bool,
     /// Made by a sweep: its value goes with its last handle, and it saves nothing.
     pub transient: bool,

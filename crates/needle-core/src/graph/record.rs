@@ -3,8 +3,8 @@
 use super::arena;
 use super::compute;
 use super::mode::{Mode, current_mode};
-use super::node::{Edge, Node, Operation, Types};
-use super::tensor::{Seen, Tensor};
+use super::node::{Edge, Node, NodeId, Operation, Types};
+use super::tensor::{Gathered, Seen, Tensor};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::ops::{Attrs, Needs, OpDef, arithmetic};
@@ -38,40 +38,55 @@ fn apply_operation(operation: Operation, inputs: &[&Tensor], embedder: usize) ->
     if mode.is_lazy() {
         return record_lazily(operation, inputs, mode, embedder);
     }
-    let (values, requires_grad) = Tensor::gather(inputs)?;
+    let Gathered {
+        values,
+        edges,
+        requires_grad,
+    } = Tensor::gather(inputs)?;
     let value = compute::compute(&operation, &values)?;
+    drop(values);
     if mode.no_grad || !requires_grad || !operation.is_differentiable() {
         return Ok(Tensor::from_value_bound(value, embedder));
     }
-    Ok(insert(operation, inputs, mode, embedder, |node| {
+    // Edges of the moment in which the values were read: data that is replaced meanwhile
+    // shows as a newer version.
+    let edges = if edges.len() == inputs.len() {
+        edges
+    } else {
+        edges_to(inputs)
+    };
+    Ok(insert(operation, edges, mode, embedder, |node| {
         node.value = Some(value);
     }))
+}
+
+/// Edges to tensors as they are now; a tensor without a node gets one.
+fn edges_to(inputs: &[&Tensor]) -> SmallVec<[Edge; 2]> {
+    let ids: SmallVec<[NodeId; 2]> = inputs.iter().map(|input| input.promote()).collect();
+    let arena = arena::lock();
+    ids.iter()
+        .map(|&id| Edge {
+            id,
+            version: arena.node(id).version,
+        })
+        .collect()
 }
 
 /// A node for a result; `fill` gives it a value, or what stands for one.
 #[inline]
 fn insert(
     operation: Operation,
-    inputs: &[&Tensor],
+    edges: SmallVec<[Edge; 2]>,
     mode: Mode,
     embedder: usize,
     fill: impl FnOnce(&mut Node),
 ) -> Tensor {
-    let ids: SmallVec<[_; 2]> = inputs.iter().map(|input| input.promote()).collect();
     let mut arena = arena::lock();
-    let mut edges: SmallVec<[Edge; 2]> = SmallVec::new();
-    let mut requires_grad = false;
-    for &id in &ids {
-        let node = arena.node(id);
-        edges.push(Edge {
-            id,
-            version: node.version,
-        });
-        requires_grad |= node.requires_grad;
-    }
-    requires_grad &= !mode.no_grad && operation.is_differentiable();
+    let requires_grad = !mode.no_grad
+        && operation.is_differentiable()
+        && edges.iter().any(|edge| arena.node(edge.id).requires_grad);
     let saves = if requires_grad && !mode.transient {
-        saves_of(&arena, &operation, &ids)
+        saves_of(&arena, &operation, &edges)
     } else {
         Needs::NOTHING
     };
@@ -88,17 +103,13 @@ fn insert(
 }
 
 /// What the rules for the inputs that can get a gradient will read.
-pub(super) fn saves_of(
-    arena: &arena::Arena,
-    operation: &Operation,
-    inputs: &[super::NodeId],
-) -> Needs {
+pub(super) fn saves_of(arena: &arena::Arena, operation: &Operation, inputs: &[Edge]) -> Needs {
     match operation {
         Operation::Foreign(_) => Needs::ALL,
         Operation::Native(op, _) => {
             let mut needs = Needs::NOTHING;
-            for (i, &id) in inputs.iter().enumerate() {
-                let node = arena.node(id);
+            for (i, edge) in inputs.iter().enumerate() {
+                let node = arena.node(edge.id);
                 if node.requires_grad || node.operation.is_none() {
                     needs = needs.and(op.needs(i));
                 }
@@ -144,11 +155,17 @@ fn record_lazily(
         .iter()
         .any(|seen| seen.value.is_some())
         .then(|| seen.into_iter().map(|seen| seen.value).collect());
-    Ok(insert(operation, inputs, mode, embedder, |node| {
-        node.types = types;
-        node.pins = pins;
-        node.holds_inputs = true;
-    }))
+    Ok(insert(
+        operation,
+        edges_to(inputs),
+        mode,
+        embedder,
+        |node| {
+            node.types = types;
+            node.pins = pins;
+            node.holds_inputs = true;
+        },
+    ))
 }
 
 /// `a - b`: the nodes `Negate(b)` and `EWiseAdd(a, .)`, but one subtraction. The negation
@@ -169,9 +186,9 @@ pub fn subtract(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     // Without pins it counts as computed and released, not as waiting.
     let negate = Operation::Native(&arithmetic::NEGATE, Attrs::none());
     let types = b.types()?;
-    let negated = insert(negate, &[b], mode, 0, |node| node.types = types);
+    let negated = insert(negate, edges_to(&[b]), mode, 0, |node| node.types = types);
     let add = Operation::Native(&arithmetic::ADD, Attrs::none());
-    Ok(insert(add, &[a, &negated], mode, 0, |node| {
+    Ok(insert(add, edges_to(&[a, &negated]), mode, 0, |node| {
         node.value = Some(value);
     }))
 }

@@ -5,7 +5,7 @@
 //! it a node, so that every handle stands for at most one node for life.
 
 use super::arena::{self, Garbage, WorkList, release_after};
-use super::node::{NodeId, Operation, Types, Value};
+use super::node::{Edge, NodeId, Operation, Types, Value};
 use super::realise::{self, Access};
 use crate::array::Array;
 use crate::error::{Error, Result};
@@ -37,6 +37,15 @@ pub(super) struct Seen {
     pub value: Option<Value>,
     /// Only where there is no value.
     pub types: Option<Types>,
+}
+
+/// The inputs of an eager operation, as they were in one moment.
+#[derive(Default)]
+pub(super) struct Gathered {
+    pub values: SmallVec<[Value; 2]>,
+    /// One for each input, or fewer where some input had no node or no value.
+    pub edges: SmallVec<[Edge; 2]>,
+    pub requires_grad: bool,
 }
 
 impl Tensor {
@@ -158,26 +167,31 @@ impl Tensor {
         )
     }
 
-    /// The values of several tensors, and whether any requires a gradient.
-    pub(super) fn gather(tensors: &[&Self]) -> Result<(SmallVec<[Value; 2]>, bool)> {
-        let mut values = SmallVec::new();
-        let mut requires_grad = false;
+    /// What an eager operation needs of its inputs, with one lock where all are there.
+    #[inline]
+    pub(super) fn gather(tensors: &[&Self]) -> Result<Gathered> {
+        let mut gathered = Gathered::default();
         let mut arena = None;
         for tensor in tensors {
             if let Some(id) = tensor.node_id() {
                 let node = arena.get_or_insert_with(arena::lock).node(id);
-                requires_grad |= node.requires_grad;
+                gathered.requires_grad |= node.requires_grad;
                 if let Some(value) = &node.value {
-                    values.push(value.clone());
+                    gathered.values.push(value.clone());
+                    gathered.edges.push(Edge {
+                        id,
+                        version: node.version,
+                    });
                     continue;
                 }
             }
-            // Other locks are taken, and values computed, without the arena's.
+            // Other locks are taken, and values computed, without the arena's. The edge is
+            // left to the recording, which gives the tensor a node if it has none.
             arena = None;
-            requires_grad |= tensor.requires_grad();
-            values.push(tensor.value()?);
+            gathered.requires_grad |= tensor.requires_grad();
+            gathered.values.push(tensor.value()?);
         }
-        Ok((values, requires_grad))
+        Ok(gathered)
     }
 
     /// The value, computed now if it has not been.
@@ -293,6 +307,9 @@ impl Tensor {
         let id = self.promote();
         release_after(|arena, garbage, _| {
             let node = arena.node_mut(id);
+            if node.types() != value.types() {
+                node.type_version = node.version + 1;
+            }
             garbage.value(node.value.replace(value));
             node.version += 1;
             node.replaced = node.operation.is_some();
@@ -317,8 +334,8 @@ impl Tensor {
             .is_none_or(|id| arena::lock().node(id).operation.is_none())
     }
 
-    /// Handles on the inputs, each with the embedder's word of its node.
-    pub fn inputs(&self) -> Vec<(Self, usize)> {
+    /// Handles on the inputs.
+    pub fn inputs(&self) -> Vec<Self> {
         let Some(id) = self.node_id() else {
             return Vec::new();
         };
@@ -326,10 +343,7 @@ impl Tensor {
         let inputs = arena.node(id).inputs.clone();
         inputs
             .iter()
-            .map(|edge| {
-                let word = arena.node(edge.id).embedder;
-                (Self::adopt_more(&mut arena, edge.id), word)
-            })
+            .map(|edge| Self::adopt_more(&mut arena, edge.id))
             .collect()
     }
 
@@ -351,11 +365,20 @@ impl Tensor {
 }
 
 impl Clone for Tensor {
+    /// Another handle on the same value. Where identity matters, because a gradient may
+    /// flow to it or an object of the embedder stands for it, it is given a node for that.
     fn clone(&self) -> Self {
-        self.read(
-            |local| Self::from_value(local.value.clone(), local.requires_grad),
-            Self::adopt_more,
-        )
+        if self.node_id().is_none() {
+            let local = self.local.lock();
+            if let Some(local) = local.as_ref()
+                && !local.requires_grad
+                && self.embedder.load(Ordering::Relaxed) == 0
+            {
+                return Self::from_value(local.value.clone(), false);
+            }
+        }
+        let id = self.promote();
+        Self::adopt_more(&mut arena::lock(), id)
     }
 }
 

@@ -7,8 +7,8 @@ use crate::error::Result;
 use rustc_hash::FxHashSet;
 
 /// Every node that the roots depend on, inputs before their consumers: post-order
-/// depth-first from left to right, each node once, with the embedder's word of each.
-pub fn topological_order(roots: &[&Tensor]) -> Result<Vec<(Tensor, usize)>> {
+/// depth-first from left to right, each node once.
+pub fn topological_order(roots: &[&Tensor]) -> Result<Vec<Tensor>> {
     let roots: Vec<NodeId> = roots.iter().map(|root| root.promote()).collect();
     let mut arena = arena::lock();
     let mut order = Vec::new();
@@ -33,9 +33,6 @@ pub fn topological_order(roots: &[&Tensor]) -> Result<Vec<(Tensor, usize)>> {
     }
     Ok(order
         .into_iter()
-        .map(|id| {
-            let word = arena.node(id).embedder;
-            (Tensor::adopt_more(&mut arena, id), word)
-        })
+        .map(|id| Tensor::adopt_more(&mut arena, id))
         .collect())
 }

@@ -32,7 +32,8 @@ pub static BROADCAST_TO: OpDef = OpDef {
     run: Run::One {
         infer: |attrs, t| {
             let target = lengths("broadcast_to", attrs.ints(0).unwrap_or_default())?;
-            if !shape::broadcasts_to(t[0].shape, &target) {
+            let countable = shape::size(&target).is_some_and(|n| n <= isize::MAX as usize);
+            if !countable || !shape::broadcasts_to(t[0].shape, &target) {
                 return Err(Error::shape(
                     "broadcast_to",
                     format_args!(

@@ -106,7 +106,7 @@ impl ForeignOp for Spy {
     fn vjp(&self, adjoints: Vec<Option<Tensor>>, node: Tensor) -> Result<Vec<Option<Tensor>>> {
         self.vjp.fetch_add(1, Ordering::SeqCst);
         Self::fails(&self.vjp_failures, "vjp")?;
-        let x = node.inputs().remove(0).0;
+        let x = node.inputs().remove(0);
         let square = |g: &Tensor| mul(g, &scale(&x, 2.0));
         let result = match (self.quirk, adjoints.as_slice()) {
             (Quirk::Tuple, [plain, squared]) => match (plain, squared.as_ref().map(square)) {

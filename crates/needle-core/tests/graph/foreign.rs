@@ -5,7 +5,7 @@ use crate::common::{
     Tensor, add, array, assert_close, backward, eagerly, exp, gradient, in_both_modes, item,
     lazily, mul, of, scale, sum, values, var, without_leak,
 };
-use needle_core::graph::{Operation, Types};
+use needle_core::graph::{Operation, Types, current_mode, with_mode};
 
 #[test]
 fn it_mixes_with_native_ops_and_differentiates_twice() {
@@ -31,7 +31,7 @@ fn it_is_computed_once() {
         assert_eq!(values(&y), [38.0]);
         assert_eq!(values(&gradient(&y, &x)), [37.0]);
         assert_eq!(values(&gradient(&y, &x)), [37.0]);
-        let square = y.inputs().remove(0).0;
+        let square = y.inputs().remove(0);
         assert!(square.is_realised());
         assert_eq!(values(&square), [36.0]);
         assert_eq!(spy.calls(), (1, 2));
@@ -49,6 +49,23 @@ fn it_is_computed_once_where_only_the_gradient_is_read() {
             assert_close(&values(&first), &[4.0 * 4.0_f64.exp()]);
             assert_close(&values(&y), &[4.0_f64.exp()]);
             assert_eq!(spy.calls(), (1, 1));
+        });
+    });
+}
+
+/// What a sweep records saves nothing for rules to come, but this is no cache.
+#[test]
+fn it_is_computed_once_even_in_a_sweep() {
+    without_leak(|| {
+        let mut mode = current_mode();
+        (mode.lazy, mode.transient) = (Some(true), true);
+        with_mode(mode, || {
+            let spy = Spy::new(Quirk::None);
+            let x = var(&[2.0]);
+            let y = add(&spy.call(&x), &x);
+            assert_eq!(values(&y), [6.0]);
+            assert_eq!(values(&y.inputs()[0]), [4.0]);
+            assert_eq!(spy.calls().0, 1);
         });
     });
 }

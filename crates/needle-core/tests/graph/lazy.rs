@@ -38,7 +38,7 @@ fn types_cost_nothing() {
             let y = add(&exp(&x), &data(&[1.0, 2.0, 3.0]));
             let ty = y.ty().unwrap();
             assert_eq!(ty.shape.as_slice(), [2, 3]);
-            assert!(!y.is_realised() && !y.inputs()[0].0.is_realised());
+            assert!(!y.is_realised() && !y.inputs()[0].is_realised());
             assert_eq!(values(&y).len(), 6);
             assert!(y.is_realised());
         });

@@ -86,7 +86,7 @@ fn an_exported_value_stays_in_its_node() {
             drop(inner);
             gradient(&y, &x);
             // Recomputing would give other memory, which nobody outside sees.
-            let inner = y.inputs()[0].0.inputs().remove(0).0;
+            let inner = y.inputs()[0].inputs().remove(0);
             assert!(inner.is_realised());
             assert!(inner.array().unwrap().storage().is_same(kept.storage()));
             drop(export);
@@ -104,7 +104,7 @@ fn a_lazy_graph_computes_and_keeps_only_what_is_needed() {
             assert!(!inner.is_realised());
             y.array().unwrap();
             assert!(inner.is_realised(), "its handle wants it");
-            let scaled = y.inputs().remove(0).0;
+            let scaled = y.inputs().remove(0);
             assert!(!scaled.is_realised(), "nobody reads it");
             assert_close(
                 &values(&scaled),

@@ -108,6 +108,22 @@ fn a_replaced_result() {
     });
 }
 
+/// Computing it again would give what it was before.
+#[test]
+fn a_replaced_result_stays_without_its_handle() {
+    without_leak(|| {
+        eagerly(|| {
+            let x = var(&[2.0]);
+            let inner = scale(&x, 3.0);
+            set(&inner, &[10.0]);
+            let y = scale(&inner, 5.0);
+            drop(inner);
+            assert_eq!(values(&gradient(&y, &x)), [15.0]);
+            assert_eq!(values(&y.inputs()[0]), [10.0]);
+        });
+    });
+}
+
 #[test]
 fn a_dropped_value_cannot_come_back_from_a_replaced_leaf() {
     without_leak(|| {
@@ -116,7 +132,7 @@ fn a_dropped_value_cannot_come_back_from_a_replaced_leaf() {
             // The result of the scaling goes with its handle, before the leaf is replaced.
             let y = exp(&scale(&x, 3.0));
             set(&x, &[5.0]);
-            let scaled = y.inputs().remove(0).0;
+            let scaled = y.inputs().remove(0);
             let text = error(scaled.array());
             assert!(
                 text.starts_with("Grad(mul_scalar: its value was released"),

@@ -19,11 +19,11 @@ fn it_records_two_nodes_and_computes_one() {
         assert_eq!(values(&y), [2.0, -3.0]);
         assert_eq!(name(&y), "add");
         let inputs = y.inputs();
-        assert_eq!(inputs[0].0.node_id(), a.node_id());
-        let negated = &inputs[1].0;
+        assert_eq!(inputs[0].node_id(), a.node_id());
+        let negated = &inputs[1];
         assert_eq!(name(negated), "negate");
         assert!(!negated.is_realised(), "nobody has read it");
-        assert_eq!(negated.inputs()[0].0.node_id(), b.node_id());
+        assert_eq!(negated.inputs()[0].node_id(), b.node_id());
         let gradients = backward(&y);
         assert_eq!(values(&of(&gradients, &a).unwrap()), [1.0, 1.0]);
         assert_eq!(values(&of(&gradients, &b).unwrap()), [-1.0, -1.0]);
@@ -50,7 +50,7 @@ fn the_negation_of_a_replaced_value_is_gone() {
             let (a, b) = (var(&[5.0]), var(&[3.0]));
             let y = subtract(&a, &b).unwrap();
             set(&b, &[100.0]);
-            let negated = y.inputs().remove(1).0;
+            let negated = y.inputs().remove(1);
             let text = error(negated.array());
             assert!(
                 text.starts_with("Grad(negate: its value was released"),
@@ -68,7 +68,7 @@ fn a_released_difference_is_recomputed() {
             let (a, b) = (var(&[5.0]), var(&[3.0]));
             let y = exp(&exp(&subtract(&a, &b).unwrap()));
             drop(backward(&y));
-            let inner = y.inputs().remove(0).0.inputs().remove(0).0;
+            let inner = y.inputs().remove(0).inputs().remove(0);
             assert!(!inner.is_realised());
             assert_eq!(values(&inner), [2.0]);
         });
