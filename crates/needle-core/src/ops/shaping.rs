@@ -32,7 +32,7 @@ pub static BROADCAST_TO: OpDef = OpDef {
     run: Run::One {
         infer: |attrs, t| {
             let target = lengths("broadcast_to", attrs.ints(0).unwrap_or_default())?;
-            let countable = shape::size(&target).is_some_and(|n| n <= isize::MAX as usize);
+            let countable = shape::size(&target).is_some_and(|n| isize::try_from(n).is_ok());
             if !countable || !shape::broadcasts_to(t[0].shape, &target) {
                 return Err(Error::shape(
                     "broadcast_to",
