@@ -54,7 +54,7 @@ def test_kink(f: Callable[[Tensor], Tensor], at: Any, expected: Any, lazy: bool)
     x = Tensor(at)
     with np.errstate(all="ignore"), ndl.lazy(lazy):
         f(x).sum().backward()
-        np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-6, atol=1e-300)
+        np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-12, atol=1e-300)
 
 
 def test_second_derivatives_at_kinks() -> None:
