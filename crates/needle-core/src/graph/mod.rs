@@ -9,6 +9,7 @@ mod backward;
 mod compute;
 mod fork;
 mod forward;
+mod gather;
 mod mode;
 mod node;
 mod realise;

@@ -2,9 +2,10 @@
 
 use super::arena;
 use super::compute;
+use super::gather::{Gathered, gather};
 use super::mode::{Mode, current_mode};
 use super::node::{Edge, Node, NodeId, Operation, Types};
-use super::tensor::{Gathered, Seen, Tensor};
+use super::tensor::{Seen, Tensor};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::ops::{Attrs, Needs, OpDef, arithmetic};
@@ -42,7 +43,7 @@ fn apply_operation(operation: Operation, inputs: &[&Tensor], embedder: usize) ->
         values,
         edges,
         requires_grad,
-    } = Tensor::gather(inputs)?;
+    } = gather(inputs)?;
     let value = compute::compute(&operation, &values)?;
     drop(values);
     if mode.no_grad || !requires_grad || !operation.is_differentiable() {

@@ -5,13 +5,12 @@
 //! it a node, so that every handle stands for at most one node for life.
 
 use super::arena::{self, Garbage, WorkList, release_after};
-use super::node::{Edge, NodeId, Operation, Types, Value};
+use super::node::{NodeId, Operation, Types, Value};
 use super::realise::{self, Access};
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::shape::TensorType;
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -37,15 +36,6 @@ pub(super) struct Seen {
     pub value: Option<Value>,
     /// Only where there is no value.
     pub types: Option<Types>,
-}
-
-/// The inputs of an eager operation, as they were in one moment.
-#[derive(Default)]
-pub(super) struct Gathered {
-    pub values: SmallVec<[Value; 2]>,
-    /// One for each input, or fewer where some input had no node or no value.
-    pub edges: SmallVec<[Edge; 2]>,
-    pub requires_grad: bool,
 }
 
 impl Tensor {
@@ -165,33 +155,6 @@ impl Tensor {
                 }
             },
         )
-    }
-
-    /// What an eager operation needs of its inputs, with one lock where all are there.
-    #[inline]
-    pub(super) fn gather(tensors: &[&Self]) -> Result<Gathered> {
-        let mut gathered = Gathered::default();
-        let mut arena = None;
-        for tensor in tensors {
-            if let Some(id) = tensor.node_id() {
-                let node = arena.get_or_insert_with(arena::lock).node(id);
-                gathered.requires_grad |= node.requires_grad;
-                if let Some(value) = &node.value {
-                    gathered.values.push(value.clone());
-                    gathered.edges.push(Edge {
-                        id,
-                        version: node.version,
-                    });
-                    continue;
-                }
-            }
-            // Other locks are taken, and values computed, without the arena's. The edge is
-            // left to the recording, which gives the tensor a node if it has none.
-            arena = None;
-            gathered.requires_grad |= tensor.requires_grad();
-            gathered.values.push(tensor.value()?);
-        }
-        Ok(gathered)
     }
 
     /// The value, computed now if it has not been.

@@ -6,7 +6,9 @@
 //! the first one is kept by the implementation, which reports it when the rule is done.
 
 use super::{Attr, Attrs, Constant, OpDef};
-use super::{arithmetic, comparison, elementary, indexing, joining, linalg, reduction, shaping};
+use super::{
+    arithmetic, comparison, elementary, extrema, indexing, joining, linalg, reduction, shaping,
+};
 use crate::array::{Array, Index};
 use crate::dtype::{DType, Scalar};
 use crate::error::Error;
@@ -163,7 +165,7 @@ impl<'a> Expr<'a> {
 
     /// The larger of two.
     pub fn maximum(self, other: Self) -> Self {
-        self.with(&arithmetic::MAXIMUM, other)
+        self.with(&extrema::MAXIMUM, other)
     }
 
     /// e to the power of x.

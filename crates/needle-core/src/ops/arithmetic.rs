@@ -11,7 +11,7 @@ use crate::kernels::{copy, elementwise};
 use crate::shape::{self, TensorType};
 use elementwise::Binary;
 
-const AB: Inputs = Inputs::Named(&["a", "b"]);
+pub(super) const AB: Inputs = Inputs::Named(&["a", "b"]);
 const A: Inputs = Inputs::Named(&["a"]);
 const SCALAR: &[Param] = &[Param::required("scalar", ParamKind::Scalar)];
 
@@ -22,7 +22,7 @@ const PAIRS: &[Sample] = &[
     Sample::plain(&[(&[], Domain::Real), (&[1, 2], Domain::Nonzero)]),
 ];
 
-fn same_dtype(op: &str, types: &[TypeRef]) -> Result<TensorType> {
+pub(super) fn same_dtype(op: &str, types: &[TypeRef]) -> Result<TensorType> {
     Ok(TensorType {
         shape: shape::broadcast(op, types[0].shape, types[1].shape)?,
         dtype: types[0].dtype.promote(types[1].dtype),
@@ -362,52 +362,4 @@ pub static CHAIN_PRODUCT: OpDef = OpDef {
         Partial::Of(Needs::X0, |s| s.x(0)),
     ]),
     samples: PAIRS,
-};
-
-/// 1 where `s.x(i)` is strictly beyond the other in the direction of `first`, 1/2 at ties.
-fn winner<'a>(high: super::Expr<'a>, low: super::Expr<'a>) -> super::Expr<'a> {
-    let one = high.constant(1.0).cast(high.dtype().to_float());
-    let tie = high.equal(low).select(one.constant(0.5), one.constant(0.0));
-    high.greater(low).select(one, tie)
-}
-
-const EXTREMA: &[Sample] = &[
-    Sample::plain(&[(&[2, 3], Domain::Distinct), (&[2, 3], Domain::Real)]),
-    Sample::plain(&[(&[2, 1], Domain::Distinct), (&[3], Domain::Real)]),
-];
-
-/// Larger of two.
-pub static MAXIMUM: OpDef = OpDef {
-    name: "maximum",
-    class: "Maximum",
-    doc: "Elementwise larger of `a` and `b`; NaN where either is NaN.\n\nShapes broadcast; the dtype is the promoted one. At ties the derivative is 1/2 for each. Raises ShapeError where the shapes do not fit.",
-    inputs: AB,
-    params: &[],
-    run: Run::One {
-        infer: |_, t| same_dtype("maximum", t),
-        forward: |_, x, ty| run_binary(Binary::Maximum, x, ty.dtype),
-    },
-    derivative: Derivative::Elementwise(&[
-        Partial::Of(Needs::X0.and(Needs::X1), |s| winner(s.x(0), s.x(1))),
-        Partial::Of(Needs::X0.and(Needs::X1), |s| winner(s.x(1), s.x(0))),
-    ]),
-    samples: EXTREMA,
-};
-
-/// Smaller of two.
-pub static MINIMUM: OpDef = OpDef {
-    name: "minimum",
-    class: "Minimum",
-    doc: "Elementwise smaller of `a` and `b`; NaN where either is NaN.\n\nShapes broadcast; the dtype is the promoted one. At ties the derivative is 1/2 for each. Raises ShapeError where the shapes do not fit.",
-    inputs: AB,
-    params: &[],
-    run: Run::One {
-        infer: |_, t| same_dtype("minimum", t),
-        forward: |_, x, ty| run_binary(Binary::Minimum, x, ty.dtype),
-    },
-    derivative: Derivative::Elementwise(&[
-        Partial::Of(Needs::X0.and(Needs::X1), |s| winner(s.x(1), s.x(0))),
-        Partial::Of(Needs::X0.and(Needs::X1), |s| winner(s.x(0), s.x(1))),
-    ]),
-    samples: EXTREMA,
 };

@@ -14,6 +14,7 @@ pub mod arithmetic;
 pub mod attrs;
 pub mod comparison;
 pub mod elementary;
+pub mod extrema;
 pub mod indexing;
 pub mod joining;
 pub mod linalg;
@@ -220,8 +221,8 @@ pub static ALL: &[&OpDef] = &[
     &arithmetic::POWER_SCALAR,
     &arithmetic::NEGATE,
     &arithmetic::CHAIN_PRODUCT,
-    &arithmetic::MAXIMUM,
-    &arithmetic::MINIMUM,
+    &extrema::MAXIMUM,
+    &extrema::MINIMUM,
     // elementary functions
     &elementary::ABS,
     &elementary::SIGN,

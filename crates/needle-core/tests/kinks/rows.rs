@@ -1,7 +1,9 @@
 //! The table: functions, points, and the gradients by convention.
 
 use crate::common::{Tensor, call, call_with, data, exp, mul, sum};
-use needle_core::ops::{Attr, Attrs, Constant, arithmetic, comparison, elementary, reduction};
+use needle_core::ops::{
+    Attr, Attrs, Constant, arithmetic, comparison, elementary, extrema, reduction,
+};
 
 /// Name, function, the values of `x` and `y`, and the gradients of the sum
 /// of `f(x, y)` by `x` and by `y`.
@@ -58,7 +60,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "maximum",
-        |x, y| call(&arithmetic::MAXIMUM, &[x, y]),
+        |x, y| call(&extrema::MAXIMUM, &[x, y]),
         [1.0, 2.0],
         [1.0, 1.0],
         [0.5, 1.0],
@@ -66,7 +68,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "minimum",
-        |x, y| call(&arithmetic::MINIMUM, &[x, y]),
+        |x, y| call(&extrema::MINIMUM, &[x, y]),
         [1.0, 2.0],
         [1.0, 1.0],
         [0.5, 0.0],

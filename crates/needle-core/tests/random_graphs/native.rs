@@ -4,7 +4,7 @@ use crate::reference::{Op, WIDTH};
 use needle_core::Tensor;
 use needle_core::graph;
 use needle_core::ops::{
-    Attr, Attrs, Constant, OpDef, arithmetic, comparison, elementary, reduction, shaping,
+    Attr, Attrs, Constant, OpDef, arithmetic, comparison, elementary, extrema, reduction, shaping,
 };
 
 pub type Native = fn(&[&Tensor]) -> needle_core::Result<Tensor>;
@@ -22,8 +22,8 @@ pub fn native(op: Op) -> (usize, Native) {
         Op::Subtract => (2, |x| graph::subtract(x[0], x[1])),
         Op::Multiply => (2, |x| plain(&arithmetic::MULTIPLY, x)),
         Op::Divide => (2, |x| plain(&arithmetic::DIVIDE, x)),
-        Op::Maximum => (2, |x| plain(&arithmetic::MAXIMUM, x)),
-        Op::Minimum => (2, |x| plain(&arithmetic::MINIMUM, x)),
+        Op::Maximum => (2, |x| plain(&extrema::MAXIMUM, x)),
+        Op::Minimum => (2, |x| plain(&extrema::MINIMUM, x)),
         Op::Negate => (1, |x| plain(&arithmetic::NEGATE, x)),
         Op::Sin => (1, |x| plain(&elementary::SIN, x)),
         Op::Cos => (1, |x| plain(&elementary::COS, x)),
