@@ -6,8 +6,8 @@
 
 use super::node::{Edge, Node, NodeId, Operation, Types, Value};
 use crate::ops::Needs;
-use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const CHUNK: usize = 1024;
 /// Nodes that are released in one go before the lock is given up for a moment.
@@ -61,21 +61,7 @@ static ARENA: Mutex<Arena> = Mutex::new(Arena {
 /// The arena, for moments: run no kernel and nothing of the embedder's under it.
 #[inline]
 pub(super) fn lock() -> MutexGuard<'static, Arena> {
-    ARENA.lock()
-}
-
-/// Holds the lock over a `fork`.
-pub(super) fn lock_for_fork() {
-    std::mem::forget(ARENA.lock());
-}
-
-/// Ends [`lock_for_fork`].
-///
-/// # Safety
-/// The calling thread (or its parent, through a fork) holds the lock by [`lock_for_fork`].
-pub(super) unsafe fn unlock_after_fork() {
-    // SAFETY: the caller's promise.
-    unsafe { ARENA.force_unlock() };
+    ARENA.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many nodes are alive.

@@ -1,8 +1,18 @@
 //! Forked children: no lock of ours may be held by a thread that the child does not have.
+//!
+//! Both locks are taken before a fork and given back after it, in the parent and in the
+//! child, by the thread that forks. They are the standard library's: giving one back never
+//! hands it to a waiting thread, which in the child would not exist.
 
-use super::arena;
+use super::arena::{self, Arena};
 use crate::array::pool;
-use std::sync::Once;
+use std::cell::RefCell;
+use std::sync::{MutexGuard, Once};
+
+thread_local! {
+    static HELD: RefCell<Option<(MutexGuard<'static, Arena>, pool::Held)>> =
+        const { RefCell::new(None) };
+}
 
 /// Takes the arena's and the pool's lock around every `fork` of this process.
 pub fn install_fork_handlers() {
@@ -19,15 +29,12 @@ pub fn install_fork_handlers() {
 #[cfg(unix)]
 extern "C" fn before() {
     // The order in which code takes them: the arena may free memory, never the other way.
-    arena::lock_for_fork();
-    pool::lock_for_fork();
+    let held = (arena::lock(), pool::hold());
+    // A thread that is ending has no place to keep them, and goes on without.
+    let _ = HELD.try_with(|place| place.replace(Some(held)));
 }
 
 #[cfg(unix)]
 extern "C" fn after() {
-    // SAFETY: `before` took both locks in this thread, or in its image in the parent.
-    unsafe {
-        pool::unlock_after_fork();
-        arena::unlock_after_fork();
-    }
+    let _ = HELD.try_with(RefCell::take);
 }

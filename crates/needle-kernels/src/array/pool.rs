@@ -4,11 +4,11 @@
 //! small one a trip through the allocator for every op. Freed blocks therefore wait in a
 //! free list per class, up to [`MAX_CACHED`] bytes in all.
 
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::alloc::{Layout, alloc, dealloc};
 use std::cell::RefCell;
 use std::ptr::NonNull;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Alignment of every block: one cache line, one AVX-512 register.
 pub(crate) const ALIGN: usize = 64;
@@ -37,6 +37,23 @@ static POOL: Mutex<Pool> = Mutex::new(Pool {
     free: [const { Vec::new() }; CLASSES],
     cached: 0,
 });
+
+/// The pool's lock. It is the standard library's, which has no state outside of itself: a
+/// lock that keeps waiting threads in a table would find, in a forked child, threads that
+/// are not there.
+fn lock() -> MutexGuard<'static, Pool> {
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The lock, opaque, for whoever holds it over a `fork`.
+pub struct Held {
+    _guard: MutexGuard<'static, Pool>,
+}
+
+/// Takes the lock, so that a `fork` meanwhile finds the pool whole.
+pub fn hold() -> Held {
+    Held { _guard: lock() }
+}
 
 /// The class that holds blocks of `bytes`, and the true size of its blocks.
 #[inline]
@@ -99,7 +116,7 @@ pub(crate) fn take(class: usize, size: usize) -> Option<NonNull<u8>> {
         return Some(block.0);
     }
     {
-        let mut pool = POOL.lock();
+        let mut pool = lock();
         if let Some(block) = pool.free[class].pop() {
             pool.cached -= size;
             return Some(block.0);
@@ -132,7 +149,7 @@ pub(crate) unsafe fn give(block: NonNull<u8>, class: usize, size: usize, keep: b
         if kept == Some(true) {
             return;
         }
-        let mut pool = POOL.lock();
+        let mut pool = lock();
         if pool.cached + size <= MAX_CACHED {
             pool.cached += size;
             pool.free[class].push(Block(block));
@@ -147,7 +164,7 @@ pub(crate) unsafe fn give(block: NonNull<u8>, class: usize, size: usize, keep: b
 pub fn empty_cache() {
     let mut freed = Vec::new();
     {
-        let mut pool = POOL.lock();
+        let mut pool = lock();
         pool.cached = 0;
         for (class, blocks) in pool.free.iter_mut().enumerate() {
             freed.extend(std::mem::take(blocks).into_iter().map(|b| (class, b)));
@@ -161,7 +178,7 @@ pub fn empty_cache() {
 
 /// Bytes that wait in the pool.
 pub fn cached_bytes() -> usize {
-    POOL.lock().cached
+    lock().cached
 }
 
 fn size_of_class(class: usize) -> usize {
@@ -171,20 +188,6 @@ fn size_of_class(class: usize) -> usize {
     let (doubling, quarter) = ((class - FINE_CLASSES) / 4, (class - FINE_CLASSES) % 4);
     let base = FINE << doubling;
     base + (quarter + 1) * (base / 4)
-}
-
-/// Holds the pool's lock over a `fork`, so that the child never inherits it locked.
-pub fn lock_for_fork() {
-    std::mem::forget(POOL.lock());
-}
-
-/// Ends [`lock_for_fork`], in the parent and in the child.
-///
-/// # Safety
-/// The calling thread (or its parent, through a fork) holds the lock by [`lock_for_fork`].
-pub unsafe fn unlock_after_fork() {
-    // SAFETY: the caller's promise.
-    unsafe { POOL.force_unlock() };
 }
 
 #[cfg(test)]
