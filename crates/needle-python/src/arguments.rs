@@ -8,6 +8,7 @@ use needle_core::ops::{Attr, Attrs, OpDef, Param, ParamKind};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
+use std::sync::Arc;
 
 /// Attributes that are ready, on their way through a constructor: how the op object of a
 /// node is made.
@@ -56,7 +57,7 @@ pub fn parse(
         let ints = args
             .iter()
             .map(|arg| integer(op, param, arg))
-            .collect::<PyResult<Box<_>>>()?;
+            .collect::<PyResult<Arc<_>>>()?;
         return Ok(Attrs::one(Attr::Ints(ints)));
     }
     if args.len() > op.params.len() {
@@ -176,7 +177,7 @@ fn attribute(
                     .map_err(|_| wrong(op, param, expected, value))?;
                 let ints = items
                     .map(|item| integer(op, param, &item?))
-                    .collect::<PyResult<Box<[isize]>>>()?;
+                    .collect::<PyResult<Arc<[isize]>>>()?;
                 Ok(Attr::Ints(ints))
             }
         },

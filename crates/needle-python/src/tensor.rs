@@ -49,9 +49,14 @@ pub fn apply<'py>(
         PyClassInitializer::from(PyValue::empty()).add_subclass(PyTensor),
     )?;
     let word = object.as_ptr() as usize;
-    let tensor = graph::apply_bound(op, attrs, inputs, word).or_raise()?;
-    object.as_super().get().fill_bound(py, tensor);
-    Ok(object.into_any())
+    // A match, and no `?`: that would copy the handle once more on every op.
+    match graph::apply_bound(op, attrs, inputs, word) {
+        Ok(tensor) => {
+            object.as_super().get().fill_bound(py, tensor);
+            Ok(object.into_any())
+        }
+        Err(error) => Err(error).or_raise(),
+    }
 }
 
 /// The handle of a tensor object.

@@ -6,7 +6,7 @@
 use super::compute;
 use super::mode::{Mode, current_mode, with_mode};
 use super::node::{Operation, Types};
-use super::tape::Tape;
+use super::tape::{Slot, Tape, lost};
 use super::tensor::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::algebra::{Expr, Id, Site};
@@ -14,11 +14,11 @@ use crate::ops::{Derivative, Inputs, Partial};
 use crate::shape::{broadcasts_to, display};
 use smallvec::SmallVec;
 
-/// An operation with handles on what surrounds it.
+/// An operation with what surrounds it.
 pub(super) struct Place {
     pub operation: Operation,
-    pub inputs: SmallVec<[Tensor; 4]>,
-    pub output: Tensor,
+    pub inputs: SmallVec<[Slot; 2]>,
+    pub output: Slot,
 }
 
 /// Whether and when the adjoint of an input is computed.
@@ -31,7 +31,7 @@ pub(super) enum Wanted {
 }
 
 /// One adjoint for each input or output; `None` where nothing flows.
-pub(super) type Adjoints = SmallVec<[Option<Tensor>; 2]>;
+pub(super) type Adjoints = SmallVec<[Option<Tensor>; 1]>;
 
 /// The adjoints of the wanted inputs.
 pub(super) fn pull_back(
@@ -50,7 +50,7 @@ pub(super) fn pull_back(
             let n = inputs.len();
             let inputs: SmallVec<[Id; 4]> = inputs.into_iter().map(|x| tape.push(x)).collect();
             let output = [tape.push(output)];
-            let g: SmallVec<[Option<Expr>; 2]> = adjoints
+            let g: SmallVec<[Option<Expr>; 1]> = adjoints
                 .into_iter()
                 .map(|g| g.map(|g| tape.expr(g)))
                 .collect();
@@ -87,7 +87,8 @@ pub(super) fn pull_back(
         }
         Operation::Foreign(op) => {
             // An embedder's rule runs once and now; its result may serve a pending gradient.
-            let given = op.vjp(adjoints.into_vec(), output)?;
+            let handle = |slot: &Slot| slot.handle().ok_or_else(lost);
+            let given = op.vjp(adjoints.into_vec(), handle(&output)?)?;
             if given.len() != inputs.len() {
                 return Err(Error::Grad(format!(
                     "{}: gradient returned {} values for {} inputs",
@@ -101,7 +102,7 @@ pub(super) fn pull_back(
                 .enumerate()
                 .map(|(i, adjoint)| match adjoint {
                     Some(adjoint) if wanted(i) != Wanted::No => {
-                        fit_foreign(tape, &op.name(), adjoint, &inputs[i]).map(Some)
+                        fit_foreign(tape, &op.name(), adjoint, &handle(&inputs[i])?).map(Some)
                     }
                     _ => Ok(None),
                 })
@@ -184,8 +185,8 @@ pub fn vjp_at(
     check_made_by(operation, &inputs, adjoints.len(), node)?;
     let place = Place {
         operation: operation.clone(),
-        inputs,
-        output: node.clone(),
+        inputs: inputs.into_iter().map(Slot::Owned).collect(),
+        output: Slot::Owned(node.clone()),
     };
     let adjoints = adjoints.iter().cloned().collect();
     Ok(pull_back(&Tape::default(), place, adjoints, |_| Wanted::Now)?.into_vec())

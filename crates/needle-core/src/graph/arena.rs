@@ -18,6 +18,8 @@ pub(super) struct Arena {
     chunks: Vec<Box<[Node]>>,
     free: Vec<u32>,
     sequence: u64,
+    /// How many sweeps there were.
+    sweeps: u64,
     live: usize,
     /// Nodes that an object of the embedder stands for.
     embedded: usize,
@@ -54,6 +56,7 @@ static ARENA: Mutex<Arena> = Mutex::new(Arena {
     chunks: Vec::new(),
     free: Vec::new(),
     sequence: 0,
+    sweeps: 0,
     live: 0,
     embedded: 0,
 });
@@ -99,6 +102,8 @@ fn vacant() -> Node {
         replaced: false,
         saves: Needs::NOTHING,
         holds_inputs: false,
+        place: 0,
+        sweep: 0,
         sequence: 0,
         operation: None,
         inputs: SmallVec::new(),
@@ -126,7 +131,7 @@ impl Arena {
 
     /// A new node with one handle, which `fill` describes in place; everything that it
     /// leaves alone is absent. Its edges and saves are counted on its inputs here.
-    #[inline]
+    #[inline(always)]
     pub fn insert(&mut self, fill: impl FnOnce(&mut Node)) -> NodeId {
         let index = self.free.pop().unwrap_or_else(|| self.grow());
         self.sequence += 1;
@@ -150,6 +155,12 @@ impl Arena {
             input.saved += u32::from(saves.input(i)) + u32::from(holds);
         }
         id
+    }
+
+    /// A number for a new sweep, never 0.
+    pub fn next_sweep(&mut self) -> u64 {
+        self.sweeps += 1;
+        self.sweeps
     }
 
     /// One more chunk; returns the index of its first node, the others are free.
@@ -256,18 +267,36 @@ impl Arena {
 
     /// Cuts a computed node off its inputs, which makes it a leaf.
     pub fn detach(&mut self, id: NodeId, garbage: &mut Garbage, work: &mut WorkList) {
-        self.unhold(id, garbage);
-        self.unsave(id, garbage);
+        let node = self.node_mut(id);
+        node.saved -= u32::from(node.saves.output());
+        self.cut(id, garbage, work);
+    }
+
+    /// Gives up the inputs of a node, and what it holds and saves of them.
+    fn cut(&mut self, id: NodeId, garbage: &mut Garbage, work: &mut WorkList) {
         let node = self.node_mut(id);
         garbage.operation(node.operation.take());
-        for edge in std::mem::take(&mut node.inputs) {
-            let input = self.node_mut(edge.id);
+        let saves = std::mem::replace(&mut node.saves, Needs::NOTHING);
+        let holds = std::mem::take(&mut node.holds_inputs);
+        for pin in node.pins.take().into_iter().flatten() {
+            garbage.value(pin);
+        }
+        for i in 0..node.inputs.len() {
+            let edge = self.node(id).inputs[i].id;
+            let input = self.node_mut(edge);
             input.edges -= 1;
+            input.saved -= u32::from(saves.input(i)) + u32::from(holds);
+            if input.handles > 0 {
+                continue;
+            }
             // Only with the last edge: an input that is there twice is listed once.
-            if input.edges == 0 && input.handles == 0 {
-                work.push(edge.id);
+            if input.edges == 0 {
+                work.push(edge);
+            } else {
+                self.drop_value_if_unneeded(edge, garbage);
             }
         }
+        self.node_mut(id).inputs.clear();
     }
 
     /// Frees the nodes of the work list that nothing refers to, and what follows from it;
@@ -279,13 +308,14 @@ impl Arena {
             if node.handles > 0 || node.edges > 0 {
                 continue;
             }
-            self.detach(id, garbage, work);
+            self.cut(id, garbage, work);
             self.set_embedder(id, 0);
             let node = self.node_mut(id);
             garbage.value(node.value.take());
             node.types = Types::Unknown;
             node.version = 0;
             node.type_version = 0;
+            node.saved = 0;
             node.requires_grad = false;
             node.transient = false;
             node.replaced = false;

@@ -10,17 +10,16 @@ use super::adjoint::{Adjoints, Place, Wanted, pull_back};
 use super::arena::{self, Arena, release_after};
 use super::compute::tuple_index;
 use super::mode::{Mode, current_mode, with_mode};
-use super::node::{Node, NodeId, Operation, Types};
+use super::node::{Edge, Node, NodeId, Operation, Types, Value};
 use super::realise::{self, Access};
 use super::record::{self, saves_of};
-use super::tape::Tape;
+use super::tape::{Slot, Tape, lost};
 use super::tensor::Tensor;
 use crate::array::Array;
 use crate::dtype::Scalar;
 use crate::error::{Error, Result};
 use crate::ops::{Attr, Attrs, Needs, Run, arithmetic, tuple};
 use crate::shape;
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 /// The gradient of one tensor that somebody holds.
@@ -46,8 +45,11 @@ pub fn backward(root: &Tensor, seed: Option<Tensor>) -> Result<Vec<Gradient>> {
         ..current_mode()
     };
     with_mode(mode, || {
-        let mut sweep = Sweep::collect(root.promote());
-        sweep.prepare(mode.is_lazy())?;
+        let mut missing = Vec::new();
+        let mut sweep = Sweep::collect(root.promote(), &mut missing)?;
+        if !mode.is_lazy() && !missing.is_empty() {
+            realise::realise(&missing, Access::Nodes)?;
+        }
         sweep.run(seed, mode)
     })
 }
@@ -78,18 +80,25 @@ fn seed_for(root: &Tensor, seed: Option<Tensor>) -> Result<Tensor> {
 }
 
 /// What the sweep knows of a node it will visit.
+///
+/// The root's handle keeps all of these nodes and their inputs as long as the sweep runs,
+/// so that no handle is counted for them.
 struct Visit {
     id: NodeId,
-    sequence: u64,
     /// A held leaf that requires no gradient: its adjoint is recorded, not computed.
     pending: bool,
     /// Whether a user holds the node.
     held: bool,
     /// Whether its rule reads values, which are saved until it has run.
     saves: bool,
+    /// Where the inputs stand among the visits, or [`NOWHERE`].
+    targets: SmallVec<[u32; 2]>,
     /// One adjoint for each output, as far as they have come.
     adjoints: Adjoints,
 }
+
+/// No gradient flows to this input.
+const NOWHERE: u32 = u32::MAX;
 
 /// What the rules of a node will read in a sweep: those for the inputs that it reaches.
 fn reads_of(arena: &Arena, node: &Node) -> Needs {
@@ -108,133 +117,134 @@ fn reads_of(arena: &Arena, node: &Node) -> Needs {
 
 struct Sweep {
     visits: Vec<Visit>,
-    position: FxHashMap<NodeId, u32>,
 }
 
 impl Sweep {
-    fn collect(root: NodeId) -> Self {
-        let arena = arena::lock();
-        let mut visits = Vec::new();
-        let mut position = FxHashMap::default();
+    /// The visits from the newest node to the oldest, with what their rules will read
+    /// saved; the values of it that are not there are listed.
+    fn collect(root: NodeId, missing: &mut Vec<NodeId>) -> Result<Self> {
+        let mut arena = arena::lock();
+        let sweep = arena.next_sweep();
+        let mut order: Vec<(u64, NodeId)> = Vec::new();
         let mut stack = vec![root];
         while let Some(id) = stack.pop() {
-            let node = arena.node(id);
-            let pending = !node.requires_grad;
-            if pending && (node.operation.is_some() || node.handles == 0) {
+            let node = arena.node_mut(id);
+            if !node.requires_grad && (node.operation.is_some() || node.handles == 0) {
                 continue;
             }
-            if position.insert(id, 0).is_some() {
+            if std::mem::replace(&mut node.sweep, sweep) == sweep {
                 continue;
             }
-            visits.push(Visit {
-                id,
-                sequence: node.sequence,
-                pending,
-                held: node.handles > 0,
-                saves: false,
-                adjoints: SmallVec::new(),
-            });
-            if !pending {
+            order.push((node.sequence, id));
+            if node.requires_grad {
                 stack.extend(node.inputs.iter().map(|edge| edge.id));
             }
         }
-        drop(arena);
-        visits.sort_unstable_by_key(|visit| std::cmp::Reverse(visit.sequence));
-        for (i, visit) in visits.iter().enumerate() {
-            position.insert(visit.id, i as u32);
+        order.sort_unstable_by_key(|&(sequence, _)| std::cmp::Reverse(sequence));
+        for (place, (_, id)) in order.iter().enumerate() {
+            arena.node_mut(*id).place = place as u32;
         }
-        Self { visits, position }
-    }
-
-    /// Saves and computes what the rules of this sweep will read.
-    fn prepare(&mut self, lazy: bool) -> Result<()> {
-        let mut missing = Vec::new();
-        {
-            let mut arena = arena::lock();
-            for visit in self.visits.iter_mut().filter(|visit| !visit.pending) {
-                visit.saves = save(&mut arena, visit.id, &mut missing)?;
-            }
+        let mut visits = Vec::with_capacity(order.len());
+        for (_, id) in order {
+            let node = arena.node(id);
+            let pending = !node.requires_grad;
+            let held = node.handles > 0;
+            let place = |edge: &Edge| {
+                let input = arena.node(edge.id);
+                if input.sweep == sweep {
+                    input.place
+                } else {
+                    NOWHERE
+                }
+            };
+            let targets = node.inputs.iter().map(place).collect();
+            let saves = !pending && save(&mut arena, id, missing)?;
+            visits.push(Visit {
+                id,
+                pending,
+                held,
+                saves,
+                targets,
+                adjoints: SmallVec::new(),
+            });
         }
-        if !lazy && !missing.is_empty() {
-            realise::realise(&missing, Access::Nodes)?;
-        }
-        Ok(())
+        Ok(Self { visits })
     }
 
     fn run(&mut self, seed: Tensor, mode: Mode) -> Result<Vec<Gradient>> {
         let tape = Tape::default();
         let mut gradients = Vec::new();
         self.visits[0].adjoints.push(Some(seed));
+        // What the rule before has read is given up under the lock that is taken anyway.
+        let mut read = None;
         for at in 0..self.visits.len() {
-            let adjoints = std::mem::take(&mut self.visits[at].adjoints);
-            let visit = &self.visits[at];
-            if adjoints.iter().any(Option::is_some) {
-                // A tuple has one adjoint for each part, even if it has one part.
-                if visit.held
-                    && let [Some(gradient)] = adjoints.as_slice()
-                    && !matches!(arena::lock().node(visit.id).types(), Types::Many(_))
-                {
-                    gradients.push(Gradient {
-                        node: visit.id,
-                        gradient: gradient.clone(),
-                    });
+            let Visit {
+                id,
+                pending,
+                held,
+                saves,
+                ..
+            } = self.visits[at];
+            let mut adjoints = std::mem::take(&mut self.visits[at].adjoints);
+            let reached = adjoints.iter().any(Option::is_some);
+            let (place, tuple) = release_after(|arena, garbage, _| {
+                if let Some(read) = read.take() {
+                    arena.unsave(read, garbage);
                 }
-                if !visit.pending {
-                    self.visit(&tape, at, adjoints, mode)?;
+                if reached {
+                    look(arena, id, &mut adjoints)
+                } else {
+                    (None, false)
                 }
+            });
+            read = saves.then_some(id);
+            if !reached {
+                continue;
             }
-            let Visit { id, saves, .. } = self.visits[at];
-            if saves {
-                release_after(|arena, garbage, _| arena.unsave(id, garbage));
+            // A tuple has one adjoint for each part, even if it has one part.
+            if held
+                && !tuple
+                && let [Some(gradient)] = adjoints.as_slice()
+            {
+                gradients.push(Gradient {
+                    node: id,
+                    gradient: gradient.clone(),
+                });
             }
+            if !pending && let Some(place) = place {
+                self.visit(&tape, at, place, adjoints, mode)?;
+            }
+        }
+        if let Some(read) = read {
+            release_after(|arena, garbage, _| arena.unsave(read, garbage));
         }
         Ok(gradients)
     }
 
-    fn visit(&mut self, tape: &Tape, at: usize, mut adjoints: Adjoints, mode: Mode) -> Result<()> {
-        let (operation, inputs, targets, output) = {
-            let mut arena = arena::lock();
-            let id = self.visits[at].id;
-            let node = arena.node(id);
-            let Some(operation) = node.operation.clone() else {
-                return Ok(());
-            };
-            if let Types::Many(types) = node.types() {
-                adjoints.resize_with(types.len(), || None);
-            }
-            let edges = node.inputs.clone();
-            let targets: SmallVec<[Option<u32>; 4]> = edges
-                .iter()
-                .map(|edge| self.position.get(&edge.id).copied())
-                .collect();
-            let inputs: SmallVec<[Tensor; 4]> = edges
-                .iter()
-                .map(|edge| Tensor::adopt_more(&mut arena, edge.id))
-                .collect();
-            (
-                operation,
-                inputs,
-                targets,
-                Tensor::adopt_more(&mut arena, id),
-            )
-        };
-        if let Operation::Native(op, attrs) = &operation
+    fn visit(
+        &mut self,
+        tape: &Tape,
+        at: usize,
+        place: Place,
+        adjoints: Adjoints,
+        mode: Mode,
+    ) -> Result<()> {
+        let targets = std::mem::take(&mut self.visits[at].targets);
+        if let Operation::Native(op, attrs) = &place.operation
             && matches!(op.run, Run::Project)
         {
-            return self.project(attrs.int(0), &inputs[0], targets[0], adjoints, mode);
+            let tuple = place.inputs[0].handle().ok_or_else(lost)?;
+            return self.project(attrs.int(0), &tuple, targets[0], adjoints, mode);
         }
-        let place = Place {
-            operation,
-            inputs,
-            output,
-        };
         let parts = pull_back(tape, place, adjoints, |i| match targets[i] {
-            None => Wanted::No,
-            Some(target) if self.visits[target as usize].pending => Wanted::Later,
-            Some(_) => Wanted::Now,
+            NOWHERE => Wanted::No,
+            target if self.visits[target as usize].pending => Wanted::Later,
+            _ => Wanted::Now,
         })?;
         for (part, target) in parts.into_iter().zip(targets) {
-            if let (Some(part), Some(target)) = (part, target) {
+            if let Some(part) = part
+                && target != NOWHERE
+            {
                 self.add_all(target as usize, part, mode)?;
             }
         }
@@ -246,13 +256,16 @@ impl Sweep {
         &mut self,
         index: isize,
         tuple: &Tensor,
-        target: Option<u32>,
+        target: u32,
         mut adjoints: Adjoints,
         mode: Mode,
     ) -> Result<()> {
-        let (Some(target), Types::Many(types)) = (target, tuple.types()?) else {
+        let Types::Many(types) = tuple.types()? else {
             return Ok(());
         };
+        if target == NOWHERE {
+            return Ok(());
+        }
         let slot = tuple_index(index, types.len())?;
         match adjoints.pop().flatten() {
             Some(adjoint) => self.add(target as usize, slot, types.len(), adjoint, mode),
@@ -262,8 +275,11 @@ impl Sweep {
 
     /// Adds a contribution to an input; one to a tuple goes to its slots.
     fn add_all(&mut self, target: usize, part: Tensor, mode: Mode) -> Result<()> {
-        let Types::Many(types) = part.types()? else {
+        if !part.is_tuple() {
             return self.add(target, 0, 1, part, mode);
+        }
+        let Types::Many(types) = part.types()? else {
+            return Ok(());
         };
         for slot in 0..types.len() {
             let attrs = Attrs::one(Attr::Int(slot as isize));
@@ -296,6 +312,27 @@ impl Sweep {
         self.visits[target].adjoints[slot] = Some(sum);
         Ok(())
     }
+}
+
+/// What the rule of a node needs to run, unless it is a leaf, and whether the node is a
+/// tuple, which gets a place for the adjoint of each of its parts.
+fn look(arena: &Arena, id: NodeId, adjoints: &mut Adjoints) -> (Option<Place>, bool) {
+    let node = arena.node(id);
+    let tuple = match (&node.value, &node.types) {
+        (Some(Value::Many(arrays)), _) => Some(arrays.len()),
+        (None, Types::Many(types)) => Some(types.len()),
+        _ => None,
+    };
+    if let Some(parts) = tuple {
+        adjoints.resize_with(parts, || None);
+    }
+    let slot = |edge: &Edge| Slot::Node(edge.id);
+    let place = node.operation.clone().map(|operation| Place {
+        operation,
+        inputs: node.inputs.iter().map(slot).collect(),
+        output: Slot::Node(id),
+    });
+    (place, tuple.is_some())
 }
 
 /// Counts what the rule of a node will read, and lists what of it is not there. Returns

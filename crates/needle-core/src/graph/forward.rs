@@ -1,7 +1,7 @@
 //! Forward mode: tangents pushed along the recorded graph, oldest node first.
 
 use super::node::{NodeId, Operation, Types};
-use super::tape::Tape;
+use super::tape::{Slot, Tape};
 use super::tensor::Tensor;
 use super::topology::topological_order;
 use crate::error::{Error, Result};
@@ -56,8 +56,11 @@ fn push_forward(
             operation.name()
         )));
     };
-    let ids: Vec<Id> = inputs.iter().map(|x| tape.push(x.clone())).collect();
-    let outputs = [tape.push(output.clone())];
+    let ids: Vec<Id> = inputs
+        .iter()
+        .map(|x| tape.push(Slot::Owned(x.clone())))
+        .collect();
+    let outputs = [tape.push(Slot::Owned(output.clone()))];
     let site = Site {
         algebra: tape,
         attrs,

@@ -108,6 +108,15 @@ impl Value {
         }
     }
 
+    /// Shape and dtype of a single output.
+    #[inline]
+    pub(super) fn tensor_type(&self) -> Option<TensorType> {
+        match self {
+            Self::One(array) => Some(TensorType::new(array.shape(), array.dtype())),
+            Self::Many(_) => None,
+        }
+    }
+
     pub(super) fn is_exported(&self) -> bool {
         self.arrays()
             .iter()
@@ -164,6 +173,9 @@ pub(super) struct Node {
     pub saves: Needs,
     /// Whether all inputs are saved because this node is recorded but not computed.
     pub holds_inputs: bool,
+    /// Where the node stands in the sweep that visited it last, and which sweep that was.
+    pub place: u32,
+    pub sweep: u64,
     /// Creation order, a topological order.
     pub sequence: u64,
     /// `None` for a leaf.
@@ -185,6 +197,16 @@ impl Node {
         match &self.value {
             Some(value) => value.types(),
             None => self.types.clone(),
+        }
+    }
+
+    /// Shape and dtype of a single output, as far as they are known.
+    #[inline]
+    pub fn tensor_type(&self) -> Option<TensorType> {
+        match (&self.value, &self.types) {
+            (Some(value), _) => value.tensor_type(),
+            (None, Types::One(ty)) => Some(ty.clone()),
+            _ => None,
         }
     }
 

@@ -1,10 +1,10 @@
 //! Recording: from an operation on tensors to a result, with a node where one is needed.
 
-use super::arena;
+use super::arena::{self, Arena};
 use super::compute;
-use super::gather::{Gathered, gather};
+use super::eager::{Gathered, apply_small, gather};
 use super::mode::{Mode, current_mode};
-use super::node::{Edge, Node, NodeId, Operation, Types};
+use super::node::{Edge, Node, NodeId, Operation, Types, Value};
 use super::tensor::{Seen, Tensor};
 use crate::dtype::DType;
 use crate::error::Result;
@@ -14,8 +14,33 @@ use std::sync::Arc;
 
 use super::node::ForeignOp;
 
+/// What an operation can be applied to.
+pub(super) trait Source {
+    /// The node, if there is one.
+    fn node_id(&self) -> Option<NodeId>;
+    /// The handle; where there is none, there is a node, which the caller keeps alive.
+    fn tensor(&self) -> Option<&Tensor>;
+}
+
+impl Source for &Tensor {
+    #[inline]
+    fn node_id(&self) -> Option<NodeId> {
+        Tensor::node_id(self)
+    }
+
+    #[inline]
+    fn tensor(&self) -> Option<&Tensor> {
+        Some(self)
+    }
+}
+
 /// The result of an op of the table.
 pub fn apply(op: &'static OpDef, attrs: Attrs, inputs: &[&Tensor]) -> Result<Tensor> {
+    apply_operation(Operation::Native(op, attrs), inputs, 0)
+}
+
+/// [`apply`] to handles or nodes.
+pub(super) fn apply_to(op: &'static OpDef, attrs: Attrs, inputs: &[impl Source]) -> Result<Tensor> {
     apply_operation(Operation::Native(op, attrs), inputs, 0)
 }
 
@@ -34,11 +59,57 @@ pub fn apply_foreign(op: Arc<dyn ForeignOp>, inputs: &[&Tensor]) -> Result<Tenso
     apply_operation(Operation::Foreign(op), inputs, 0)
 }
 
-fn apply_operation(operation: Operation, inputs: &[&Tensor], embedder: usize) -> Result<Tensor> {
+#[inline(always)]
+fn apply_operation(
+    operation: Operation,
+    inputs: &[impl Source],
+    embedder: usize,
+) -> Result<Tensor> {
     let mode = current_mode();
+    let operation = if mode.is_lazy() {
+        operation
+    } else {
+        match apply_small(operation, inputs, mode, embedder) {
+            Ok(result) => return result,
+            Err(operation) => operation,
+        }
+    };
+    apply_any(operation, inputs, mode, embedder)
+}
+
+/// Any operation, in any mode.
+fn apply_any(
+    operation: Operation,
+    inputs: &[impl Source],
+    mode: Mode,
+    embedder: usize,
+) -> Result<Tensor> {
+    let held: SmallVec<[Option<Tensor>; 2]> = inputs
+        .iter()
+        .map(|input| match input.tensor() {
+            Some(_) => None,
+            None => input.node_id().map(Tensor::hold),
+        })
+        .collect();
+    let inputs: SmallVec<[&Tensor; 4]> = inputs
+        .iter()
+        .zip(&held)
+        .filter_map(|(input, held)| input.tensor().or(held.as_ref()))
+        .collect();
     if mode.is_lazy() {
-        return record_lazily(operation, inputs, mode, embedder);
+        record_lazily(operation, &inputs, mode, embedder)
+    } else {
+        apply_large(operation, &inputs, mode, embedder)
     }
+}
+
+/// Reads the inputs, computes without any lock, and records.
+fn apply_large(
+    operation: Operation,
+    inputs: &[&Tensor],
+    mode: Mode,
+    embedder: usize,
+) -> Result<Tensor> {
     let Gathered {
         values,
         edges,
@@ -56,9 +127,29 @@ fn apply_operation(operation: Operation, inputs: &[&Tensor], embedder: usize) ->
     } else {
         edges_to(inputs)
     };
-    Ok(insert(operation, edges, mode, embedder, |node| {
+    Ok(record_value(
+        &mut arena::lock(),
+        operation,
+        edges,
+        mode,
+        embedder,
+        value,
+    ))
+}
+
+/// A node for a result that was computed.
+#[inline(always)] // A call would copy the operation and the edges through memory twice.
+pub(super) fn record_value(
+    arena: &mut Arena,
+    operation: Operation,
+    edges: SmallVec<[Edge; 2]>,
+    mode: Mode,
+    embedder: usize,
+    value: Value,
+) -> Tensor {
+    insert(arena, operation, edges, mode, embedder, |node| {
         node.value = Some(value);
-    }))
+    })
 }
 
 /// Edges to tensors as they are now; a tensor without a node gets one.
@@ -74,20 +165,20 @@ fn edges_to(inputs: &[&Tensor]) -> SmallVec<[Edge; 2]> {
 }
 
 /// A node for a result; `fill` gives it a value, or what stands for one.
-#[inline]
+#[inline(always)]
 fn insert(
+    arena: &mut Arena,
     operation: Operation,
     edges: SmallVec<[Edge; 2]>,
     mode: Mode,
     embedder: usize,
     fill: impl FnOnce(&mut Node),
 ) -> Tensor {
-    let mut arena = arena::lock();
     let requires_grad = !mode.no_grad
         && operation.is_differentiable()
         && edges.iter().any(|edge| arena.node(edge.id).requires_grad);
     let saves = if requires_grad && !mode.transient {
-        saves_of(&arena, &operation, &edges)
+        saves_of(arena, &operation, &edges)
     } else {
         Needs::NOTHING
     };
@@ -104,7 +195,7 @@ fn insert(
 }
 
 /// What the rules for the inputs that can get a gradient will read.
-pub(super) fn saves_of(arena: &arena::Arena, operation: &Operation, inputs: &[Edge]) -> Needs {
+pub(super) fn saves_of(arena: &Arena, operation: &Operation, inputs: &[Edge]) -> Needs {
     match operation {
         Operation::Foreign(_) => Needs::ALL,
         Operation::Native(op, _) => {
@@ -156,9 +247,11 @@ fn record_lazily(
         .iter()
         .any(|seen| seen.value.is_some())
         .then(|| seen.into_iter().map(|seen| seen.value).collect());
+    let edges = edges_to(inputs);
     Ok(insert(
+        &mut arena::lock(),
         operation,
-        edges_to(inputs),
+        edges,
         mode,
         embedder,
         |node| {
@@ -187,11 +280,13 @@ pub fn subtract(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     // Without pins it counts as computed and released, not as waiting.
     let negate = Operation::Native(&arithmetic::NEGATE, Attrs::none());
     let types = b.types()?;
-    let negated = insert(negate, edges_to(&[b]), mode, 0, |node| node.types = types);
+    let edges = edges_to(&[b]);
+    let negated = insert(&mut arena::lock(), negate, edges, mode, 0, |node| {
+        node.types = types;
+    });
     let add = Operation::Native(&arithmetic::ADD, Attrs::none());
-    Ok(insert(add, edges_to(&[a, &negated]), mode, 0, |node| {
-        node.value = Some(value);
-    }))
+    let edges = edges_to(&[a, &negated]);
+    Ok(record_value(&mut arena::lock(), add, edges, mode, 0, value))
 }
 
 /// Whether `-b` in the dtype of `b` is what the difference subtracts: an integer may wrap

@@ -1,7 +1,7 @@
 //! The graph as an algebra: rules that work here record what they do.
 
-use super::node::Types;
-use super::record;
+use super::node::NodeId;
+use super::record::{self, Source};
 use super::tensor::Tensor;
 use crate::array::Array;
 use crate::dtype::DType;
@@ -12,10 +12,50 @@ use crate::shape::{Dims, TensorType};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 
+/// A value on a tape.
+pub(super) enum Slot {
+    /// A handle of its own.
+    Owned(Tensor),
+    /// A node that whoever made the tape keeps alive: no handle is counted for it.
+    Node(NodeId),
+    /// Moved out.
+    Gone,
+}
+
+impl Slot {
+    /// A handle on the value.
+    pub fn handle(&self) -> Option<Tensor> {
+        match self {
+            Self::Owned(tensor) => Some(tensor.clone()),
+            Self::Node(id) => Some(Tensor::hold(*id)),
+            Self::Gone => None,
+        }
+    }
+}
+
+impl Source for &Slot {
+    #[inline]
+    fn node_id(&self) -> Option<NodeId> {
+        match self {
+            Slot::Owned(tensor) => tensor.node_id(),
+            Slot::Node(id) => Some(*id),
+            Slot::Gone => None,
+        }
+    }
+
+    #[inline]
+    fn tensor(&self) -> Option<&Tensor> {
+        match self {
+            Slot::Owned(tensor) => Some(tensor),
+            _ => None,
+        }
+    }
+}
+
 /// The values of one rule, and its first error.
 #[derive(Default)]
 pub(super) struct Tape {
-    values: RefCell<Vec<Option<Tensor>>>,
+    values: RefCell<Vec<Slot>>,
     error: RefCell<Option<Error>>,
 }
 
@@ -23,16 +63,17 @@ pub(super) struct Tape {
 const FAILED: Id = Id(u32::MAX);
 
 impl Tape {
-    /// Brings a tensor into the algebra.
-    pub fn push(&self, tensor: Tensor) -> Id {
+    /// Brings a value into the algebra.
+    #[inline]
+    pub fn push(&self, slot: Slot) -> Id {
         let mut values = self.values.borrow_mut();
-        values.push(Some(tensor));
+        values.push(slot);
         Id(values.len() as u32 - 1)
     }
 
-    /// The same as an expression.
+    /// A tensor as an expression.
     pub fn expr(&self, tensor: Tensor) -> Expr<'_> {
-        Expr::new(self, self.push(tensor))
+        Expr::new(self, self.push(Slot::Owned(tensor)))
     }
 
     /// A value as a tensor again, unless something failed on the way.
@@ -41,8 +82,7 @@ impl Tape {
         let values = self.values.borrow();
         values
             .get(id.0 as usize)
-            .cloned()
-            .flatten()
+            .and_then(Slot::handle)
             .ok_or_else(lost)
     }
 
@@ -61,7 +101,13 @@ impl Tape {
             };
             let place = values.get_mut(id.0 as usize).ok_or_else(lost)?;
             let again = ids[i + 1..].contains(&Some(*id));
-            let tensor = if again { place.clone() } else { place.take() };
+            let tensor = match place {
+                Slot::Owned(_) if !again => match std::mem::replace(place, Slot::Gone) {
+                    Slot::Owned(tensor) => Some(tensor),
+                    _ => None,
+                },
+                _ => place.handle(),
+            };
             taken.push(Some(tensor.ok_or_else(lost)?));
         }
         Ok(taken)
@@ -73,37 +119,40 @@ impl Tape {
 
     /// Forgets all values.
     pub fn clear(&self) {
-        Tensor::release(self.values.borrow_mut().drain(..).flatten());
+        let mut values = self.values.borrow_mut();
+        let counted = |slot: &Slot| matches!(slot, Slot::Owned(t) if t.node_id().is_some());
+        if values.iter().any(counted) {
+            Tensor::release(values.drain(..).filter_map(|slot| match slot {
+                Slot::Owned(tensor) => Some(tensor),
+                _ => None,
+            }));
+        } else {
+            values.clear();
+        }
         self.error.borrow_mut().take();
     }
 
     /// Whether two values have one shape and dtype.
     pub fn same_type(&self, a: Id, b: Id) -> bool {
-        a != FAILED && b != FAILED && self.ty(a) == self.ty(b)
+        a == b || (a != FAILED && b != FAILED && self.ty(a) == self.ty(b))
     }
 
     fn ty(&self, id: Id) -> TensorType {
-        let unknown = || TensorType::new(&[], DType::F64);
-        if id == FAILED {
-            return unknown();
-        }
-        let types = match self.values.borrow().get(id.0 as usize) {
-            Some(Some(tensor)) => tensor.types(),
+        let ty = match self.values.borrow().get(id.0 as usize) {
+            Some(Slot::Owned(tensor)) => tensor.ty(),
+            Some(Slot::Node(id)) => Tensor::type_of(*id),
+            _ if id == FAILED => return TensorType::new(&[], DType::F64),
             _ => Err(lost()),
         };
-        match types {
-            Ok(Types::One(ty)) => ty,
-            Ok(_) => unknown(),
-            Err(error) => {
-                self.fail(error);
-                unknown()
-            }
-        }
+        ty.unwrap_or_else(|error| {
+            self.fail(error);
+            TensorType::new(&[], DType::F64)
+        })
     }
 }
 
 /// A rule that outlives its tape: no rule of the table can.
-fn lost() -> Error {
+pub(super) fn lost() -> Error {
     Error::Grad("a derivative rule used a value that is gone".to_owned())
 }
 
@@ -114,23 +163,23 @@ impl Algebra for Tape {
         }
         let result = {
             let values = self.values.borrow();
-            let mut tensors: SmallVec<[&Tensor; 4]> = SmallVec::new();
+            let mut slots: SmallVec<[&Slot; 4]> = SmallVec::new();
             for id in inputs {
                 match &values[id.0 as usize] {
-                    Some(tensor) => tensors.push(tensor),
-                    None => return self.fail(lost()),
+                    Slot::Gone => return self.fail(lost()),
+                    slot => slots.push(slot),
                 }
             }
-            record::apply(op, attrs, &tensors)
+            record::apply_to(op, attrs, &slots)
         };
         match result {
-            Ok(tensor) => self.push(tensor),
+            Ok(tensor) => self.push(Slot::Owned(tensor)),
             Err(error) => self.fail(error),
         }
     }
 
     fn constant(&self, value: Array) -> Id {
-        self.push(Tensor::leaf(value, false))
+        self.push(Slot::Owned(Tensor::leaf(value, false)))
     }
 
     fn shape(&self, id: Id) -> Dims {

@@ -10,7 +10,7 @@ use super::realise::{self, Access};
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::shape::TensorType;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -18,8 +18,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 pub struct Tensor {
     /// The packed id of the node, 0 while there is none.
     node: AtomicU64,
-    /// Boxed, so that a handle on a node stays small.
-    local: Mutex<Option<Box<Local>>>,
+    local: Mutex<Option<Local>>,
     /// The embedder's word, for the node to come.
     embedder: AtomicUsize,
 }
@@ -36,6 +35,20 @@ pub(super) struct Seen {
     pub value: Option<Value>,
     /// Only where there is no value.
     pub types: Option<Types>,
+    pub requires_grad: bool,
+}
+
+/// The value of a handle without a node, locked.
+pub(super) struct LocalGuard<'a>(MutexGuard<'a, Option<Local>>);
+
+impl LocalGuard<'_> {
+    pub fn value(&self) -> Option<&Value> {
+        self.0.as_ref().map(|local| &local.value)
+    }
+
+    pub fn requires_grad(&self) -> bool {
+        self.0.as_ref().is_some_and(|local| local.requires_grad)
+    }
 }
 
 impl Tensor {
@@ -47,10 +60,10 @@ impl Tensor {
     pub(super) fn from_value(value: Value, requires_grad: bool) -> Self {
         Self {
             node: AtomicU64::new(0),
-            local: Mutex::new(Some(Box::new(Local {
+            local: Mutex::new(Some(Local {
                 value,
                 requires_grad,
-            }))),
+            })),
             embedder: AtomicUsize::new(0),
         }
     }
@@ -83,10 +96,30 @@ impl Tensor {
         Self::adopt(id)
     }
 
+    /// Another handle on a live node.
+    pub(super) fn hold(id: NodeId) -> Self {
+        Self::adopt_more(&mut arena::lock(), id)
+    }
+
+    /// Shape and dtype of a live node.
+    pub(super) fn type_of(id: NodeId) -> Result<TensorType> {
+        let known = arena::lock().node(id).tensor_type();
+        match known {
+            Some(ty) => Ok(ty),
+            None => Self::hold(id).ty(),
+        }
+    }
+
     /// The node, if there is one.
     #[inline]
     pub fn node_id(&self) -> Option<NodeId> {
         NodeId::unpack(self.node.load(Ordering::Acquire))
+    }
+
+    /// The handle's own value, if it has no node and nobody else is at it.
+    #[inline]
+    pub(super) fn try_local(&self) -> Option<LocalGuard<'_>> {
+        self.local.try_lock().map(LocalGuard)
     }
 
     /// The node, made now if there was none.
@@ -94,30 +127,35 @@ impl Tensor {
         if let Some(id) = self.node_id() {
             return id;
         }
-        let mut local = self.local.lock();
-        match local.take() {
-            None => {
-                // Another thread was faster, or the handle never had a value (which no
-                // constructor allows).
-                drop(local);
-                self.node_id()
-                    .unwrap_or_else(|| unreachable!("a handle has a value or a node"))
-            }
-            Some(local) => {
-                let Local {
-                    value,
-                    requires_grad,
-                } = *local;
-                let embedder = self.embedder.load(Ordering::Relaxed);
-                let id = arena::lock().insert(|node| {
-                    node.value = Some(value);
-                    node.requires_grad = requires_grad;
-                    node.embedder = embedder;
-                });
-                self.node.store(id.pack(), Ordering::Release);
-                id
-            }
-        }
+        let mut local = LocalGuard(self.local.lock());
+        self.promote_with(&mut arena::lock(), &mut local)
+    }
+
+    /// [`Self::promote`] with both locks held by the caller.
+    pub(super) fn promote_with(
+        &self,
+        arena: &mut arena::Arena,
+        local: &mut LocalGuard<'_>,
+    ) -> NodeId {
+        let Some(Local {
+            value,
+            requires_grad,
+        }) = local.0.take()
+        else {
+            // Another thread was faster, or the handle never had a value (which no
+            // constructor allows).
+            return self
+                .node_id()
+                .unwrap_or_else(|| unreachable!("a handle has a value or a node"));
+        };
+        let embedder = self.embedder.load(Ordering::Relaxed);
+        let id = arena.insert(|node| {
+            node.value = Some(value);
+            node.requires_grad = requires_grad;
+            node.embedder = embedder;
+        });
+        self.node.store(id.pack(), Ordering::Release);
+        id
     }
 
     /// Runs `local` on the handle's own data or `node` on its node.
@@ -145,6 +183,7 @@ impl Tensor {
                 node: None,
                 value: Some(local.value.clone()),
                 types: None,
+                requires_grad: local.requires_grad,
             },
             |arena, id| {
                 let node = arena.node(id);
@@ -152,6 +191,7 @@ impl Tensor {
                     node: Some(id),
                     value: node.value.clone(),
                     types: node.value.is_none().then(|| node.types.clone()),
+                    requires_grad: node.requires_grad,
                 }
             },
         )
@@ -218,6 +258,13 @@ impl Tensor {
 
     /// Shape and dtype.
     pub fn ty(&self) -> Result<TensorType> {
+        let known = self.read(
+            |local| local.value.tensor_type(),
+            |arena, id| arena.node(id).tensor_type(),
+        );
+        if let Some(ty) = known {
+            return Ok(ty);
+        }
         match self.types()? {
             Types::One(ty) => Ok(ty),
             _ => Err(Error::DType(

@@ -4,6 +4,7 @@ use crate::array::Index;
 use crate::dtype::{DType, Kind, Scalar};
 use crate::error::{Error, Result};
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// A constant operand: a number, and its dtype where it has one of its own. A plain Python
 /// number has none: it adapts to the tensor it meets.
@@ -92,50 +93,69 @@ pub enum Attr {
     /// A constant operand.
     Scalar(Constant),
     /// Axes or a shape.
-    Ints(Box<[isize]>),
+    Ints(Arc<[isize]>),
     /// An element type.
     DType(DType),
     /// A basic index.
-    Index(Box<[Index]>),
+    Index(Arc<[Index]>),
 }
 
-/// The attributes of one op, in the order of its [`Param`]s.
+/// The attributes of one op, in the order of its [`Param`]s; cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Attrs(SmallVec<[Attr; 1]>);
+pub struct Attrs(List);
+
+/// Most ops have no attribute or one.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum List {
+    #[default]
+    Empty,
+    One(Attr),
+    Many(Arc<[Attr]>),
+}
 
 impl Attrs {
     /// No attributes.
     #[inline]
     pub const fn none() -> Self {
-        Self(SmallVec::new_const())
+        Self(List::Empty)
     }
 
     /// One constant.
     #[inline]
-    pub fn scalar(constant: Constant) -> Self {
+    pub const fn scalar(constant: Constant) -> Self {
         Self::one(Attr::Scalar(constant))
     }
 
     /// A single attribute.
     #[inline]
-    pub fn one(attr: Attr) -> Self {
-        Self(SmallVec::from_buf([attr]))
+    pub const fn one(attr: Attr) -> Self {
+        Self(List::One(attr))
     }
 
     /// Several attributes.
     pub fn of(attrs: impl IntoIterator<Item = Attr>) -> Self {
-        Self(attrs.into_iter().collect())
+        let list: SmallVec<[Attr; 4]> = attrs.into_iter().collect();
+        Self(match list.as_slice() {
+            [] => List::Empty,
+            [one] => List::One(one.clone()),
+            many => List::Many(many.into()),
+        })
     }
 
     /// All of them, in order.
+    #[inline]
     pub fn all(&self) -> &[Attr] {
-        &self.0
+        match &self.0 {
+            List::Empty => &[],
+            List::One(attr) => std::slice::from_ref(attr),
+            List::Many(attrs) => attrs,
+        }
     }
 
     /// The constant at position `i`. The parameters of the op say that it is one.
     #[inline]
     pub fn constant(&self, i: usize) -> Constant {
-        match self.0.get(i) {
+        match self.all().get(i) {
             Some(Attr::Scalar(constant)) => *constant,
             _ => Constant::float(f64::NAN),
         }
@@ -143,7 +163,7 @@ impl Attrs {
 
     /// The integers at position `i`, `None` where they were left out.
     pub fn ints(&self, i: usize) -> Option<&[isize]> {
-        match self.0.get(i) {
+        match self.all().get(i) {
             Some(Attr::Ints(values)) => Some(values),
             Some(Attr::Int(value)) => Some(std::slice::from_ref(value)),
             _ => None,
@@ -152,7 +172,7 @@ impl Attrs {
 
     /// The integer at position `i`.
     pub fn int(&self, i: usize) -> isize {
-        match self.0.get(i) {
+        match self.all().get(i) {
             Some(Attr::Int(value)) => *value,
             _ => 0,
         }
@@ -160,12 +180,12 @@ impl Attrs {
 
     /// The flag at position `i`.
     pub fn flag(&self, i: usize) -> bool {
-        matches!(self.0.get(i), Some(Attr::Bool(true)))
+        matches!(self.all().get(i), Some(Attr::Bool(true)))
     }
 
     /// The dtype at position `i`.
     pub fn dtype(&self, i: usize) -> DType {
-        match self.0.get(i) {
+        match self.all().get(i) {
             Some(Attr::DType(dtype)) => *dtype,
             _ => DType::F64,
         }
@@ -173,7 +193,7 @@ impl Attrs {
 
     /// The basic index at position `i`.
     pub fn basic_index(&self, i: usize) -> &[Index] {
-        match self.0.get(i) {
+        match self.all().get(i) {
             Some(Attr::Index(index)) => index,
             _ => &[],
         }

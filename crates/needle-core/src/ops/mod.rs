@@ -70,15 +70,21 @@ pub struct TypeRef<'a> {
     pub dtype: DType,
 }
 
+/// The type of the output of an op, from its attributes and the types of its inputs.
+pub type Infer = fn(&Attrs, &[TypeRef]) -> Result<TensorType>;
+
+/// The value of the output of an op, of the type that its [`Infer`] gave.
+pub type Forward = fn(&Attrs, &[&Array], &TensorType) -> Result<Array>;
+
 /// How an op is typed and run. `infer` sees no data and gives the teaching errors;
 /// `forward` picks a kernel and may count on what `infer` has checked.
 pub enum Run {
     /// One output.
     One {
         /// Type of the output.
-        infer: fn(&Attrs, &[TypeRef]) -> Result<TensorType>,
+        infer: Infer,
         /// Value of the output, of the type that `infer` gave.
-        forward: fn(&Attrs, &[&Array], &TensorType) -> Result<Array>,
+        forward: Forward,
     },
     /// Several outputs.
     Many {

@@ -121,7 +121,7 @@ impl Array {
     /// All elements in row-major order, as float64.
     #[allow(clippy::unnecessary_cast)] // One of the types is f64 itself.
     pub fn to_f64_vec(&self) -> Vec<f64> {
-        dispatch!(numeric: self.dtype, T => {
+        dispatch!(numeric: self.dtype(), T => {
             self.to_vec::<T>().into_iter().map(|v| v as f64).collect()
         }, else {
             self.to_vec::<Bool>().into_iter().map(|v| f64::from(v.0.min(1))).collect()

@@ -12,55 +12,49 @@ use crate::dtype::{DType, Element};
 use crate::error::{Error, Result};
 use crate::shape::{self, Dims};
 use smallvec::SmallVec;
+use std::sync::Arc;
 pub use storage::{Export, Storage};
 pub use view::{Index, Slice, index_shape};
 
 /// Steps between neighbours along each dimension, in elements.
 pub type Strides = SmallVec<[isize; 4]>;
 
-/// A strided, typed view of shared memory.
+/// A strided, typed view of shared memory: two words, so that ops can pass it around.
+#[derive(Clone)]
 pub struct Array {
     storage: Storage,
+    /// `None` for all of the storage, row-major, under the shape it was allocated for.
+    layout: Option<Arc<Layout>>,
+}
+
+/// What an array sees of a storage, where that is not simply all of it.
+struct Layout {
     /// Elements between the start of the storage and the element `[0, 0, ...]`.
     offset: usize,
     shape: Dims,
-    /// `None` for the row-major strides of the shape: the common case, and no memory.
-    strides: Option<Box<[isize]>>,
+    /// `None` for the row-major strides of the shape.
+    strides: Option<Strides>,
     dtype: DType,
-}
-
-impl Clone for Array {
-    /// Shares the memory. By hand, because a derived clone copies a `SmallVec` element by
-    /// element, and every op clones its operands.
-    #[inline]
-    fn clone(&self) -> Self {
-        Self {
-            storage: self.storage.clone(),
-            offset: self.offset,
-            shape: shape::dims(&self.shape),
-            strides: self.strides.clone(),
-            dtype: self.dtype,
-        }
-    }
 }
 
 impl Array {
     /// A row-major array whose elements are not set yet: the caller writes them all.
     #[inline]
     pub fn empty(dtype: DType, shape: &[usize]) -> Result<Self> {
-        let storage = shape::size(shape)
-            .and_then(|n| n.checked_mul(dtype.size()))
-            .and_then(Storage::allocate);
-        match storage {
-            Some(storage) => Ok(Self {
-                storage,
+        let Some(storage) = Storage::allocate(dtype, shape) else {
+            return Err(Self::no_memory(dtype, shape));
+        };
+        let layout = if Storage::describes(shape.len()) {
+            None
+        } else {
+            Some(Arc::new(Layout {
                 offset: 0,
-                shape: shape::dims(shape),
+                shape: Dims::from_slice(shape),
                 strides: None,
                 dtype,
-            }),
-            None => Err(Self::no_memory(dtype, shape)),
-        }
+            }))
+        };
+        Ok(Self { storage, layout })
     }
 
     #[cold]
@@ -96,52 +90,67 @@ impl Array {
         dtype: DType,
     ) -> Self {
         let strides = compress(&shape, strides);
-        Self {
-            storage,
+        let layout = Layout {
             offset,
             shape,
             strides,
             dtype,
+        };
+        Self {
+            storage,
+            layout: Some(Arc::new(layout)),
         }
     }
 
     /// Lengths of the dimensions.
     #[inline]
     pub fn shape(&self) -> &[usize] {
-        &self.shape
+        match &self.layout {
+            None => self.storage.shape(),
+            Some(layout) => &layout.shape,
+        }
     }
 
     /// Number of dimensions.
     #[inline]
     pub fn ndim(&self) -> usize {
-        self.shape.len()
+        self.shape().len()
     }
 
     /// Number of elements.
     #[inline]
     pub fn size(&self) -> usize {
-        self.shape.iter().product()
+        self.shape().iter().product()
     }
 
     /// Element type.
     #[inline]
     pub fn dtype(&self) -> DType {
-        self.dtype
+        match &self.layout {
+            None => self.storage.dtype(),
+            Some(layout) => layout.dtype,
+        }
     }
 
     /// Steps between neighbours along each dimension, in elements.
     #[inline]
     pub fn strides(&self) -> Strides {
-        match &self.strides {
-            Some(strides) => Strides::from_slice(strides),
-            None => shape::contiguous_strides(&self.shape),
+        match self.own_strides() {
+            Some(strides) => strides.clone(),
+            None => shape::contiguous_strides(self.shape()),
         }
+    }
+
+    /// The strides where they are not the row-major ones.
+    #[inline]
+    fn own_strides(&self) -> Option<&Strides> {
+        self.layout.as_ref()?.strides.as_ref()
     }
 
     /// Whether the elements lie row-major without gaps.
     #[inline]
     pub fn is_contiguous(&self) -> bool {
-        self.strides.is_none()
+        self.own_strides().is_none()
     }
 
     /// The memory.
@@ -153,9 +162,9 @@ impl Array {
     /// The element `[0, 0, ...]`. Others may write this memory: read through raw pointers.
     #[inline]
     pub fn ptr<T: Element>(&self) -> *const T {
-        debug_assert_eq!(T::DTYPE, self.dtype);
+        debug_assert_eq!(T::DTYPE, self.dtype());
         // SAFETY: the offset lies within the storage (or at its end, for an empty array).
-        unsafe { self.storage.data().cast::<T>().add(self.offset) }
+        unsafe { self.storage.data().cast::<T>().add(self.offset()) }
     }
 
     /// The element `[0, 0, ...]` for writing. Only the maker of a fresh array, or the owner
@@ -166,13 +175,14 @@ impl Array {
     }
 
     /// Elements between the start of the storage and the element `[0, 0, ...]`.
+    #[inline]
     pub fn offset(&self) -> usize {
-        self.offset
+        self.layout.as_ref().map_or(0, |layout| layout.offset)
     }
 }
 
 /// `None` where `strides` are the row-major ones; lengths 0 and 1 take any stride.
-fn compress(shape: &[usize], strides: &[isize]) -> Option<Box<[isize]>> {
+fn compress(shape: &[usize], strides: &[isize]) -> Option<Strides> {
     if shape.contains(&0) {
         return None;
     }
@@ -182,5 +192,5 @@ fn compress(shape: &[usize], strides: &[isize]) -> Option<Box<[isize]>> {
         .zip(strides)
         .zip(&plain)
         .all(|((&n, s), p)| n == 1 || s == p);
-    (!same).then(|| strides.into())
+    (!same).then(|| Strides::from_slice(strides))
 }

@@ -5,13 +5,21 @@
 //! header alone, which keeps the owner alive.
 
 use super::pool;
+use crate::dtype::DType;
+use crate::shape;
 use std::any::Any;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// Shared ownership of one block of memory.
 pub struct Storage(NonNull<Header>);
 
+/// Dimensions that a header has room for.
+const INLINE: usize = 4;
+
+/// The shape and dtype of the array that the block was allocated for stand here too: most
+/// arrays are all of their storage, and then need nothing but a pointer to it.
+#[repr(C)]
 struct Header {
     refs: AtomicUsize,
     data: *mut u8,
@@ -20,8 +28,25 @@ struct Header {
     exports: AtomicU32,
     /// Whether another library has ever seen this memory: it is then never recycled.
     seen: AtomicBool,
-    readonly: bool,
-    owner: Option<Box<dyn Any + Send + Sync>>,
+    origin: Origin,
+    ndim: u8,
+    dtype: DType,
+    dims: [usize; INLINE],
+}
+
+/// Whose memory it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Own,
+    Lent,
+    LentReadonly,
+}
+
+/// The header of lent memory, and what keeps that alive.
+#[repr(C)]
+struct Lent {
+    header: Header,
+    _owner: Box<dyn Any + Send + Sync>,
 }
 
 const HEADER: usize = pool::ALIGN;
@@ -34,22 +59,30 @@ unsafe impl Send for Storage {}
 unsafe impl Sync for Storage {}
 
 impl Storage {
-    /// Uninitialised memory for `bytes` bytes, or `None` where the system has no more.
+    /// Uninitialised memory for a row-major array, or `None` where the system has no more
+    /// or the size overflows.
     #[inline]
-    pub fn allocate(bytes: usize) -> Option<Self> {
+    pub(super) fn allocate(dtype: DType, shape: &[usize]) -> Option<Self> {
+        let bytes = shape::size(shape)?.checked_mul(dtype.size())?;
         let (class, size) = pool::class_of(bytes.checked_add(HEADER)?)?;
-        let block = pool::take(class, size)?;
-        let header = block.cast::<Header>();
+        let header = pool::take(class, size)?.cast::<Header>();
+        let mut dims = [0; INLINE];
+        // More dimensions than fit stand in the array.
+        for (place, &n) in dims.iter_mut().zip(shape) {
+            *place = n;
+        }
         // SAFETY: the block has room for the header and for the data behind it.
         unsafe {
             header.write(Header {
                 refs: AtomicUsize::new(1),
-                data: block.as_ptr().add(HEADER),
+                data: header.as_ptr().cast::<u8>().add(HEADER),
                 bytes,
                 exports: AtomicU32::new(0),
                 seen: AtomicBool::new(false),
-                readonly: false,
-                owner: None,
+                origin: Origin::Own,
+                ndim: shape.len().min(INLINE) as u8,
+                dtype,
+                dims,
             });
         }
         Some(Self(header))
@@ -66,16 +99,46 @@ impl Storage {
         readonly: bool,
         owner: Box<dyn Any + Send + Sync>,
     ) -> Self {
-        let header = Box::new(Header {
-            refs: AtomicUsize::new(1),
-            data,
-            bytes,
-            exports: AtomicU32::new(0),
-            seen: AtomicBool::new(true),
-            readonly,
-            owner: Some(owner),
+        let origin = if readonly {
+            Origin::LentReadonly
+        } else {
+            Origin::Lent
+        };
+        let lent = Box::new(Lent {
+            header: Header {
+                refs: AtomicUsize::new(1),
+                data,
+                bytes,
+                exports: AtomicU32::new(0),
+                seen: AtomicBool::new(true),
+                origin,
+                ndim: 1,
+                dtype: DType::U8,
+                dims: [bytes, 0, 0, 0],
+            },
+            _owner: owner,
         });
-        Self(NonNull::from(Box::leak(header)))
+        Self(NonNull::from(Box::leak(lent)).cast())
+    }
+
+    /// Whether an array of this shape has all it needs to know in its storage.
+    #[inline]
+    pub(super) fn describes(ndim: usize) -> bool {
+        ndim <= INLINE
+    }
+
+    /// The shape that the memory was allocated for.
+    #[inline]
+    pub(super) fn shape(&self) -> &[usize] {
+        let header = self.header();
+        // SAFETY: `ndim` is never more than there is room for.
+        unsafe { header.dims.get_unchecked(..header.ndim as usize) }
+    }
+
+    /// The dtype that the memory was allocated for.
+    #[inline]
+    pub(super) fn dtype(&self) -> DType {
+        self.header().dtype
     }
 
     #[inline]
@@ -97,19 +160,19 @@ impl Storage {
 
     /// Whether the lender forbids writing.
     pub fn is_readonly(&self) -> bool {
-        self.header().readonly
+        self.header().origin == Origin::LentReadonly
     }
 
     /// Whether this handle is the only one and the memory is ours, so that writing in place
     /// can be seen by nobody. Every export holds a handle, so it counts here.
     pub fn is_unique(&self) -> bool {
-        self.header().refs.load(Ordering::Acquire) == 1 && self.header().owner.is_none()
+        self.header().refs.load(Ordering::Acquire) == 1 && self.header().origin == Origin::Own
     }
 
     /// Whether an embedder lent the memory: giving it back may run its code.
     #[inline]
     pub fn is_lent(&self) -> bool {
-        self.header().owner.is_some()
+        self.header().origin != Origin::Own
     }
 
     /// Whether two handles are on the same memory.
@@ -148,19 +211,25 @@ impl Clone for Storage {
 impl Drop for Storage {
     #[inline]
     fn drop(&mut self) {
-        if self.header().refs.fetch_sub(1, Ordering::Release) != 1 {
-            return;
+        // The only handle there is cannot be cloned meanwhile: no need to count down.
+        let refs = &self.header().refs;
+        if refs.load(Ordering::Acquire) == 1 || refs.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.free();
         }
-        fence(Ordering::Acquire);
-        if self.header().owner.is_some() {
+    }
+}
+
+impl Storage {
+    fn free(&mut self) {
+        if self.is_lent() {
             // SAFETY: lent storage is a leaked box, and this was its last handle.
-            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+            drop(unsafe { Box::from_raw(self.0.cast::<Lent>().as_ptr()) });
             return;
         }
         let keep = !self.header().seen.load(Ordering::Relaxed);
         if let Some((class, size)) = pool::class_of(self.header().bytes + HEADER) {
             // SAFETY: `allocate` took the block under this class, and nobody is left on it.
-            // The header needs no drop: without an owner it is plain data.
+            // The header is plain data.
             unsafe { pool::give(self.0.cast(), class, size, keep) };
         }
     }

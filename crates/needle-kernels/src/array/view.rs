@@ -1,8 +1,9 @@
 //! Views: the same memory under another shape. No element moves.
 
-use super::{Array, Strides, compress};
+use super::{Array, Layout, Strides, compress};
 use crate::error::{Error, Result};
 use crate::shape::{self, Dims};
+use std::sync::Arc;
 
 /// `start : stop : step` after NumPy's clipping: `len` elements from `start`, `step` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +66,19 @@ pub fn index_shape(op: &str, shape: &[usize], index: &[Index]) -> Result<Dims> {
 impl Array {
     fn with(&self, offset: isize, shape: Dims, strides: &[isize]) -> Self {
         let strides = compress(&shape, strides);
-        Self {
-            storage: self.storage.clone(),
-            offset: offset as usize,
+        self.laid_out(offset as usize, shape, strides)
+    }
+
+    fn laid_out(&self, offset: usize, shape: Dims, strides: Option<Strides>) -> Self {
+        let layout = Layout {
+            offset,
             shape,
             strides,
-            dtype: self.dtype,
+            dtype: self.dtype(),
+        };
+        Self {
+            storage: self.storage.clone(),
+            layout: Some(Arc::new(layout)),
         }
     }
 
@@ -80,38 +88,32 @@ impl Array {
         debug_assert_eq!(shape::size(shape), Some(self.size()));
         let shape = Dims::from_slice(shape);
         if self.is_contiguous() {
-            return Some(Self {
-                storage: self.storage.clone(),
-                offset: self.offset,
-                shape,
-                strides: None,
-                dtype: self.dtype,
-            });
+            return Some(self.laid_out(self.offset(), shape, None));
         }
         // Only axes of length 1 come or go: every kept axis keeps its stride.
         let kept = |dims: &[usize]| dims.iter().copied().filter(|&n| n != 1).collect::<Dims>();
-        if kept(&shape) != kept(&self.shape) {
+        if kept(&shape) != kept(self.shape()) {
             return None;
         }
         let old = self.strides();
         let mut steps = old
             .iter()
-            .zip(&self.shape)
+            .zip(self.shape())
             .filter(|&(_, &n)| n != 1)
             .map(|(&s, _)| s);
         let strides: Strides = shape
             .iter()
             .map(|&n| if n == 1 { 0 } else { steps.next().unwrap_or(0) })
             .collect();
-        Some(self.with(self.offset as isize, shape, &strides))
+        Some(self.with(self.offset() as isize, shape, &strides))
     }
 
     /// Dimensions in another order: axis `i` of the view is axis `axes[i]`.
     pub fn permute(&self, axes: &[usize]) -> Self {
         let old = self.strides();
-        let shape = axes.iter().map(|&a| self.shape[a]).collect();
+        let shape = axes.iter().map(|&a| self.shape()[a]).collect();
         let strides: Strides = axes.iter().map(|&a| old[a]).collect();
-        self.with(self.offset as isize, shape, &strides)
+        self.with(self.offset() as isize, shape, &strides)
     }
 
     /// Repeats axes of length 1, and new leading axes, by stride 0. The shapes must fit
@@ -124,18 +126,18 @@ impl Array {
         let skip = shape.len() - self.ndim();
         let strides: Strides = (0..shape.len())
             .map(|axis| match axis.checked_sub(skip) {
-                Some(own) if self.shape[own] == shape[axis] => old[own],
+                Some(own) if self.shape()[own] == shape[axis] => old[own],
                 _ => 0,
             })
             .collect();
-        self.with(self.offset as isize, Dims::from_slice(shape), &strides)
+        self.with(self.offset() as isize, Dims::from_slice(shape), &strides)
     }
 
     /// Basic indexing. The index must suit the shape ([`index_shape`]).
     pub fn index(&self, op: &str, index: &[Index]) -> Result<Self> {
-        let shape = index_shape(op, &self.shape, index)?;
+        let shape = index_shape(op, self.shape(), index)?;
         let old = self.strides();
-        let mut offset = self.offset as isize;
+        let mut offset = self.offset() as isize;
         let mut strides = Strides::new();
         let mut axis = 0;
         for entry in index {
@@ -143,7 +145,7 @@ impl Array {
                 Index::NewAxis => strides.push(0),
                 Index::At(i) => {
                     let i = if i < 0 {
-                        i + self.shape[axis] as isize
+                        i + self.shape()[axis] as isize
                     } else {
                         i
                     };
@@ -162,7 +164,7 @@ impl Array {
         }
         strides.extend_from_slice(&old[axis..]);
         if shape::size(&shape) == Some(0) {
-            offset = self.offset as isize;
+            offset = self.offset() as isize;
         }
         Ok(self.with(offset, shape, &strides))
     }

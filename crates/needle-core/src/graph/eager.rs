@@ -1,0 +1,179 @@
+//! What an eager operation reads of its inputs, and the short way for small ones: read,
+//! computed and recorded in one moment.
+
+use super::arena::{self, Arena};
+use super::mode::Mode;
+use super::node::{Edge, NodeId, Operation, Value};
+use super::record::{Source, record_value};
+use super::tensor::{LocalGuard, Seen, Tensor};
+use crate::array::Array;
+use crate::error::Result;
+use crate::ops::{Attrs, Forward, Infer, Run, TypeRef};
+use smallvec::SmallVec;
+
+/// Elements, of each input and of the result, up to which an op is run under the arena's
+/// lock. So few take less time than giving the lock back and taking it again.
+const SMALL: usize = 128;
+
+/// A list with a place for each operand of most ops.
+type PerInput<T> = SmallVec<[T; 3]>;
+
+/// The result of an op of the table on small inputs whose values are there, or the
+/// operation back where it is anything else.
+///
+/// Nobody waits long for the lock meanwhile: the kernels of the table run no code of the
+/// embedder's, and [`SMALL`] bounds their work.
+#[inline(always)] // As `record_value`: two callers, and the hottest place there is.
+pub(super) fn apply_small(
+    operation: Operation,
+    inputs: &[impl Source],
+    mode: Mode,
+    embedder: usize,
+) -> std::result::Result<Result<Tensor>, Operation> {
+    let Operation::Native(op, attrs) = &operation else {
+        return Err(operation);
+    };
+    let Run::One { infer, forward } = op.run else {
+        return Err(operation);
+    };
+    // A handle's own lock comes before the arena's, and two threads may come with the same
+    // handles in another order: nobody waits here.
+    let mut ids: PerInput<Option<NodeId>> = SmallVec::new();
+    let mut locals: PerInput<Option<LocalGuard<'_>>> = SmallVec::new();
+    let mut needs_arena = false;
+    for input in inputs {
+        let id = input.node_id();
+        needs_arena |= id.is_some();
+        let local = match id {
+            Some(_) => None,
+            None => match input.tensor().and_then(Tensor::try_local) {
+                Some(guard) => Some(guard),
+                None => return Err(operation),
+            },
+        };
+        ids.push(id);
+        locals.push(local);
+    }
+    let mut arena = needs_arena.then(arena::lock);
+    let mut requires_grad = false;
+    let computed = {
+        let mut arrays: PerInput<&Array> = SmallVec::new();
+        let mut types: PerInput<TypeRef> = SmallVec::new();
+        for (id, local) in ids.iter().zip(&locals) {
+            let value = match (id, local, &arena) {
+                (Some(id), _, Some(arena)) => {
+                    let node = arena.node(*id);
+                    requires_grad |= node.requires_grad;
+                    node.value.as_ref()
+                }
+                (_, Some(local), _) => {
+                    requires_grad |= local.requires_grad();
+                    local.value()
+                }
+                _ => None,
+            };
+            let Some(Value::One(array)) = value else {
+                break;
+            };
+            if array.size() > SMALL {
+                break;
+            }
+            arrays.push(array);
+            types.push(TypeRef {
+                shape: array.shape(),
+                dtype: array.dtype(),
+            });
+        }
+        if arrays.len() < inputs.len() {
+            None
+        } else {
+            compute_small(infer, forward, attrs, &arrays, &types)
+        }
+    };
+    let value = match computed {
+        None => return Err(operation),
+        Some(Err(error)) => return Ok(Err(error)),
+        Some(Ok(array)) => Value::One(array),
+    };
+    if mode.no_grad || !requires_grad || !op.is_differentiable() {
+        drop(arena);
+        return Ok(Ok(Tensor::from_value_bound(value, embedder)));
+    }
+    let arena = arena.get_or_insert_with(arena::lock);
+    let mut edges: SmallVec<[Edge; 2]> = SmallVec::new();
+    for ((id, local), input) in ids.iter().zip(&mut locals).zip(inputs) {
+        let id = match (id, local, input.tensor()) {
+            (Some(id), _, _) => *id,
+            (None, Some(local), Some(tensor)) => tensor.promote_with(arena, local),
+            _ => unreachable!("an input has a node or its own value"),
+        };
+        let version = arena.node(id).version;
+        edges.push(Edge { id, version });
+    }
+    Ok(Ok(record_value(
+        arena, operation, edges, mode, embedder, value,
+    )))
+}
+
+/// The result, or `None` where it is not small.
+#[inline]
+fn compute_small(
+    infer: Infer,
+    forward: Forward,
+    attrs: &Attrs,
+    arrays: &[&Array],
+    types: &[TypeRef],
+) -> Option<Result<Array>> {
+    let ty = match infer(attrs, types) {
+        Ok(ty) => ty,
+        Err(error) => return Some(Err(error)),
+    };
+    let small = ty.shape.iter().product::<usize>() <= SMALL;
+    small.then(|| forward(attrs, arrays, &ty))
+}
+
+/// The inputs of an eager operation, as they were in one moment.
+pub(super) struct Gathered {
+    pub values: SmallVec<[Value; 2]>,
+    /// One for each input, or fewer where some input had no node or no value.
+    pub edges: SmallVec<[Edge; 2]>,
+    pub requires_grad: bool,
+}
+
+/// What an eager operation needs of its inputs, with one lock where all are there.
+pub(super) fn gather(tensors: &[&Tensor]) -> Result<Gathered> {
+    let mut gathered = Gathered {
+        values: SmallVec::new(),
+        edges: SmallVec::new(),
+        requires_grad: false,
+    };
+    let mut arena: Option<std::sync::MutexGuard<'static, Arena>> = None;
+    for tensor in tensors {
+        if let Some(id) = tensor.node_id() {
+            let node = arena.get_or_insert_with(arena::lock).node(id);
+            gathered.requires_grad |= node.requires_grad;
+            if let Some(value) = &node.value {
+                gathered.values.push(value.clone());
+                gathered.edges.push(Edge {
+                    id,
+                    version: node.version,
+                });
+                continue;
+            }
+        }
+        // Other locks are taken, and values computed, without the arena's. The edge is
+        // left to the recording, which gives the tensor a node if it has none.
+        arena = None;
+        let Seen {
+            value,
+            requires_grad,
+            ..
+        } = tensor.see();
+        gathered.requires_grad |= requires_grad;
+        gathered.values.push(match value {
+            Some(value) => value,
+            None => tensor.value()?,
+        });
+    }
+    Ok(gathered)
+}
