@@ -7,7 +7,8 @@ use needle_core::dtype::Scalar;
 use needle_core::ops::{Attr, Attrs, OpDef, Param, ParamKind};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
+use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
 /// Attributes that are ready, on their way through a constructor: how the op object of a
@@ -34,19 +35,22 @@ pub fn from_constructor(
         return Ok(prepared.get().0.clone());
     }
     let args: Vec<Bound<'_, PyAny>> = args.iter().collect();
-    let mut named = Vec::new();
+    let mut named = Named::new();
     for (key, value) in kwargs.into_iter().flatten() {
-        named.push((key.to_string(), value));
+        named.push((key.cast_into()?, value));
     }
-    parse(op, &args, named, None)
+    parse(op, &args, &named, None)
 }
+
+/// Arguments by name.
+pub type Named<'py> = SmallVec<[(Bound<'py, PyString>, Bound<'py, PyAny>); 2]>;
 
 /// The attributes that positional and named arguments mean. An index is relative to
 /// `shape`, or to the op's own shape parameter.
 pub fn parse(
     op: &'static OpDef,
     args: &[Bound<'_, PyAny>],
-    named: Vec<(String, Bound<'_, PyAny>)>,
+    named: &Named<'_>,
     shape: Option<&[usize]>,
 ) -> PyResult<Attrs> {
     // `reshape(2, 3)`: several integers for the one parameter that takes several.
@@ -68,17 +72,13 @@ pub fn parse(
             args.len()
         )));
     }
-    let mut attrs: Vec<Option<Attr>> = vec![None; op.params.len()];
+    let mut attrs: SmallVec<[Option<Attr>; 2]> = smallvec![None; op.params.len()];
     for (i, arg) in args.iter().enumerate() {
-        attrs[i] = Some(attribute(
-            op,
-            &op.params[i],
-            arg,
-            own_shape(&attrs).as_deref().or(shape),
-        )?);
+        attrs[i] = Some(attribute(op, i, arg, &attrs, shape)?);
     }
     for (name, value) in named {
-        if is_ignored(&name, &value) {
+        let name = name.to_str()?;
+        if is_ignored(name, value) {
             continue;
         }
         let is_alias = |param: &Param| name == "axis" && param.name == "axes";
@@ -98,20 +98,15 @@ pub fn parse(
                 op.name
             )));
         }
-        let relative = own_shape(&attrs);
-        attrs[i] = Some(attribute(
-            op,
-            &op.params[i],
-            &value,
-            relative.as_deref().or(shape),
-        )?);
+        attrs[i] = Some(attribute(op, i, value, &attrs, shape)?);
     }
-    let filled = attrs.into_iter().zip(op.params).map(|(attr, param)| {
-        attr.or_else(|| param.default_attr()).ok_or_else(|| {
+    let mut filled: SmallVec<[Attr; 2]> = SmallVec::new();
+    for (attr, param) in attrs.into_iter().zip(op.params) {
+        filled.push(attr.or_else(|| param.default_attr()).ok_or_else(|| {
             PyTypeError::new_err(format!("{}: missing argument '{}'", op.name, param.name))
-        })
-    });
-    Ok(Attrs::of(filled.collect::<PyResult<Vec<_>>>()?))
+        })?);
+    }
+    Ok(Attrs::of(filled))
 }
 
 /// The shape among the attributes that are known so far.
@@ -155,36 +150,48 @@ fn integer(op: &OpDef, param: &Param, value: &Bound<'_, PyAny>) -> PyResult<isiz
         .map_err(|_| wrong(op, param, "an integer", value))
 }
 
+/// Parameter `i`; `known` are the attributes so far.
 fn attribute(
     op: &'static OpDef,
-    param: &Param,
+    i: usize,
     value: &Bound<'_, PyAny>,
+    known: &[Option<Attr>],
     shape: Option<&[usize]>,
 ) -> PyResult<Attr> {
+    let param = &op.params[i];
     match param.kind {
         ParamKind::Scalar => match coerce::number(value)? {
             Some(constant) => Ok(Attr::Scalar(constant)),
             None => Err(wrong(op, param, "a number", value)),
         },
         ParamKind::Axes if value.is_none() => Ok(Attr::None),
-        ParamKind::Axes | ParamKind::Shape => match integer(op, param, value) {
-            Ok(one) if param.kind == ParamKind::Axes => Ok(Attr::Int(one)),
-            Ok(one) => Ok(Attr::Ints([one].into())),
-            Err(_) => {
-                let expected = "an integer or several";
-                let items = value
-                    .try_iter()
-                    .map_err(|_| wrong(op, param, expected, value))?;
-                let ints = items
-                    .map(|item| integer(op, param, &item?))
-                    .collect::<PyResult<Arc<[isize]>>>()?;
-                Ok(Attr::Ints(ints))
+        ParamKind::Axes | ParamKind::Shape => {
+            if let Ok(tuple) = value.cast_exact::<PyTuple>() {
+                let ints: SmallVec<[isize; 4]> = tuple
+                    .iter_borrowed()
+                    .map(|item| integer(op, param, &item))
+                    .collect::<PyResult<_>>()?;
+                return Ok(Attr::Ints(ints.as_slice().into()));
             }
-        },
+            match integer(op, param, value) {
+                Ok(one) if param.kind == ParamKind::Axes => Ok(Attr::Int(one)),
+                Ok(one) => Ok(Attr::Ints([one].into())),
+                Err(_) => {
+                    let expected = "an integer or several";
+                    let items = value
+                        .try_iter()
+                        .map_err(|_| wrong(op, param, expected, value))?;
+                    let ints = items
+                        .map(|item| integer(op, param, &item?))
+                        .collect::<PyResult<Arc<[isize]>>>()?;
+                    Ok(Attr::Ints(ints))
+                }
+            }
+        }
         ParamKind::Int => integer(op, param, value).map(Attr::Int),
         ParamKind::Bool => Ok(Attr::Bool(value.is_truthy()?)),
         ParamKind::DType => dtype::extract(value).map(Attr::DType),
-        ParamKind::Index => match shape {
+        ParamKind::Index => match own_shape(known).as_deref().or(shape) {
             Some(shape) => Ok(Attr::Index(index::parse(value, shape)?.into())),
             None => Err(PyTypeError::new_err(format!(
                 "{}: an index is relative to a shape\nhint: write tensor[index]",

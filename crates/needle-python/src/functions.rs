@@ -6,21 +6,14 @@
 //! extension module.) Methods carry no such word, so each op has its own instance of a
 //! generic function. This file speaks the C API for that reason.
 
-use crate::arguments;
+use crate::call::{Given, call};
 use crate::classes::signature;
-use crate::coerce;
-use crate::errors::OrRaise;
-use crate::op::{self, apply_native};
-use crate::operators::finish;
-use crate::tensor::{self, PyTensor};
-use needle_core::Tensor;
-use needle_core::ops::{self, Attrs, Inputs, OpDef, ParamKind, Run, tuple};
+use crate::tensor::PyTensor;
+use needle_core::ops::{self, Inputs, OpDef, Param, tuple};
 use pyo3::PyTypeInfo;
-use pyo3::exceptions::{PySystemError, PyTypeError};
+use pyo3::exceptions::PySystemError;
+use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
-use pyo3::{Borrowed, ffi};
-use smallvec::SmallVec;
 use std::ffi::{CString, c_uint};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicIsize, Ordering};
@@ -52,29 +45,6 @@ fn guard(body: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>>) -> *mut ffi::PyOb
     })
 }
 
-type Positional<'py> = Vec<Bound<'py, PyAny>>;
-type Named<'py> = Vec<(String, Bound<'py, PyAny>)>;
-
-/// The arguments of a vectorcall, as objects.
-unsafe fn collect(
-    py: Python<'_>,
-    args: *const *mut ffi::PyObject,
-    nargs: ffi::Py_ssize_t,
-    names: *mut ffi::PyObject,
-) -> PyResult<(Positional<'_>, Named<'_>)> {
-    // SAFETY: CPython passes `nargs` positional values, then one per name.
-    let at = |i: usize| unsafe { Bound::from_borrowed_ptr(py, *args.add(i)) };
-    let positional = (0..nargs as usize).map(at).collect();
-    let mut named = Vec::new();
-    // SAFETY: `names` is null or a tuple of strings.
-    if let Some(names) = unsafe { Bound::from_borrowed_ptr_or_opt(py, names) } {
-        for (i, name) in names.cast::<PyTuple>()?.iter().enumerate() {
-            named.push((name.to_string(), at(nargs as usize + i)));
-        }
-    }
-    Ok((positional, named))
-}
-
 /// Where a carrier keeps its op's place in the table.
 ///
 /// # Safety
@@ -99,17 +69,9 @@ unsafe extern "C" fn function(
     // SAFETY: `carrier` is one of ours, with the place at this offset.
     let place = unsafe { place_of(carrier).read() };
     guard(|py| {
-        // SAFETY: CPython passes `nargs` positional values.
-        let given = unsafe { std::slice::from_raw_parts(args, nargs as usize) };
-        if names.is_null()
-            // SAFETY: as above.
-            && let Some(result) = unsafe { call_plain(py, ops::ALL[place], given) }
-        {
-            return result;
-        }
         // SAFETY: the arguments are as CPython passed them.
-        let (args, named) = unsafe { collect(py, args, nargs, names)? };
-        call(py, ops::ALL[place], args, named).map(Bound::unbind)
+        let given = unsafe { Given::new(py, None, args, nargs as usize, names) };
+        call(py, ops::ALL[place], &given).map(Bound::unbind)
     })
 }
 
@@ -120,157 +82,10 @@ unsafe extern "C" fn method<const OP: usize>(
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     guard(|py| {
-        if names.is_null()
-            && nargs == 0
-            // SAFETY: `slf` is an object.
-            && let Some(result) = unsafe { call_plain(py, ops::ALL[OP], &[slf]) }
-        {
-            return result;
-        }
         // SAFETY: the arguments are as CPython passed them; `slf` is a Tensor.
-        let (mut args, named) = unsafe { collect(py, args, nargs, names)? };
-        // SAFETY: as above.
-        args.insert(0, unsafe { Bound::from_borrowed_ptr(py, slf) });
-        call(py, ops::ALL[OP], args, named).map(Bound::unbind)
+        let given = unsafe { Given::new(py, Some(slf), args, nargs as usize, names) };
+        call(py, ops::ALL[OP], &given).map(Bound::unbind)
     })
-}
-
-/// The common case without any detour: an op without parameters on plain tensors. `None`
-/// where something else was given.
-///
-/// # Safety
-/// `args` are objects that live during the call.
-unsafe fn call_plain(
-    py: Python<'_>,
-    op: &'static OpDef,
-    args: &[*mut ffi::PyObject],
-) -> Option<PyResult<Py<PyAny>>> {
-    let fits = matches!(&op.inputs, Inputs::Named(names) if names.len() == args.len());
-    if !fits || !op.params.is_empty() || !matches!(op.run, Run::One { .. }) {
-        return None;
-    }
-    let mut objects: SmallVec<[Borrowed<'_, '_, PyTensor>; 2]> = SmallVec::new();
-    for &arg in args {
-        // SAFETY: the caller's promise.
-        let object = unsafe { Borrowed::from_ptr(py, arg) };
-        objects.push(object.cast_exact::<PyTensor>().ok()?);
-    }
-    let mut inputs: SmallVec<[&Tensor; 2]> = SmallVec::new();
-    for object in &objects {
-        inputs.push(tensor::handle(object).ok()?);
-    }
-    Some(tensor::apply(py, op, Attrs::none(), &inputs).map(Bound::unbind))
-}
-
-/// Calls an op: operands first, then parameters, each also by name.
-fn call<'py>(
-    py: Python<'py>,
-    op: &'static OpDef,
-    mut args: Positional<'py>,
-    mut named: Named<'py>,
-) -> PyResult<Bound<'py, PyAny>> {
-    if std::ptr::eq(op, &raw const tuple::MAKE_TUPLE) {
-        if let Some((name, _)) = named.first() {
-            return Err(PyTypeError::new_err(format!(
-                "make_tuple: unexpected keyword argument '{name}'"
-            )));
-        }
-        return finish(py, apply_native(op, Attrs::none(), &args)?);
-    }
-    let operands: &[&str] = match &op.inputs {
-        Inputs::Named(names) => names,
-        Inputs::Many(name) => std::slice::from_ref(name),
-    };
-    for operand in operands.iter().skip(args.len()) {
-        let Some(i) = named.iter().position(|(name, _)| name == operand) else {
-            return Err(PyTypeError::new_err(format!(
-                "{}: missing argument '{operand}'",
-                op.name
-            )));
-        };
-        args.push(named.remove(i).1);
-    }
-    if op.params.is_empty() && args.len() > operands.len() {
-        return Err(PyTypeError::new_err(format!(
-            "{}: expected {}, got {}",
-            op.name,
-            arguments::count(operands.len(), "argument"),
-            args.len()
-        )));
-    }
-    let rest = args.split_off(operands.len());
-    if std::ptr::eq(op, &raw const tuple::TUPLE_GET_ITEM) {
-        return tuple_item(py, op, &args[0], &rest, named);
-    }
-    if let [param] = op.params
-        && param.kind == ParamKind::Scalar
-        && let Some(value) = rest.first().or(named.first().map(|(_, value)| value))
-        && coerce::number(value)?.is_none()
-        && let Some(elementwise) = elementwise_form(op)
-    {
-        // An array where a number is expected: a constant operand.
-        let args = [args[0].clone(), value.clone()];
-        return finish(py, apply_native(elementwise, Attrs::none(), &args)?);
-    }
-    let attrs = if op.params.is_empty() && rest.is_empty() && named.is_empty() {
-        Attrs::none()
-    } else {
-        let indexed = op.params.iter().any(|param| param.kind == ParamKind::Index);
-        let shape = if indexed {
-            Some(
-                coerce::input(&args[0], None)?
-                    .tensor()?
-                    .ty()
-                    .or_raise()?
-                    .shape,
-            )
-        } else {
-            None
-        };
-        arguments::parse(op, &rest, named, shape.as_deref())?
-    };
-    if let Inputs::Many(name) = op.inputs
-        && args[0].cast::<crate::value::PyValue>().is_err()
-        && args[0].cast::<PyTuple>().is_err()
-        && args[0].cast::<pyo3::types::PyList>().is_err()
-    {
-        return Err(PyTypeError::new_err(format!(
-            "{}: {name} expects a list or tuple of tensors, got {}",
-            op.name,
-            args[0].get_type().name()?
-        )));
-    }
-    finish(py, apply_native(op, attrs, &args)?)
-}
-
-/// The op of two tensors that a scalar op is a case of.
-fn elementwise_form(op: &OpDef) -> Option<&'static OpDef> {
-    let name = match op.name {
-        "add_scalar" => "add",
-        "mul_scalar" => "multiply",
-        "divide_scalar" => "divide",
-        "power_scalar" => "power",
-        _ => return None,
-    };
-    OpDef::by_name(name)
-}
-
-fn tuple_item<'py>(
-    py: Python<'py>,
-    op: &'static OpDef,
-    value: &Bound<'py, PyAny>,
-    rest: &[Bound<'py, PyAny>],
-    named: Named<'py>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let kwargs = PyDict::new(py);
-    let (flags, named): (Vec<_>, Vec<_>) = named
-        .into_iter()
-        .partition(|(name, _)| name == "fold_const");
-    for (name, flag) in flags {
-        kwargs.set_item(name, flag)?;
-    }
-    let attrs = arguments::parse(op, rest, named, None)?;
-    op::project(py, attrs.int(0), value, Some(&kwargs))
 }
 
 /// `name(operands, parameters)`, as `inspect.signature` reads it.
@@ -350,10 +165,8 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Whether an op is also a method of tensors: one operand and parameters that stand alone.
 fn is_method(op: &OpDef) -> bool {
-    let plain = |kind| !matches!(kind, ParamKind::Scalar | ParamKind::Index);
     op.name == "matmul"
-        || (matches!(op.inputs, Inputs::Named(["a"]))
-            && op.params.iter().all(|param| plain(param.kind)))
+        || (matches!(op.inputs, Inputs::Named(["a"])) && op.params.iter().all(Param::stands_alone))
 }
 
 /// The name of the method, where it differs.

@@ -3,7 +3,7 @@
 use needle_core::array::{Index, Slice};
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyEllipsis, PySlice, PyTuple};
+use pyo3::types::{PyBool, PyEllipsis, PyInt, PySlice, PyTuple};
 
 /// The entries of a key for an array of `shape`.
 pub fn parse(key: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<Vec<Index>> {
@@ -59,6 +59,11 @@ pub fn parse(key: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<Vec<Index>> {
 
 /// A position. Bool is refused, because NumPy means a mask by it.
 fn integer(key: &Bound<'_, PyAny>) -> PyResult<isize> {
+    if key.is_exact_instance_of::<PyInt>()
+        && let Ok(index) = key.extract()
+    {
+        return Ok(index);
+    }
     if !key.is_instance_of::<PyBool>()
         && key.hasattr("__index__")?
         && let Ok(index) = key.call_method0("__index__")

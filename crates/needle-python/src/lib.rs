@@ -7,6 +7,7 @@
 mod arguments;
 mod autograd;
 mod buffer;
+mod call;
 mod cell;
 mod classes;
 mod coerce;

@@ -249,6 +249,12 @@ impl Param {
         }
     }
 
+    /// Whether its arguments mean the same for every operand: a number may turn out to be
+    /// an operand itself, and an index is relative to a shape.
+    pub const fn stands_alone(&self) -> bool {
+        !matches!(self.kind, ParamKind::Scalar | ParamKind::Index)
+    }
+
     /// The attribute that stands for leaving it out.
     pub fn default_attr(&self) -> Option<Attr> {
         self.default.map(|text| match (self.kind, text) {

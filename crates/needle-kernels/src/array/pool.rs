@@ -4,9 +4,8 @@
 //! small one a trip through the allocator for every op. Freed blocks therefore wait in a
 //! free list per class, up to [`MAX_CACHED`] bytes in all.
 
-use smallvec::SmallVec;
 use std::alloc::{Layout, alloc, dealloc};
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -76,44 +75,95 @@ fn layout(size: usize) -> Layout {
     unsafe { Layout::from_size_align_unchecked(size, align) }
 }
 
-/// Blocks of the finest classes that a thread keeps for itself, so that small results
-/// need no lock.
-const OWN: usize = 32;
+/// Classes of which a thread keeps some blocks for itself, so that small results need no
+/// lock: up to 64 KiB.
+const OWN_CLASSES: usize = FINE_CLASSES + 4 * 6;
+/// How many of each: more of the finest, which cost next to nothing.
+const fn own_room(class: usize) -> u8 {
+    if class < FINE_CLASSES { 32 } else { 8 }
+}
 
-struct Own([SmallVec<[Block; OWN]>; FINE_CLASSES]);
+/// The blocks of one class that a thread keeps: a chain through their first words.
+#[derive(Clone, Copy)]
+struct Chain {
+    first: Option<NonNull<u8>>,
+    len: u8,
+}
 
-impl Drop for Own {
-    fn drop(&mut self) {
-        for (class, blocks) in self.0.iter_mut().enumerate() {
-            for block in blocks.drain(..) {
+impl Chain {
+    const EMPTY: Self = Self {
+        first: None,
+        len: 0,
+    };
+
+    #[inline]
+    fn pop(&mut self) -> Option<NonNull<u8>> {
+        let block = self.first?;
+        // SAFETY: a block in a chain begins with the link to the next one.
+        self.first = unsafe { block.cast::<Option<NonNull<u8>>>().read() };
+        self.len -= 1;
+        Some(block)
+    }
+
+    /// Adds a block that nothing else refers to, if there is room.
+    #[inline]
+    fn push(&mut self, block: NonNull<u8>, room: u8) -> bool {
+        if self.len == room {
+            return false;
+        }
+        // SAFETY: every block has room for a word, is aligned, and is ours alone.
+        unsafe { block.cast::<Option<NonNull<u8>>>().write(self.first) };
+        self.first = Some(block);
+        self.len += 1;
+        true
+    }
+}
+
+struct Own([Cell<Chain>; OWN_CLASSES]);
+
+impl Own {
+    /// Returns all blocks to the system.
+    fn empty(&self) {
+        for (class, chain) in self.0.iter().enumerate() {
+            let mut chain = chain.replace(Chain::EMPTY);
+            while let Some(block) = chain.pop() {
                 // SAFETY: the block was given under this class, and waits here alone.
-                unsafe { dealloc(block.0.as_ptr(), layout(size_of_class(class))) };
+                unsafe { dealloc(block.as_ptr(), layout(size_of_class(class))) };
             }
         }
     }
 }
 
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.empty();
+    }
+}
+
 thread_local! {
-    static OWN_BLOCKS: RefCell<Own> =
-        const { RefCell::new(Own([const { SmallVec::new_const() }; FINE_CLASSES])) };
+    static OWN_BLOCKS: Own = const { Own([const { Cell::new(Chain::EMPTY) }; OWN_CLASSES]) };
 }
 
 /// Runs `f` on this thread's own blocks; `None` while the thread ends, or for large classes.
 #[inline]
-fn with_own<R>(class: usize, f: impl FnOnce(&mut SmallVec<[Block; OWN]>) -> R) -> Option<R> {
-    if class >= FINE_CLASSES {
+fn with_own<R>(class: usize, f: impl FnOnce(&mut Chain) -> R) -> Option<R> {
+    if class >= OWN_CLASSES {
         return None;
     }
-    OWN_BLOCKS
-        .try_with(|own| f(&mut own.borrow_mut().0[class]))
-        .ok()
+    let run = |own: &Own| {
+        let mut chain = own.0[class].get();
+        let result = f(&mut chain);
+        own.0[class].set(chain);
+        result
+    };
+    OWN_BLOCKS.try_with(run).ok()
 }
 
 /// A block of the given class; `None` where the system has no memory left.
 #[inline]
 pub(crate) fn take(class: usize, size: usize) -> Option<NonNull<u8>> {
-    if let Some(block) = with_own(class, SmallVec::pop).flatten() {
-        return Some(block.0);
+    if let Some(block) = with_own(class, Chain::pop).flatten() {
+        return Some(block);
     }
     {
         let mut pool = lock();
@@ -139,14 +189,7 @@ pub(crate) fn take(class: usize, size: usize) -> Option<NonNull<u8>> {
 #[inline]
 pub(crate) unsafe fn give(block: NonNull<u8>, class: usize, size: usize, keep: bool) {
     if keep {
-        let kept = with_own(class, |own| {
-            let room = own.len() < OWN;
-            if room {
-                own.push(Block(block));
-            }
-            room
-        });
-        if kept == Some(true) {
+        if with_own(class, |chain| chain.push(block, own_room(class))) == Some(true) {
             return;
         }
         let mut pool = lock();
@@ -160,8 +203,10 @@ pub(crate) unsafe fn give(block: NonNull<u8>, class: usize, size: usize, keep: b
     unsafe { dealloc(block.as_ptr(), layout(size)) };
 }
 
-/// Returns all cached blocks to the system.
+/// Returns all cached blocks to the system, but for those that other threads keep.
 pub fn empty_cache() {
+    // A thread that is ending has none any more.
+    let _ = OWN_BLOCKS.try_with(Own::empty);
     let mut freed = Vec::new();
     {
         let mut pool = lock();
