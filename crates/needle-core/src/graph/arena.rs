@@ -131,7 +131,7 @@ impl Arena {
 
     /// A new node with one handle, which `fill` describes in place; everything that it
     /// leaves alone is absent. Its edges and saves are counted on its inputs here.
-    #[inline(always)]
+    #[inline]
     pub fn insert(&mut self, fill: impl FnOnce(&mut Node)) -> NodeId {
         let index = self.free.pop().unwrap_or_else(|| self.grow());
         self.sequence += 1;

@@ -23,7 +23,7 @@ type PerInput<T> = SmallVec<[T; 3]>;
 ///
 /// Nobody waits long for the lock meanwhile: the kernels of the table run no code of the
 /// embedder's, and [`SMALL`] bounds their work.
-#[inline(always)] // As `record_value`: two callers, and the hottest place there is.
+#[inline]
 pub(super) fn apply_small(
     operation: Operation,
     inputs: &[impl Source],

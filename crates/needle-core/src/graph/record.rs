@@ -59,7 +59,7 @@ pub fn apply_foreign(op: Arc<dyn ForeignOp>, inputs: &[&Tensor]) -> Result<Tenso
     apply_operation(Operation::Foreign(op), inputs, 0)
 }
 
-#[inline(always)]
+#[inline]
 fn apply_operation(
     operation: Operation,
     inputs: &[impl Source],
@@ -138,7 +138,7 @@ fn apply_large(
 }
 
 /// A node for a result that was computed.
-#[inline(always)] // A call would copy the operation and the edges through memory twice.
+#[inline]
 pub(super) fn record_value(
     arena: &mut Arena,
     operation: Operation,
@@ -165,7 +165,7 @@ fn edges_to(inputs: &[&Tensor]) -> SmallVec<[Edge; 2]> {
 }
 
 /// A node for a result; `fill` gives it a value, or what stands for one.
-#[inline(always)]
+#[inline]
 fn insert(
     arena: &mut Arena,
     operation: Operation,
@@ -238,7 +238,7 @@ fn record_lazily(
     };
     if seen.iter().any(|seen| seen.value.is_none()) {
         let mut arena = arena::lock();
-        for id in inputs.iter().filter_map(|input| input.node_id()) {
+        for id in inputs.iter().filter_map(Source::node_id) {
             arena.pin_released(id);
         }
     }
