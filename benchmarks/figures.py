@@ -15,6 +15,7 @@ class Unit(StrEnum):
 
     SECONDS = "seconds"
     BYTES = "bytes"
+    RATIO = "ratio"
 
 
 @dataclass(frozen=True, slots=True)

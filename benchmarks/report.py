@@ -19,6 +19,7 @@ _RIGHT = (False, True, False, True, True, True, False)
 _SCALES: Mapping[Unit, Sequence[tuple[float, str]]] = {
     Unit.SECONDS: ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")),
     Unit.BYTES: ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")),
+    Unit.RATIO: ((1.0, "x"),),
 }
 
 

@@ -15,7 +15,8 @@ import needle as ndl
 NAMES = {
     "needle": """Op Tensor TensorOp TensorTuple TensorTupleOp Value NDArray cpu default_device
         all_devices ones zeros ones_like zeros_like ops init autograd data from_numpy from_dlpack
-        lazy no_grad empty_cache ShapeError DTypeError AxisError GradError""",
+        lazy no_grad empty_cache get_num_threads set_num_threads show_config
+        ShapeError DTypeError AxisError GradError""",
     "needle.autograd": """Op TensorOp TensorTupleOp Value Tensor TensorTuple NDArray Device cpu
         all_devices array_api find_topo_sort topo_sort_dfs compute_gradient_of_variables
         sum_node_list LAZY_MODE TENSOR_COUNTER""",

@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 
 from ..figures import Figure
 from ..timing import Plan
+from .arrays import elementwise, function, matrices, softmaxes
 from .chain import chain
-from .matmul import matmul
+from .matmul import batched, matmul
 from .million import million
-from .mnist import mnist, posts
+from .mnist import mnist, posts, wide
 from .package import imports, size
 from .small import add, small
+from .training import mlp, second_order
 from .zero_copy import zero_copy
 
 Row = Callable[[Plan], list[Figure]]
@@ -26,9 +28,17 @@ ROWS: Mapping[str, Row] = {
     "million": million,
     "mnist": mnist,
     "posts": posts,
+    "wide": wide,
     "zero-copy": zero_copy,
     "small": small,
+    "mlp": mlp,
+    "second-order": second_order,
     "matmul": matmul,
+    "batched": batched,
+    "elementwise": elementwise,
+    "matrices": matrices,
+    "softmax": softmaxes,
+    "function": function,
     "import": imports,
     "size": size,
 }

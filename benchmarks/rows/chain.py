@@ -33,9 +33,9 @@ def chain(plan: Plan, nodes: int = NODES) -> list[Figure]:
             f"chain/{part}",
             f"chain of {nodes:,} multiplications, {part}, per node",
             parts[part],
-            [Bound(0.15, (PYTORCH,))],
+            [Bound(at_most, (PYTORCH,))],
         )
-        for part in ("forward", "backward", "drop")
+        for part, at_most in (("forward", 0.06), ("backward", 0.06), ("drop", 0.1))
     ]
 
 

@@ -11,7 +11,7 @@ import needle
 
 from .. import machine
 from ..child import run_python
-from ..figures import Figure, Unit
+from ..figures import Bound, Figure, Unit
 from ..peers import JAX, NEEDLE, NUMPY, PYTORCH
 from ..timing import Block, Contestant, Plan, Sample, compete
 
@@ -34,7 +34,7 @@ def imports(plan: Plan) -> list[Figure]:
         if find_spec(module):
             contestants.append(Contestant(name, _import_block(module, "import numpy")))
     samples = compete(contestants, plan.at_most(7).without_threads())[""]
-    return [Figure("import", "import needle, after NumPy", samples)]
+    return [Figure("import", "import needle, after NumPy", samples, [Bound(0.015)])]
 
 
 def _import_block(module: str, before: str = "") -> Block:
@@ -45,11 +45,13 @@ def _import_block(module: str, before: str = "") -> Block:
 def size(_plan: Plan) -> list[Figure]:
     """the size of the extension module, and of the package deflated as in a wheel"""
     extension = machine.extension()
-    figures = [("extension", "size of the extension module", extension.stat().st_size)]
-    figures.append(("wheel", "size of the package in a wheel", _deflated(extension)))
+    sizes: list[tuple[str, str, int, list[Bound]]] = [
+        ("extension", "size of the extension module", extension.stat().st_size, []),
+        ("wheel", "size of the package in a wheel", _deflated(extension), [Bound(5e6)]),
+    ]
     return [
-        Figure(f"size/{key}", title, {NEEDLE: Sample((float(count),))}, unit=Unit.BYTES)
-        for key, title, count in figures
+        Figure(f"size/{key}", title, {NEEDLE: Sample((float(count),))}, bounds, Unit.BYTES)
+        for key, title, count, bounds in sizes
     ]
 
 

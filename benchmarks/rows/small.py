@@ -28,7 +28,7 @@ def add(plan: Plan) -> list[Figure]:
         }
         contestants.append(Contestant(PYTORCH, Repeated("a + b", names)))
     samples = compete(contestants, plan.without_threads())[""]
-    return [Figure("add", "a + b, 3 float32, recorded", samples, [Bound(1.0, (NUMPY,))])]
+    return [Figure("add", "a + b, 3 float32, recorded", samples, [Bound(0.7, (NUMPY,))])]
 
 
 def small(plan: Plan) -> list[Figure]:
@@ -46,7 +46,8 @@ def _beside_numpy(code: str, shape: tuple[int, ...], plan: Plan) -> Figure:
     ]
     samples = compete(contestants, plan.without_threads())[""]
     size = "x".join(map(str, shape))
-    return Figure(f"small/{code}/{size}", f"{code}, {size} float32, recorded", samples)
+    title = f"{code}, {size} float32, recorded"
+    return Figure(f"small/{code}/{size}", title, samples, [Bound(0.7, (NUMPY,))])
 
 
 def _array(shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:

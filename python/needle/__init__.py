@@ -22,6 +22,7 @@ from needle.backend_selection import NDArray
 from needle.device import all_devices, cpu, default_device
 from needle.errors import AxisError, DTypeError, GradError, ShapeError
 from needle.init import ones, ones_like, zeros, zeros_like
+from needle.machine import get_num_threads, set_num_threads, show_config
 from needle.modes import lazy, no_grad
 from needle.ops import *  # noqa: F403
 from needle.ops import abs as abs
@@ -49,12 +50,15 @@ __all__ = [
     "empty_cache",
     "from_dlpack",
     "from_numpy",
+    "get_num_threads",
     "init",
     "lazy",
     "no_grad",
     "ones",
     "ones_like",
     "ops",
+    "set_num_threads",
+    "show_config",
     "testing",
     "zeros",
     "zeros_like",

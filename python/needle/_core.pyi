@@ -398,6 +398,18 @@ def get_tensor_counter() -> int:
 def set_tensor_counter(value: int) -> None:
     """Makes the counter stand at `value` now."""
 
+def get_num_threads() -> int:
+    """How many threads a kernel may use."""
+
+def set_num_threads(n: int) -> None:
+    """Sets how many threads a kernel may use, 1 to 256; results do not depend on it.
+
+    Raises ValueError for any other number.
+    """
+
+def get_isa() -> str:
+    """The instruction set in use: scalar, avx2 or avx512."""
+
 def empty_cache() -> None:
     """Returns the memory that waits for reuse to the system."""
 

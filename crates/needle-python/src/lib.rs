@@ -17,6 +17,7 @@ mod exchange;
 mod foreign;
 mod functions;
 mod index;
+mod machine;
 mod op;
 mod operators;
 mod rules;
@@ -52,7 +53,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(autograd::get_tensor_counter, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::set_tensor_counter, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::empty_cache, module)?)?;
+    module.add_function(wrap_pyfunction!(machine::get_num_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(machine::set_num_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(machine::get_isa, module)?)?;
     module.add_function(wrap_pyfunction!(table::op_table, module)?)?;
     module.add_function(wrap_pyfunction!(table::op_names, module)?)?;
-    Ok(())
+    machine::warn_of_settings(module.py())
 }

@@ -2,6 +2,7 @@
 
 use super::layout::{self, Dim, collapse, split_inner};
 use super::number::Number;
+use super::threads::{self, Shared};
 use crate::array::Array;
 use crate::dispatch;
 use crate::dtype::{Bool, DType, Element, Scalar};
@@ -41,33 +42,36 @@ pub(super) unsafe fn copy_to(x: &Array, out: &Array) {
 unsafe fn copy_words<W: Element>(x: &Array, out: &Array) {
     // SAFETY: the offset lies within the storage.
     let start = |a: &Array| unsafe { a.storage().data().cast::<W>().add(a.offset()) };
-    let (from, to) = (start(x).cast_const(), start(out));
+    let (from, to) = (Shared::new(start(x)), Shared::new(start(out)));
     let mut dims = collapse(x.shape(), [&out.strides(), &x.strides()]);
     if let Some(across) = transposed(&dims) {
         let (rows, columns) = (dims.remove(across), dims.remove(dims.len() - 1));
         layout::for_each(&dims, |[o, i]| {
-            // SAFETY: the strides stay within both arrays; the caller owns the target.
-            unsafe {
-                let (from, to) = (from.offset(i), to.offset(o));
-                transpose(
-                    from,
-                    columns.steps[1],
-                    to,
-                    rows.steps[0],
-                    rows.len,
-                    columns.len,
-                );
-            }
+            threads::for_each(rows.len, COST * columns.len, TILE, |range| {
+                let start = range.start as isize;
+                // SAFETY: the strides stay within both arrays; the caller owns the target.
+                unsafe {
+                    let from = from.get().offset(i + start * rows.steps[1]);
+                    let to = to.get().offset(o + start * rows.steps[0]);
+                    let step = rows.steps[0];
+                    transpose(from, columns.steps[1], to, step, range.len(), columns.len);
+                }
+            });
         });
         return;
     }
-    let (outer, inner) = split_inner(&dims);
-    let [step_to, step_from] = inner.steps;
-    layout::for_each(outer, |[o, i]| {
+    layout::for_each_row(&dims, COST, |[o, i], row| {
+        let [step_to, step_from] = row.steps;
         // SAFETY: the strides stay within both arrays; the caller owns the target.
-        unsafe { copy_row(from.offset(i), step_from, to.offset(o), step_to, inner.len) };
+        unsafe {
+            let (from, to) = (from.get().offset(i), to.get().offset(o));
+            copy_row(from, step_from, to, step_to, row.len);
+        }
     });
 }
+
+/// Picoseconds for an element.
+const COST: usize = 150;
 
 /// Edge of the tiles in which a transposed matrix is copied: two cache lines of float32.
 const TILE: usize = 32;
@@ -226,17 +230,14 @@ pub fn cast(x: &Array, dtype: DType) -> Result<Array> {
 }
 
 fn cast_all<T: Element + CastTo<O>, O: Element>(x: &Array, out: &Array) {
-    let (from, to) = (x.ptr::<T>(), out.ptr_mut::<O>());
-    if x.is_contiguous() {
-        // SAFETY: both have this many elements, row-major; `out` is fresh.
-        unsafe { cast_row::<O, T>(from, 1, to, out.size()) };
-        return;
-    }
+    let (from, to) = (Shared::new(x.ptr::<T>()), Shared::new(out.ptr_mut::<O>()));
     let dims = collapse(x.shape(), [&out.strides(), &x.strides()]);
-    let (outer, inner) = split_inner(&dims);
-    layout::for_each(outer, |[o, i]| {
+    layout::for_each_row(&dims, COST, |[o, i], row| {
         // SAFETY: the strides stay within both arrays; `out` is fresh.
-        unsafe { cast_row::<O, T>(from.offset(i), inner.steps[1], to.offset(o), inner.len) };
+        unsafe {
+            let (from, to) = (from.get().offset(i), to.get().offset(o));
+            cast_row::<O, T>(from, row.steps[1], to, row.len);
+        }
     });
 }
 
@@ -245,11 +246,14 @@ pub fn full(dtype: DType, shape: &[usize], value: Scalar) -> Result<Array> {
     let out = Array::empty(dtype, shape)?;
     let n = out.size();
     dispatch!(dtype, T => {
-        let (to, value) = (out.ptr_mut::<T>(), <T as Number>::from_scalar(value));
-        for i in 0..n {
-            // SAFETY: `out` is fresh and has `n` elements.
-            unsafe { to.add(i).write(value) };
-        }
+        let to = Shared::new(out.ptr_mut::<T>());
+        let value = <T as Number>::from_scalar(value);
+        threads::for_each(n, COST, layout::GRAIN, |range| {
+            for i in range {
+                // SAFETY: `out` is fresh and has `n` elements.
+                unsafe { to.get().add(i).write(value) };
+            }
+        });
     });
     Ok(out)
 }

@@ -5,6 +5,7 @@
 //! alone, not on the instruction set.
 
 use super::number::Number;
+use super::threads::{self, Shared};
 
 /// An associative operation with a neutral element.
 pub(super) trait Fold<T> {
@@ -57,9 +58,11 @@ const BLOCK: usize = 1024;
 const LANES: usize = 64;
 /// Runs of up to this length are folded side by side, [`SIDE`] at a time.
 const SHORT: usize = 16;
-const SIDE: usize = 16;
+pub(super) const SIDE: usize = 16;
 /// Elements of a row that is put together from several short ones.
-const WIDE: usize = 256;
+pub(super) const WIDE: usize = 256;
+/// Picoseconds for an element, roughly.
+pub(super) const COST: usize = 80;
 
 /// A run of up to [`BLOCK`] elements.
 #[inline(always)]
@@ -133,28 +136,30 @@ unsafe fn fold_blocks<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize)
         // SAFETY: the caller's promise.
         return unsafe { fold_block::<T, F>(x, step, n) };
     }
-    // A binary counter of finished blocks: `partial[k]` stands for 2^k of them.
-    let mut partial = [F::NEUTRAL; usize::BITS as usize];
-    let last = (n - 1) / BLOCK;
-    for blocks in 0..last {
+    let block = |i: usize| {
+        let len = BLOCK.min(n - i * BLOCK);
         // SAFETY: the caller's promise.
-        let mut value =
-            unsafe { fold_block::<T, F>(x.offset((blocks * BLOCK) as isize * step), step, BLOCK) };
+        unsafe { fold_block::<T, F>(x.offset((i * BLOCK) as isize * step), step, len) }
+    };
+    pairwise::<T, F>(n.div_ceil(BLOCK), block)
+}
+
+/// Joins `count` values pairwise, pairs of these, and so on.
+#[inline(always)]
+fn pairwise<T: Number, F: Fold<T>>(count: usize, value: impl Fn(usize) -> T) -> T {
+    // A binary counter of finished values: `partial[k]` stands for 2^k of them.
+    let mut partial = [F::NEUTRAL; usize::BITS as usize];
+    let last = count - 1;
+    for i in 0..last {
+        let mut value = value(i);
         let mut level = 0;
-        while blocks >> level & 1 == 1 {
+        while i >> level & 1 == 1 {
             value = F::join(partial[level], value);
             level += 1;
         }
         partial[level] = value;
     }
-    // SAFETY: the caller's promise.
-    let mut value = unsafe {
-        fold_block::<T, F>(
-            x.offset((last * BLOCK) as isize * step),
-            step,
-            n - last * BLOCK,
-        )
-    };
+    let mut value = value(last);
     let mut level = 0;
     while last >> level != 0 {
         if last >> level & 1 == 1 {
@@ -163,6 +168,35 @@ unsafe fn fold_blocks<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize)
         level += 1;
     }
     value
+}
+
+/// Elements that one thread folds at a time: a power of two of blocks, so that the pairs
+/// are the same as without threads.
+const PIECE: usize = 32 * BLOCK;
+
+/// Folds `n` elements that lie side by side, on several threads where that pays.
+///
+/// # Safety
+/// All addresses are valid.
+pub(super) unsafe fn fold_all<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
+    if n <= PIECE {
+        // SAFETY: the caller's promise.
+        return unsafe { fold_row::<T, F>(x, 1, n) };
+    }
+    let mut values = vec![F::NEUTRAL; n.div_ceil(PIECE)];
+    let (from, to) = (Shared::new(x), Shared::new(values.as_mut_ptr()));
+    threads::for_each(values.len(), PIECE * COST, 1, |range| {
+        for i in range {
+            let (start, len) = (i * PIECE, PIECE.min(n - i * PIECE));
+            // SAFETY: the caller's promise; each place is written by one thread.
+            unsafe {
+                to.get()
+                    .add(i)
+                    .write(fold_row::<T, F>(from.get().add(start), 1, len));
+            }
+        }
+    });
+    pairwise::<T, F>(values.len(), |i| values[i])
 }
 
 simd! {

@@ -4,6 +4,7 @@
 //! `NEEDLE_ISA=scalar|avx2|avx512` forces one, so that one machine can test all. Functions
 //! compiled for a wider set are only called where the processor has it.
 
+use super::vector::Registers;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -123,7 +124,9 @@ pub fn force(isa: Isa) -> bool {
 }
 
 /// The instruction set a loop is being compiled for, as a type.
-pub(crate) trait Simd {
+pub(crate) trait Simd: Registers {
+    /// How many vector registers there are.
+    const REGISTERS: usize;
     /// Whether `a * b + c` with one rounding is one instruction here.
     const FMA: bool;
 }
@@ -138,14 +141,21 @@ pub(crate) struct Avx2;
 pub(crate) struct Avx512;
 
 impl Simd for Scalar {
+    const REGISTERS: usize = if cfg!(target_arch = "aarch64") {
+        32
+    } else {
+        16
+    };
     const FMA: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
 }
 #[cfg(target_arch = "x86_64")]
 impl Simd for Avx2 {
+    const REGISTERS: usize = 16;
     const FMA: bool = true;
 }
 #[cfg(target_arch = "x86_64")]
 impl Simd for Avx512 {
+    const REGISTERS: usize = 32;
     const FMA: bool = true;
 }
 

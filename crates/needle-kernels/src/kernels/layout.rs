@@ -1,8 +1,10 @@
 //! Loops over strided operands: dimensions are collapsed first, so that what is left is a
 //! short list of outer dimensions around one long inner one.
 
+use super::threads;
 use crate::array::{Array, Strides};
 use smallvec::SmallVec;
+use std::ops::Range;
 
 /// One dimension of a loop over `N` operands: its length and each operand's step.
 #[derive(Clone, Copy, Debug)]
@@ -57,23 +59,43 @@ pub(crate) fn push<const N: usize>(dims: &mut Dims<N>, dim: Dim<N>) {
 
 /// Calls `body` with the offset of each operand for every index of the nest, in order.
 #[inline]
-pub(crate) fn for_each<const N: usize>(dims: &[Dim<N>], mut body: impl FnMut([isize; N])) {
-    if dims.iter().any(|d| d.len == 0) {
+pub(crate) fn for_each<const N: usize>(dims: &[Dim<N>], body: impl FnMut([isize; N])) {
+    for_each_in(dims, 0..size(dims), body);
+}
+
+/// How many indices a nest has.
+#[inline]
+pub(crate) fn size<const N: usize>(dims: &[Dim<N>]) -> usize {
+    dims.iter().map(|dim| dim.len).product()
+}
+
+/// [`for_each`] for some of the indices, counted in order.
+#[inline]
+pub(crate) fn for_each_in<const N: usize>(
+    dims: &[Dim<N>],
+    range: Range<usize>,
+    mut body: impl FnMut([isize; N]),
+) {
+    if range.is_empty() {
         return;
     }
     let mut index: SmallVec<[usize; 4]> = SmallVec::from_elem(0, dims.len());
     let mut at = [0isize; N];
-    loop {
-        body(at);
-        let mut axis = dims.len();
-        loop {
-            if axis == 0 {
-                return;
+    let mut before = range.start;
+    if before > 0 {
+        for (i, dim) in index.iter_mut().zip(dims).rev() {
+            *i = before % dim.len;
+            before /= dim.len;
+            for (a, step) in at.iter_mut().zip(&dim.steps) {
+                *a += step * *i as isize;
             }
-            axis -= 1;
-            let dim = &dims[axis];
-            index[axis] += 1;
-            if index[axis] < dim.len {
+        }
+    }
+    for _ in range {
+        body(at);
+        for (index, dim) in index.iter_mut().zip(dims).rev() {
+            *index += 1;
+            if *index < dim.len {
                 for (a, step) in at.iter_mut().zip(&dim.steps) {
                     *a += step;
                 }
@@ -82,9 +104,41 @@ pub(crate) fn for_each<const N: usize>(dims: &[Dim<N>], mut body: impl FnMut([is
             for (a, step) in at.iter_mut().zip(&dim.steps) {
                 *a -= step * (dim.len as isize - 1);
             }
-            index[axis] = 0;
+            *index = 0;
         }
     }
+}
+
+/// Indices along a row that one thread takes at least, a whole number of vectors.
+pub(crate) const GRAIN: usize = 1024;
+
+/// Calls `body` with offsets and the inner dimension for every row of the nest, or for parts
+/// of rows, on several threads where `cost` (picoseconds for each index) says that it pays.
+#[inline]
+pub(crate) fn for_each_row<const N: usize>(
+    dims: &[Dim<N>],
+    cost: usize,
+    body: impl Fn([isize; N], Dim<N>) + Sync,
+) {
+    let (outer, inner) = split_inner(dims);
+    let rows = size(outer);
+    if inner.len == 0 || rows == 0 {
+        return;
+    }
+    if rows >= 64 || (rows > 1 && inner.len < 2 * GRAIN) {
+        threads::for_each(rows, cost * inner.len, 1, |range| {
+            for_each_in(outer, range, |at| body(at, inner));
+        });
+        return;
+    }
+    for_each(outer, |at| {
+        threads::for_each(inner.len, cost, GRAIN, |range| {
+            let start = range.start as isize;
+            let at = std::array::from_fn(|i| at[i] + start * inner.steps[i]);
+            let len = range.len();
+            body(at, Dim { len, ..inner });
+        });
+    });
 }
 
 /// Splits off the innermost dimension; a nest without any gives one of length 1.

@@ -1,10 +1,14 @@
 //! Matrix products: vectors, matrices and broadcast batches, transposes by strides.
 //!
-//! Floats go through [`gemm_float`], the one place that names the gemm library; small
-//! products and the other dtypes through a plain loop.
+//! Large products of floats go through [`gemm_packed`], the one place that names the gemm
+//! library, medium ones through the kernel without packing in `gemm`, small ones and the
+//! other dtypes through a plain loop.
 
+use super::copy;
+use super::gemm::{self, GemmElement};
 use super::layout::{self, collapse};
 use super::number::Number;
+use super::threads::{self, Shared};
 use crate::array::{Array, Strides};
 use crate::dispatch;
 use crate::dtype::DType;
@@ -13,19 +17,36 @@ use crate::shape;
 
 /// One product `c = a @ b`: sizes, and row and column steps of `a` and `b`. `c` is row-major.
 #[derive(Clone, Copy)]
-struct Product {
-    m: usize,
-    k: usize,
-    n: usize,
-    a: [isize; 2],
-    b: [isize; 2],
+pub(super) struct Product {
+    pub m: usize,
+    pub k: usize,
+    pub n: usize,
+    pub a: [isize; 2],
+    pub b: [isize; 2],
 }
 
 /// Multiply-adds below which setting up a gemm costs more than a plain loop.
 const SMALL: usize = 6 * 6 * 6;
 
+/// Rows of `a` from which it pays to copy `b` so that its rows lie side by side.
+const ROWS_FOR_COPY: usize = 8;
+
 /// `a @ b` by the rules of Python's `@` on arrays; the shapes fit.
 pub fn matmul(a: &Array, b: &Array) -> Result<Array> {
+    if let [.., m, _] = *a.shape()
+        && let [.., k, n] = *b.shape()
+        && let [.., step] = *b.strides()
+        && m >= ROWS_FOR_COPY
+        && step != 1
+        && a.dtype().is_float()
+        && m * n * k > SMALL
+    {
+        return multiply(a, &copy::contiguous(b)?);
+    }
+    multiply(a, b)
+}
+
+fn multiply(a: &Array, b: &Array) -> Result<Array> {
     if let (&[m, k], &[_, n]) = (a.shape(), b.shape()) {
         let out = Array::empty(a.dtype(), &[m, n])?;
         let (rows_a, rows_b) = (a.strides(), b.strides());
@@ -80,9 +101,18 @@ pub fn matmul(a: &Array, b: &Array) -> Result<Array> {
         *step *= (m * n) as isize;
     }
     let dims = collapse(batch, [&over_c, &over_a, &over_b]);
-    layout::for_each(&dims, |[c, i, j]| {
-        // SAFETY: the strides stay within the arrays, and `out` is fresh.
-        unsafe { one(&product, a, i, b, j, &out, c) };
+    // Each thread takes products as a whole, where there are some for everybody.
+    let count = layout::size(&dims);
+    let several = if count >= threads::num_threads() {
+        COST * m * n * k
+    } else {
+        0
+    };
+    threads::for_each(count, several, 1, |range| {
+        layout::for_each_in(&dims, range, |[c, i, j]| {
+            // SAFETY: the strides stay within the arrays, and `out` is fresh.
+            unsafe { one(&product, a, i, b, j, &out, c) };
+        });
     });
     Ok(out)
 }
@@ -111,11 +141,11 @@ unsafe fn one(p: &Product, a: &Array, i: isize, b: &Array, j: isize, out: &Array
         match a.dtype() {
             DType::F32 if large => {
                 let (a, b) = (a.ptr::<f32>().offset(i), b.ptr::<f32>().offset(j));
-                gemm_float(p, a, b, out.ptr_mut::<f32>().offset(c), 1.0);
+                gemm_parts(p, a, b, out.ptr_mut::<f32>().offset(c), 1.0);
             }
             DType::F64 if large => {
                 let (a, b) = (a.ptr::<f64>().offset(i), b.ptr::<f64>().offset(j));
-                gemm_float(p, a, b, out.ptr_mut::<f64>().offset(c), 1.0);
+                gemm_parts(p, a, b, out.ptr_mut::<f64>().offset(c), 1.0);
             }
             dtype => dispatch!(dtype, T => {
                 let (a, b) = (a.ptr::<T>().offset(i), b.ptr::<T>().offset(j));
@@ -129,21 +159,79 @@ unsafe fn one(p: &Product, a: &Array, i: isize, b: &Array, j: isize, out: &Array
 /// of the result; fixed blocks give the same bits however a result is split among threads.
 const BLOCK: usize = 512;
 
-/// The gemm library. One thread; never reads what `c` held before.
-unsafe fn gemm_float<T: Number>(p: &Product, a: *const T, b: *const T, c: *mut T, one: T) {
+/// Picoseconds for a multiplication with addition, roughly.
+const COST: usize = 12;
+/// Rows or columns of a result that a thread takes at least.
+const GRAIN: usize = 16;
+/// Bytes of `b` up to which a product is computed without packing: they stay in the cache of
+/// one core.
+const DIRECT: usize = 1 << 20;
+/// Elements of a result up to which the gemm library may take another way, with other bits.
+const FEW: usize = 256;
+
+/// A product on several threads where that pays: each takes rows, or columns, of the result.
+unsafe fn gemm_parts<T: Number + GemmElement>(
+    p: &Product,
+    a: *const T,
+    b: *const T,
+    c: *mut T,
+    one: T,
+) {
+    let (long, short) = (p.m.max(p.n), p.m.min(p.n));
+    let least = GRAIN.max(FEW / short.max(1) + 1);
+    let parts = threads::num_threads().min(long / least).max(1);
+    let (a, b, c) = (Shared::new(a), Shared::new(b), Shared::new(c));
+    // By the whole product, so that the number of threads makes no difference.
+    let direct = p.b[1] == 1 && p.k * p.n * size_of::<T>() <= DIRECT;
+    threads::for_each(parts, long * short * p.k / parts * COST, 1, |range| {
+        for i in range {
+            let (start, end) = (long * i / parts, long * (i + 1) / parts);
+            let (mut part, mut at_a, mut at_b, mut at_c) = (*p, 0, 0, start);
+            if p.m >= p.n {
+                part.m = end - start;
+                at_a = start as isize * p.a[0];
+                at_c = start * p.n;
+            } else {
+                part.n = end - start;
+                at_b = start as isize * p.b[1];
+            }
+            // SAFETY: the caller's promise; each element is written by one thread.
+            unsafe {
+                let (a, b) = (a.get().offset(at_a), b.get().offset(at_b));
+                let c = c.get().add(at_c);
+                if direct {
+                    gemm::multiply(&part, p.n, a, b, c);
+                } else {
+                    gemm_packed(&part, p.n, a, b, c, one);
+                }
+            }
+        }
+    });
+}
+
+/// The gemm library, on one thread; never reads what `c`, whose rows are `row` apart, held
+/// before.
+unsafe fn gemm_packed<T: Number>(
+    p: &Product,
+    row: usize,
+    a: *const T,
+    b: *const T,
+    c: *mut T,
+    one: T,
+) {
     let mut start = 0;
     loop {
         let depth = (p.k - start).min(BLOCK);
         let at = start as isize;
         // SAFETY: the caller's promise; the blocks cover `k` once.
         unsafe {
-            gemm::gemm(
+            ::gemm::gemm(
                 p.m,
                 p.n,
                 depth,
                 c,
                 1,
-                p.n as isize,
+                row as isize,
                 start > 0,
                 a.wrapping_offset(at * p.a[1]),
                 p.a[1],
@@ -156,7 +244,7 @@ unsafe fn gemm_float<T: Number>(p: &Product, a: *const T, b: *const T, c: *mut T
                 false,
                 false,
                 false,
-                gemm::Parallelism::None,
+                ::gemm::Parallelism::None,
             );
         }
         start += depth;

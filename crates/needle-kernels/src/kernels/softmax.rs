@@ -9,6 +9,7 @@ use super::elementwise::{Binary, Unary, binary, unary};
 use super::fold::{MaxOf, SumOf, fold};
 use super::number::{Float, Number};
 use super::reduce::{Reduce, reduce};
+use super::threads::{self, Shared};
 use crate::array::Array;
 use crate::dispatch;
 use crate::error::{Error, Result};
@@ -16,6 +17,8 @@ use crate::shape;
 
 /// Elements of the rows that are worked on together.
 const GROUP: usize = 4096;
+/// Picoseconds for an element, roughly.
+const COST: usize = 700;
 
 #[cold]
 fn unsupported(op: &str, x: &Array) -> Error {
@@ -110,14 +113,19 @@ fn along_rows(x: &Array, log: bool) -> Result<Array> {
     let n = x.shape()[x.ndim() - 1];
     let count = x.size().checked_div(n).unwrap_or(0);
     dispatch!(float: x.dtype(), T => {
-        // SAFETY: both have `count` rows of `n` elements, and `out` is fresh.
-        unsafe {
-            if log {
-                log_softmax_rows::<T>(x.ptr(), out.ptr_mut(), count, n);
-            } else {
-                softmax_rows::<T>(x.ptr(), out.ptr_mut(), count, n);
+        let (from, to) = (Shared::new(x.ptr::<T>()), Shared::new(out.ptr_mut::<T>()));
+        threads::for_each(count, n * COST, group(n), |rows| {
+            let start = rows.start * n;
+            // SAFETY: both have `count` rows of `n` elements, and `out` is fresh.
+            unsafe {
+                let (x, out) = (from.get().add(start), to.get().add(start));
+                if log {
+                    log_softmax_rows::<T>(x, out, rows.len(), n);
+                } else {
+                    softmax_rows::<T>(x, out, rows.len(), n);
+                }
             }
-        }
+        });
     }, else {});
     Ok(out)
 }

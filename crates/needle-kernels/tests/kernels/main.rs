@@ -7,3 +7,4 @@ mod matmul;
 mod reduce;
 mod softmax;
 mod support;
+mod threads;

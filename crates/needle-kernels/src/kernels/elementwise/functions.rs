@@ -6,10 +6,12 @@ use crate::dtype::{Bool, Element};
 use crate::kernels::isa::Simd;
 use crate::kernels::number::{Float, Number};
 
+/// Name, cost where it is not that of memory, and function.
 macro_rules! maps {
-    ($($bound:ident $name:ident |$x:ident, $S:ident| $body:expr;)*) => {$(
+    ($($bound:ident $name:ident $($cost:literal)? |$x:ident, $S:ident| $body:expr;)*) => {$(
         pub(super) struct $name;
         impl<T: $bound> Map<T> for $name {
+            $(const COST: usize = $cost;)?
             #[inline(always)]
             fn apply<$S: Simd>($x: T) -> T { $body }
         }
@@ -21,16 +23,16 @@ maps! {
     Number Abs |x, S| x.abs();
     Number Sign |x, S| x.sign();
     Number Relu |x, S| x.relu();
-    Float Sqrt |x, S| x.sqrt();
-    Float Exp |x, S| x.exp::<S>();
-    Float Log |x, S| x.log::<S>();
-    Float Tanh |x, S| x.tanh::<S>();
-    Float Sigmoid |x, S| x.sigmoid::<S>();
+    Float Sqrt 300 |x, S| x.sqrt();
+    Float Exp 400 |x, S| x.exp::<S>();
+    Float Log 500 |x, S| x.log::<S>();
+    Float Tanh 700 |x, S| x.tanh::<S>();
+    Float Sigmoid 600 |x, S| x.sigmoid::<S>();
     Number Same |x, S| x;
     Number Square |x, S| x.mul(x);
     Float Cube |x, S| x.cube::<S>();
-    Float Root |x, S| x.root();
-    Float Reciprocal |x, S| T::ONE.div(x);
+    Float Root 500 |x, S| x.root();
+    Float Reciprocal 300 |x, S| T::ONE.div(x);
 }
 
 /// Functions that leave some arguments to the standard library.
@@ -38,6 +40,7 @@ macro_rules! guarded_maps {
     ($($name:ident $fast:ident $slow:ident;)*) => {$(
         pub(super) struct $name;
         impl<T: Float> Map<T> for $name {
+            const COST: usize = 800;
             const GUARDED: bool = true;
             #[inline(always)]
             fn apply<S: Simd>(x: T) -> T { x.$fast::<S>() }
@@ -54,9 +57,10 @@ guarded_maps! {
 }
 
 macro_rules! zips {
-    ($($name:ident $method:ident;)*) => {$(
+    ($($name:ident $method:ident $($cost:literal)?;)*) => {$(
         pub(super) struct $name;
         impl<T: Number> Zip<T, T> for $name {
+            $(const COST: usize = $cost;)?
             #[inline(always)]
             fn apply<S: Simd>(a: T, b: T) -> T { a.$method(b) }
         }
@@ -67,8 +71,8 @@ zips! {
     Add add;
     Subtract sub;
     Multiply mul;
-    Divide div;
-    Power pow;
+    Divide div 300;
+    Power pow 8000;
     Maximum maximum;
     Minimum minimum;
     Chain chain;

@@ -6,11 +6,17 @@ use crate::dtype::Element;
 use crate::error::Result;
 use crate::kernels::copy::straighten;
 use crate::kernels::isa::Simd;
-use crate::kernels::layout::{self, broadcast_strides, collapse, split_inner};
+use crate::kernels::layout::{self, GRAIN, broadcast_strides, collapse};
+use crate::kernels::threads::{self, Shared};
 use crate::shape;
+
+/// Picoseconds for an element of a function that waits for memory.
+pub(super) const CHEAP: usize = 150;
 
 /// A function of one element.
 pub(super) trait Map<T> {
+    /// Picoseconds for an element, roughly: what decides about threads.
+    const COST: usize = CHEAP;
     /// Whether there are elements for which [`Map::apply`] is wrong.
     const GUARDED: bool = false;
     fn apply<S: Simd>(x: T) -> T;
@@ -27,6 +33,8 @@ pub(super) trait Map<T> {
 
 /// A function of two elements.
 pub(super) trait Zip<T, O> {
+    /// See [`Map::COST`].
+    const COST: usize = CHEAP;
     fn apply<S: Simd>(a: T, b: T) -> O;
 }
 
@@ -82,19 +90,25 @@ unsafe fn mend<T: Element, F: Map<T>>(x: *const T, step: isize, out: *mut T, n: 
 #[inline]
 pub(super) fn map<T: Element, F: Map<T>>(x: &Array) -> Result<Array> {
     let out = Array::empty(T::DTYPE, x.shape())?;
-    let (from, to) = (x.ptr::<T>(), out.ptr_mut::<T>());
+    let to = Shared::new(out.ptr_mut::<T>());
     if x.is_contiguous() {
-        // SAFETY: both have this many elements, row-major; `out` is fresh.
-        unsafe { map_row::<T, F>(from, 1, to, out.size()) };
+        let from = Shared::new(x.ptr::<T>());
+        threads::for_each(out.size(), F::COST, GRAIN, |range| {
+            let (start, n) = (range.start, range.len());
+            // SAFETY: both have these elements, row-major; `out` is fresh.
+            unsafe { map_row::<T, F>(from.get().add(start), 1, to.get().add(start), n) };
+        });
         return Ok(out);
     }
     let x = straighten(x)?;
-    let from = x.ptr::<T>();
+    let from = Shared::new(x.ptr::<T>());
     let dims = collapse(x.shape(), [&out.strides(), &x.strides()]);
-    let (outer, inner) = split_inner(&dims);
-    layout::for_each(outer, |[o, i]| {
+    layout::for_each_row(&dims, F::COST, |[o, i], row| {
         // SAFETY: the strides stay within both arrays; `out` is fresh.
-        unsafe { map_row::<T, F>(from.offset(i), inner.steps[1], to.offset(o), inner.len) };
+        unsafe {
+            let (from, to) = (from.get().offset(i), to.get().offset(o));
+            map_row::<T, F>(from, row.steps[1], to, row.len);
+        }
     });
     Ok(out)
 }
@@ -140,10 +154,16 @@ simd! {
 pub(super) fn zip<T: Element, O: Element, F: Zip<T, O>>(a: &Array, b: &Array) -> Result<Array> {
     if a.shape() == b.shape() && a.is_contiguous() && b.is_contiguous() {
         let out = Array::empty(O::DTYPE, a.shape())?;
-        // SAFETY: all three have this many elements, row-major; `out` is fresh.
-        unsafe {
-            zip_row::<T, O, F>(a.ptr(), 1, b.ptr(), 1, out.ptr_mut(), out.size());
-        }
+        let (at_a, at_b) = (Shared::new(a.ptr::<T>()), Shared::new(b.ptr::<T>()));
+        let to = Shared::new(out.ptr_mut::<O>());
+        threads::for_each(out.size(), F::COST, GRAIN, |range| {
+            let (start, n) = (range.start, range.len());
+            // SAFETY: all three have these elements, row-major; `out` is fresh.
+            unsafe {
+                let (a, b) = (at_a.get().add(start), at_b.get().add(start));
+                zip_row::<T, O, F>(a, 1, b, 1, to.get().add(start), n);
+            }
+        });
         return Ok(out);
     }
     zip_strided::<T, O, F>(a, b)
@@ -153,16 +173,16 @@ fn zip_strided<T: Element, O: Element, F: Zip<T, O>>(a: &Array, b: &Array) -> Re
     let shape = shape::broadcast("broadcast", a.shape(), b.shape())?;
     let out = Array::empty(O::DTYPE, &shape)?;
     let (a, b) = (&straighten(a)?, &straighten(b)?);
-    let (at_a, at_b, to) = (a.ptr::<T>(), b.ptr::<T>(), out.ptr_mut::<O>());
+    let (at_a, at_b) = (Shared::new(a.ptr::<T>()), Shared::new(b.ptr::<T>()));
+    let to = Shared::new(out.ptr_mut::<O>());
     let (steps_a, steps_b) = (broadcast_strides(a, &shape), broadcast_strides(b, &shape));
     let dims = collapse(&shape, [&out.strides(), &steps_a, &steps_b]);
-    let (outer, inner) = split_inner(&dims);
-    let [_, step_a, step_b] = inner.steps;
-    layout::for_each(outer, |[o, i, j]| {
+    layout::for_each_row(&dims, F::COST, |[o, i, j], row| {
+        let [_, step_a, step_b] = row.steps;
         // SAFETY: the strides stay within the three arrays; `out` is fresh.
         unsafe {
-            let (a, b) = (at_a.offset(i), at_b.offset(j));
-            zip_row::<T, O, F>(a, step_a, b, step_b, to.offset(o), inner.len);
+            let (a, b) = (at_a.get().offset(i), at_b.get().offset(j));
+            zip_row::<T, O, F>(a, step_a, b, step_b, to.get().offset(o), row.len);
         }
     });
     Ok(out)
@@ -175,8 +195,12 @@ pub(super) fn zip_scalar<T: Element, O: Element, F: Zip<T, O>, const LEFT: bool>
     value: T,
 ) -> Result<Array> {
     let out = Array::empty(O::DTYPE, x.shape())?;
-    let (to, number) = (out.ptr_mut::<O>(), &raw const value);
+    let (to, number) = (
+        Shared::new(out.ptr_mut::<O>()),
+        Shared::new(&raw const value),
+    );
     let row = |from: *const T, step: isize, o: isize, n: usize| {
+        let (to, number) = (to.get(), number.get());
         // SAFETY: the strides stay within the arrays, the number is repeated by step 0, and
         // `out` is fresh.
         unsafe {
@@ -188,19 +212,23 @@ pub(super) fn zip_scalar<T: Element, O: Element, F: Zip<T, O>, const LEFT: bool>
         }
     };
     if x.is_contiguous() {
-        row(x.ptr(), 1, 0, out.size());
+        let from = Shared::new(x.ptr::<T>());
+        threads::for_each(out.size(), F::COST, GRAIN, |range| {
+            let start = range.start;
+            row(
+                from.get().wrapping_add(start),
+                1,
+                start as isize,
+                range.len(),
+            );
+        });
         return Ok(out);
     }
     let x = straighten(x)?;
+    let from = Shared::new(x.ptr::<T>());
     let dims = collapse(x.shape(), [&out.strides(), &x.strides()]);
-    let (outer, inner) = split_inner(&dims);
-    layout::for_each(outer, |[o, i]| {
-        row(
-            x.ptr::<T>().wrapping_offset(i),
-            inner.steps[1],
-            o,
-            inner.len,
-        );
+    layout::for_each_row(&dims, F::COST, |[o, i], inner| {
+        row(from.get().wrapping_offset(i), inner.steps[1], o, inner.len);
     });
     Ok(out)
 }

@@ -1,12 +1,14 @@
 //! Selection: one of two elements by a condition. No arithmetic: the NaN or
 //! infinity of the other one does no harm.
 
+use super::loops::CHEAP;
 use crate::array::Array;
 use crate::dispatch;
 use crate::dtype::{Bool, Element};
 use crate::error::Result;
 use crate::kernels::copy::straighten;
-use crate::kernels::layout::{self, broadcast_strides, collapse, split_inner};
+use crate::kernels::layout::{self, broadcast_strides, collapse};
+use crate::kernels::threads::Shared;
 use crate::shape;
 
 simd! {
@@ -66,15 +68,15 @@ pub fn select(cond: &Array, a: &Array, b: &Array) -> Result<Array> {
     let (cond, a, b) = (&straighten(cond)?, &straighten(a)?, &straighten(b)?);
     let steps = [cond, a, b].map(|x| broadcast_strides(x, &shape));
     let dims = collapse(&shape, [&out.strides(), &steps[0], &steps[1], &steps[2]]);
-    let (outer, inner) = split_inner(&dims);
-    let [_, sc, sa, sb] = inner.steps;
     dispatch!(a.dtype(), T => {
-        let (c, a, b, to) = (cond.ptr::<Bool>(), a.ptr::<T>(), b.ptr::<T>(), out.ptr_mut::<T>());
-        layout::for_each(outer, |[o, i, j, k]| {
+        let (c, to) = (Shared::new(cond.ptr::<Bool>()), Shared::new(out.ptr_mut::<T>()));
+        let (a, b) = (Shared::new(a.ptr::<T>()), Shared::new(b.ptr::<T>()));
+        layout::for_each_row(&dims, CHEAP, |[o, i, j, k], row| {
+            let [_, sc, sa, sb] = row.steps;
             // SAFETY: the strides stay within the four arrays; `out` is fresh.
             unsafe {
-                let (c, a, b) = (c.offset(i), a.offset(j), b.offset(k));
-                select_row::<T>(c, a, b, [sc, sa, sb], to.offset(o), inner.len);
+                let (c, a, b) = (c.get().offset(i), a.get().offset(j), b.get().offset(k));
+                select_row::<T>(c, a, b, [sc, sa, sb], to.get().offset(o), row.len);
             }
         });
     });

@@ -2,12 +2,19 @@
 //! sample of all bit patterns, float64 against the standard library.
 
 use super::super::isa::{Scalar, Simd};
+use super::super::vector::Registers;
 
 /// Multiply-add always fused: what the wide instruction sets compute, only slower.
 struct Fused;
 
 impl Simd for Fused {
+    const REGISTERS: usize = Scalar::REGISTERS;
     const FMA: bool = true;
+}
+
+impl Registers for Fused {
+    type F32 = <Scalar as Registers>::F32;
+    type F64 = <Scalar as Registers>::F64;
 }
 
 /// Distance in units of the last place of the reference.

@@ -1,0 +1,229 @@
+//! Vector registers as types, for the one kernel that the compiler does not vectorise well
+//! enough by itself.
+
+#[cfg(target_arch = "x86_64")]
+use super::isa::{Avx2, Avx512};
+use super::isa::{Scalar, Simd};
+
+/// A register of several elements.
+///
+/// # Safety
+/// Every method may use the instructions of the set it belongs to: it must be inlined into
+/// code that is compiled for it, as the bodies of `simd!` are.
+pub(crate) trait Vector<T>: Copy {
+    /// How many elements.
+    const LEN: usize;
+    /// The same element everywhere.
+    unsafe fn splat(value: T) -> Self;
+    /// The elements from an address on.
+    unsafe fn load(at: *const T) -> Self;
+    /// The first `n` elements from an address on, which alone are read, and zeros.
+    unsafe fn load_first(at: *const T, n: usize) -> Self;
+    /// Writes the elements.
+    unsafe fn store(self, at: *mut T);
+    /// Writes the first `n` elements.
+    unsafe fn store_first(self, at: *mut T, n: usize);
+    /// `self + a * b`.
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// `self + other`.
+    unsafe fn add(self, other: Self) -> Self;
+}
+
+/// An element type that has vectors.
+pub(crate) trait Real: Copy {
+    /// The widest vector of an instruction set.
+    type Of<S: Simd>: Vector<Self>;
+}
+
+/// Vectors of each instruction set.
+pub(crate) trait Registers {
+    type F32: Vector<f32>;
+    type F64: Vector<f64>;
+}
+
+impl Real for f32 {
+    type Of<S: Simd> = S::F32;
+}
+impl Real for f64 {
+    type Of<S: Simd> = S::F64;
+}
+
+/// A vector for the baseline: plain Rust, which the compiler puts into its registers.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain<T, const N: usize>([T; N]);
+
+macro_rules! plain {
+    ($($T:ty)*) => {$(
+        impl<const N: usize> Vector<$T> for Plain<$T, N> {
+            const LEN: usize = N;
+            #[inline(always)]
+            unsafe fn splat(value: $T) -> Self {
+                Self([value; N])
+            }
+            #[inline(always)]
+            unsafe fn load(at: *const $T) -> Self {
+                // SAFETY: the caller's promise.
+                Self(unsafe { at.cast::<[$T; N]>().read_unaligned() })
+            }
+            #[inline(always)]
+            unsafe fn load_first(at: *const $T, n: usize) -> Self {
+                let mut all = [0.0; N];
+                for (i, place) in all.iter_mut().enumerate().take(n) {
+                    // SAFETY: the caller's promise.
+                    *place = unsafe { at.add(i).read() };
+                }
+                Self(all)
+            }
+            #[inline(always)]
+            unsafe fn store(self, at: *mut $T) {
+                // SAFETY: the caller's promise.
+                unsafe { at.cast::<[$T; N]>().write_unaligned(self.0) };
+            }
+            #[inline(always)]
+            unsafe fn store_first(self, at: *mut $T, n: usize) {
+                for (i, value) in self.0.iter().enumerate().take(n) {
+                    // SAFETY: the caller's promise.
+                    unsafe { at.add(i).write(*value) };
+                }
+            }
+            #[inline(always)]
+            unsafe fn add_product(self, a: Self, b: Self) -> Self {
+                Self(std::array::from_fn(|i| self.0[i] + a.0[i] * b.0[i]))
+            }
+            #[inline(always)]
+            unsafe fn add(self, other: Self) -> Self {
+                Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
+            }
+        }
+    )*};
+}
+
+plain!(f32 f64);
+
+impl Registers for Scalar {
+    type F32 = Plain<f32, 4>;
+    type F64 = Plain<f64, 2>;
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Avx2, Avx512, Registers, Vector};
+    #[allow(clippy::wildcard_imports)] // Forty names, each used once below.
+    use std::arch::x86_64::*;
+
+    /// The lanes below `n` as a mask.
+    macro_rules! first {
+        (512, $Mask:ty, $n:expr) => {
+            ((1u32 << $n) - 1) as $Mask
+        };
+    }
+
+    macro_rules! avx512 {
+        ($V:ty, $T:ty, $Mask:ty, $len:literal, $splat:ident $load:ident $maskload:ident
+         $store:ident $maskstore:ident $fma:ident $add:ident) => {
+            impl Vector<$T> for $V {
+                const LEN: usize = $len;
+                #[inline(always)]
+                unsafe fn splat(value: $T) -> Self {
+                    // SAFETY: the caller's promise, here and below.
+                    unsafe { $splat(value) }
+                }
+                #[inline(always)]
+                unsafe fn load(at: *const $T) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $load(at) }
+                }
+                #[inline(always)]
+                unsafe fn load_first(at: *const $T, n: usize) -> Self {
+                    // SAFETY: as above; lanes that are masked are not read.
+                    unsafe { $maskload(first!(512, $Mask, n), at) }
+                }
+                #[inline(always)]
+                unsafe fn store(self, at: *mut $T) {
+                    // SAFETY: as above.
+                    unsafe { $store(at, self) }
+                }
+                #[inline(always)]
+                unsafe fn store_first(self, at: *mut $T, n: usize) {
+                    // SAFETY: as above; lanes that are masked are not written.
+                    unsafe { $maskstore(at, first!(512, $Mask, n), self) }
+                }
+                #[inline(always)]
+                unsafe fn add_product(self, a: Self, b: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $fma(a, b, self) }
+                }
+                #[inline(always)]
+                unsafe fn add(self, other: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $add(self, other) }
+                }
+            }
+        };
+    }
+
+    avx512!(__m512, f32, __mmask16, 16, _mm512_set1_ps _mm512_loadu_ps _mm512_maskz_loadu_ps
+        _mm512_storeu_ps _mm512_mask_storeu_ps _mm512_fmadd_ps _mm512_add_ps);
+    avx512!(__m512d, f64, __mmask8, 8, _mm512_set1_pd _mm512_loadu_pd _mm512_maskz_loadu_pd
+        _mm512_storeu_pd _mm512_mask_storeu_pd _mm512_fmadd_pd _mm512_add_pd);
+
+    macro_rules! avx2 {
+        ($V:ty, $T:ty, $Int:ty, $len:literal, $splat:ident $load:ident $maskload:ident
+         $store:ident $maskstore:ident $fma:ident $add:ident) => {
+            impl Vector<$T> for $V {
+                const LEN: usize = $len;
+                #[inline(always)]
+                unsafe fn splat(value: $T) -> Self {
+                    // SAFETY: the caller's promise, here and below.
+                    unsafe { $splat(value) }
+                }
+                #[inline(always)]
+                unsafe fn load(at: *const $T) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $load(at) }
+                }
+                #[inline(always)]
+                unsafe fn load_first(at: *const $T, n: usize) -> Self {
+                    let lanes: [$Int; $len] = std::array::from_fn(|i| -<$Int>::from(i < n));
+                    // SAFETY: as above; lanes that are masked are not read.
+                    unsafe { $maskload(at, _mm256_loadu_si256(lanes.as_ptr().cast())) }
+                }
+                #[inline(always)]
+                unsafe fn store(self, at: *mut $T) {
+                    // SAFETY: as above.
+                    unsafe { $store(at, self) }
+                }
+                #[inline(always)]
+                unsafe fn store_first(self, at: *mut $T, n: usize) {
+                    let lanes: [$Int; $len] = std::array::from_fn(|i| -<$Int>::from(i < n));
+                    // SAFETY: as above; lanes that are masked are not written.
+                    unsafe { $maskstore(at, _mm256_loadu_si256(lanes.as_ptr().cast()), self) }
+                }
+                #[inline(always)]
+                unsafe fn add_product(self, a: Self, b: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $fma(a, b, self) }
+                }
+                #[inline(always)]
+                unsafe fn add(self, other: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $add(self, other) }
+                }
+            }
+        };
+    }
+
+    avx2!(__m256, f32, i32, 8, _mm256_set1_ps _mm256_loadu_ps _mm256_maskload_ps
+        _mm256_storeu_ps _mm256_maskstore_ps _mm256_fmadd_ps _mm256_add_ps);
+    avx2!(__m256d, f64, i64, 4, _mm256_set1_pd _mm256_loadu_pd _mm256_maskload_pd
+        _mm256_storeu_pd _mm256_maskstore_pd _mm256_fmadd_pd _mm256_add_pd);
+
+    impl Registers for Avx2 {
+        type F32 = __m256;
+        type F64 = __m256d;
+    }
+    impl Registers for Avx512 {
+        type F32 = __m512;
+        type F64 = __m512d;
+    }
+}

@@ -1,0 +1,82 @@
+"""Instruction set, threads, and what they do not change."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import needle as ndl
+
+
+@pytest.fixture(autouse=True)
+def _same_threads_afterwards() -> Iterator[None]:
+    before = ndl.get_num_threads()
+    yield
+    ndl.set_num_threads(before)
+
+
+def step(threads: int) -> str:
+    """A hash of the gradients of a network that is large enough for threads."""
+    ndl.set_num_threads(threads)
+    random = np.random.RandomState(0)
+    x = ndl.Tensor(random.randn(300, 700).astype("float32"), requires_grad=False)
+    w = ndl.Tensor(random.randn(700, 500).astype("float32"))
+    v = ndl.Tensor(random.randn(500, 40).astype("float32"))
+    loss = ndl.logsumexp(ndl.tanh(x @ w) @ v, axes=1).mean() + ndl.exp(w * 0.1).sum(0).mean()
+    loss.backward()
+    parts = [t.numpy().tobytes() for t in (loss, w.grad, v.grad)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def test_any_number_of_threads_gives_the_same_bits() -> None:
+    expected = step(1)
+    for threads in (2, 4, 8, 2):
+        assert step(threads) == expected
+
+
+def test_the_number_of_threads_is_checked() -> None:
+    ndl.set_num_threads(3)
+    assert ndl.get_num_threads() == 3
+    for wrong in (0, 257):
+        with pytest.raises(ValueError, match="expected an integer from 1 to 256"):
+            ndl.set_num_threads(wrong)
+    with pytest.raises(TypeError):
+        ndl.set_num_threads(2.5)  # type: ignore[arg-type]
+    assert ndl.get_num_threads() == 3
+
+
+def test_the_configuration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    ndl.set_num_threads(2)
+    ndl.show_config()
+    shown = capsys.readouterr().out
+    assert f"needle {ndl.__version__}, NumPy {np.__version__}" in shown
+    assert "threads 2" in shown
+
+
+def run(**environment: str) -> subprocess.CompletedProcess[str]:
+    code = "import needle; needle.show_config()"
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+
+
+def test_the_environment_sets_the_start() -> None:
+    shown = run(NEEDLE_ISA="scalar", NEEDLE_NUM_THREADS="5").stdout
+    assert "instruction set scalar, threads 5" in shown
+
+
+def test_a_wrong_setting_is_a_warning() -> None:
+    done = run(NEEDLE_ISA="neon2", NEEDLE_NUM_THREADS="many")
+    assert "NEEDLE_ISA=neon2: expected scalar, avx2 or avx512" in done.stderr
+    assert "NEEDLE_NUM_THREADS=many: expected an integer from 1 to 256" in done.stderr
