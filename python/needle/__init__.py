@@ -8,7 +8,10 @@
 needle.Tensor([2. 4. 6.])
 """
 
-from needle import autograd, data, init, ops, testing
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from needle import autograd, init, ops
 from needle._core import __version__, empty_cache, from_dlpack, from_numpy
 from needle.autograd import (
     Op,
@@ -28,6 +31,19 @@ from needle.ops import *  # noqa: F403
 from needle.ops import abs as abs
 from needle.ops import max as max
 from needle.ops import min as min
+
+if TYPE_CHECKING:
+    from needle import data, testing
+
+# Imported when first asked for: they bring modules along that training needs, not `import`.
+_LATE = ("data", "testing")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return importlib.import_module(f"needle.{name}")
+    raise AttributeError(f"module 'needle' has no attribute '{name}'")
+
 
 __all__ = [
     "AxisError",

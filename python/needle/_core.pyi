@@ -659,6 +659,28 @@ class LogSoftmax(TensorOp):
     axis: Final[int]
     def __init__(self, axis: SupportsIndex = -1) -> None: ...
 
+class TanhGradient(TensorOp):
+    """Elementwise `g (1 - y^2)`: the adjoint behind `y = tanh(a)`, 0 wherever a factor is 0."""
+
+    def __init__(self) -> None: ...
+
+class ReluGradient(TensorOp):
+    """Elementwise `g` where `y` is above 0, else 0: the adjoint behind `relu(y)`."""
+
+    def __init__(self) -> None: ...
+
+class SoftmaxGradient(TensorOp):
+    """`y (g - sum(g y))` along `axis`: the adjoint behind `y = softmax(a)`."""
+
+    axis: Final[int]
+    def __init__(self, axis: SupportsIndex = -1) -> None: ...
+
+class LogSoftmaxGradient(TensorOp):
+    """`g - exp(y) sum(g)` along `axis`: the adjoint behind `y = log_softmax(a)`."""
+
+    axis: Final[int]
+    def __init__(self, axis: SupportsIndex = -1) -> None: ...
+
 class Stack(TensorOp):
     """Tensors of equal shape along a new `axis` (0 to ndim)."""
 
@@ -1025,6 +1047,34 @@ def log_softmax(a: _TensorLike, axis: SupportsIndex = -1) -> Tensor:
 
     Stable: the maximum is taken out first. Shape of `a`; integers give floats. Raises AxisError
     for an axis that `a` does not have.
+    """
+
+def tanh_gradient(g: _TensorLike, y: _TensorLike) -> Tensor:
+    """Elementwise `g (1 - y^2)`: the adjoint behind `y = tanh(a)`, 0 wherever a factor is 0.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
+    ShapeError where the shapes do not fit.
+    """
+
+def relu_gradient(g: _TensorLike, y: _TensorLike) -> Tensor:
+    """Elementwise `g` where `y` is above 0, else 0: the adjoint behind `relu(y)`.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one. The derivative by `y` is 0.
+    Raises ShapeError where the shapes do not fit.
+    """
+
+def softmax_gradient(g: _TensorLike, y: _TensorLike, axis: SupportsIndex = -1) -> Tensor:
+    """`y (g - sum(g y))` along `axis`: the adjoint behind `y = softmax(a)`.
+
+    `g` and `y` have one shape; integers give floats. Raises ShapeError where the shapes differ,
+    AxisError for an axis that they do not have.
+    """
+
+def log_softmax_gradient(g: _TensorLike, y: _TensorLike, axis: SupportsIndex = -1) -> Tensor:
+    """`g - exp(y) sum(g)` along `axis`: the adjoint behind `y = log_softmax(a)`.
+
+    `g` and `y` have one shape; integers give floats. Raises ShapeError where the shapes differ,
+    AxisError for an axis that they do not have.
     """
 
 def stack(args: TensorTuple | Sequence[_TensorLike], axis: SupportsIndex = 0) -> Tensor:

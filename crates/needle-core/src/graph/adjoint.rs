@@ -10,7 +10,7 @@ use super::tape::{Slot, Tape, lost};
 use super::tensor::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::algebra::{Expr, Id, Site};
-use crate::ops::{Derivative, Inputs, Partial};
+use crate::ops::{Derivative, Inputs};
 use crate::shape::{broadcasts_to, display};
 use smallvec::SmallVec;
 
@@ -119,12 +119,7 @@ fn rule<'a>(
 ) -> Option<Expr<'a>> {
     match derivative {
         Derivative::None => None,
-        Derivative::Elementwise(partials) => match &partials[i] {
-            Partial::Zero => None,
-            Partial::One => g[0],
-            Partial::MinusOne => Some(-g[0]?),
-            Partial::Of(_, derivative) => Some(g[0]?.chain(derivative(site))),
-        },
+        Derivative::Elementwise(partials) => partials[i].times(site, g[0]?),
         Derivative::Rule { vjp, .. } => vjp(site, g, i),
     }
 }

@@ -12,8 +12,9 @@ use crate::ops::{Attrs, Forward, Infer, Run, TypeRef};
 use smallvec::SmallVec;
 
 /// Elements, of each input and of the result, up to which an op is run under the arena's
-/// lock. So few take less time than giving the lock back and taking it again.
-const SMALL: usize = 128;
+/// lock: most ops on so few take less time than giving the lock back and taking it again, and
+/// the longest, a product of 32 x 32 matrices, takes about a microsecond.
+const SMALL: usize = 1024;
 
 /// A list with a place for each operand of most ops.
 type PerInput<T> = SmallVec<[T; 3]>;

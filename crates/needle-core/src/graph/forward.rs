@@ -6,7 +6,7 @@ use super::tensor::Tensor;
 use super::topology::topological_order;
 use crate::error::{Error, Result};
 use crate::ops::algebra::{Algebra, Expr, Id, Site};
-use crate::ops::{Attrs, Derivative, OpDef, Partial, Run, Tangent, tuple};
+use crate::ops::{Attrs, Derivative, OpDef, Run, Tangent, tuple};
 use rustc_hash::FxHashMap;
 
 /// The tangents of `outputs` when each input moves along its tangent; `None` where an
@@ -91,11 +91,8 @@ fn rule<'a>(
             let mut sum: Option<Expr> = None;
             for (partial, t) in partials.iter().zip(t) {
                 let Some(t) = *t else { continue };
-                let term = match partial {
-                    Partial::Zero => continue,
-                    Partial::One => t,
-                    Partial::MinusOne => -t,
-                    Partial::Of(_, derivative) => t.chain(derivative(site)),
+                let Some(term) = partial.times(site, t) else {
+                    continue;
                 };
                 sum = Some(sum.map_or(term, |sum| sum + term));
             }

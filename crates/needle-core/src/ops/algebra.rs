@@ -98,9 +98,14 @@ impl<'a> Expr<'a> {
         Self { id, ..self }
     }
 
-    fn with(self, op: &'static OpDef, other: Self) -> Self {
-        let id = self.algebra.apply(op, Attrs::none(), &[self.id, other.id]);
+    /// An op with attributes on this value and another.
+    pub fn with(self, op: &'static OpDef, attrs: Attrs, other: Self) -> Self {
+        let id = self.algebra.apply(op, attrs, &[self.id, other.id]);
         Self { id, ..self }
+    }
+
+    fn and(self, op: &'static OpDef, other: Self) -> Self {
+        self.with(op, Attrs::none(), other)
     }
 
     /// A constant without dimensions, of this value's dtype.
@@ -123,7 +128,7 @@ impl<'a> Expr<'a> {
 
     /// The chain product: 0 where either factor is exactly 0, else the product.
     pub fn chain(self, other: Self) -> Self {
-        self.with(&arithmetic::CHAIN_PRODUCT, other)
+        self.and(&arithmetic::CHAIN_PRODUCT, other)
     }
 
     /// The chain product with a plain number.
@@ -150,7 +155,7 @@ impl<'a> Expr<'a> {
 
     /// This value to the power of another.
     pub fn power(self, exponent: Self) -> Self {
-        self.with(&arithmetic::POWER, exponent)
+        self.and(&arithmetic::POWER, exponent)
     }
 
     /// This value to the power of a plain number.
@@ -165,7 +170,7 @@ impl<'a> Expr<'a> {
 
     /// The larger of two.
     pub fn maximum(self, other: Self) -> Self {
-        self.with(&extrema::MAXIMUM, other)
+        self.and(&extrema::MAXIMUM, other)
     }
 
     /// e to the power of x.
@@ -195,12 +200,12 @@ impl<'a> Expr<'a> {
 
     /// Whether each element equals the other's.
     pub fn equal(self, other: Self) -> Self {
-        self.with(&comparison::EQUAL, other)
+        self.and(&comparison::EQUAL, other)
     }
 
     /// Whether each element is greater than the other's.
     pub fn greater(self, other: Self) -> Self {
-        self.with(&comparison::GREATER, other)
+        self.and(&comparison::GREATER, other)
     }
 
     /// `yes` where this (bool) value is true, else `no`.
@@ -268,7 +273,7 @@ impl<'a> Expr<'a> {
 
     /// The matrix product.
     pub fn matmul(self, other: Self) -> Self {
-        self.with(&linalg::MATMUL, other)
+        self.and(&linalg::MATMUL, other)
     }
 
     /// The same values in another dtype.
@@ -308,28 +313,28 @@ pub fn ints(values: &[usize]) -> Attr {
 impl Add for Expr<'_> {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        self.with(&arithmetic::ADD, other)
+        self.and(&arithmetic::ADD, other)
     }
 }
 
 impl Sub for Expr<'_> {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        self.with(&arithmetic::SUBTRACT, other)
+        self.and(&arithmetic::SUBTRACT, other)
     }
 }
 
 impl Mul for Expr<'_> {
     type Output = Self;
     fn mul(self, other: Self) -> Self {
-        self.with(&arithmetic::MULTIPLY, other)
+        self.and(&arithmetic::MULTIPLY, other)
     }
 }
 
 impl Div for Expr<'_> {
     type Output = Self;
     fn div(self, other: Self) -> Self {
-        self.with(&arithmetic::DIVIDE, other)
+        self.and(&arithmetic::DIVIDE, other)
     }
 }
 

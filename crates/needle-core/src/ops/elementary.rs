@@ -2,7 +2,7 @@
 
 use super::{
     Attrs, Constant, Derivative, Domain, Expr, Inputs, Needs, OpDef, Partial, Run, Sample, Site,
-    TypeRef,
+    TypeRef, slopes,
 };
 use crate::error::Result;
 use crate::kernels::{copy, elementwise};
@@ -20,10 +20,20 @@ fn kept(types: &[TypeRef]) -> TensorType {
 }
 
 /// A row: name, class, kernel, result type, domain of the samples, what the derivative
-/// needs and what it is, documentation.
+/// needs and what it is (or the op that multiplies by it), documentation.
 macro_rules! unary {
     ($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:expr, $infer:expr,
+     $domain:ident, $needs:expr, fused $op:expr, $text:literal) => {
+        unary!(@ $(#[$doc])* $item, $name, $class, $kernel, $infer, $domain,
+            Partial::Fused($needs, $op), $text);
+    };
+    ($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:expr, $infer:expr,
      $domain:ident, $needs:expr, $derivative:expr, $text:literal) => {
+        unary!(@ $(#[$doc])* $item, $name, $class, $kernel, $infer, $domain,
+            Partial::Of($needs, $derivative), $text);
+    };
+    (@ $(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:expr, $infer:expr,
+     $domain:ident, $partial:expr, $text:literal) => {
         $(#[$doc])*
         pub static $item: OpDef = OpDef {
             name: $name,
@@ -35,7 +45,7 @@ macro_rules! unary {
                 infer: |_: &Attrs, types: &[TypeRef]| -> Result<TensorType> { Ok($infer(types)) },
                 forward: |_, x, ty| elementwise::unary($kernel, &copy::cast(x[0], ty.dtype)?),
             },
-            derivative: Derivative::Elementwise(&[Partial::Of($needs, $derivative)]),
+            derivative: Derivative::Elementwise(&[$partial]),
             samples: &[
                 Sample::plain(&[(&[2, 3], Domain::$domain)]),
                 Sample::plain(&[(&[], Domain::$domain)]),
@@ -81,7 +91,7 @@ unary!(
 );
 unary!(
     /// Hyperbolic tangent.
-    TANH, "tanh", "Tanh", Unary::Tanh, real, Real, Needs::Y, |s| one_minus(s.y() * s.y()),
+    TANH, "tanh", "Tanh", Unary::Tanh, real, Real, Needs::Y, fused &slopes::TANH_GRADIENT,
     "Elementwise hyperbolic tangent.\n\nShape of `a`; integers give floats. The derivative is `1 - tanh(a)^2`."
 );
 unary!(
@@ -91,7 +101,7 @@ unary!(
 );
 unary!(
     /// Rectifier.
-    RELU, "relu", "ReLU", Unary::Relu, kept, Nonzero, Needs::X0, step,
+    RELU, "relu", "ReLU", Unary::Relu, kept, Nonzero, Needs::X0, fused &slopes::RELU_GRADIENT,
     "Elementwise `max(a, 0)`; NaN for NaN.\n\nShape and dtype of `a`. The derivative is 1 above 0 and 0 elsewhere, 0 at 0 included; the second derivative is 0."
 );
 
@@ -101,12 +111,6 @@ fn half(x: Expr) -> Expr {
 
 fn one_minus(x: Expr) -> Expr {
     (-x).add_scalar(Constant::int(1))
-}
-
-/// 1 where the input is above 0, else 0.
-fn step<'a>(s: &Site<'a>) -> Expr<'a> {
-    let x = s.x(0);
-    x.greater(x.constant(0.0)).cast(x.dtype())
 }
 
 /// The exponential is its own derivative. (`Site::y` itself is not general enough in its

@@ -21,6 +21,7 @@ pub mod linalg;
 pub mod reduction;
 pub mod sample;
 pub mod shaping;
+pub mod slopes;
 pub mod softmax;
 pub mod tuple;
 
@@ -145,6 +146,9 @@ pub enum Partial {
     MinusOne,
     /// A value for each element, from what it says it needs.
     Of(Needs, for<'a> fn(&Site<'a>) -> Expr<'a>),
+    /// An op that computes the chain product of the adjoint and the derivative in one pass,
+    /// from the one value that is needed: the output, or the first input.
+    Fused(Needs, &'static OpDef),
 }
 
 /// A reverse rule for one input: from the adjoints of the outputs (`None` where one got
@@ -181,13 +185,29 @@ pub enum Tangent {
     Rule(Jvp),
 }
 
+impl Partial {
+    /// The chain product of an adjoint or tangent `g` and this derivative; `None` for zero.
+    pub fn times<'a>(&self, site: &Site<'a>, g: Expr<'a>) -> Option<Expr<'a>> {
+        match self {
+            Self::Zero => None,
+            Self::One => Some(g),
+            Self::MinusOne => Some(-g),
+            Self::Of(_, derivative) => Some(g.chain(derivative(site))),
+            Self::Fused(needs, op) => {
+                let value = if needs.output() { site.y() } else { site.x(0) };
+                Some(g.with(op, Attrs::none(), value))
+            }
+        }
+    }
+}
+
 impl OpDef {
     /// What the rule for input `i` reads.
     pub fn needs(&self, i: usize) -> Needs {
         match &self.derivative {
             Derivative::None => Needs::NOTHING,
             Derivative::Elementwise(partials) => match partials[i] {
-                Partial::Of(needs, _) => needs,
+                Partial::Of(needs, _) | Partial::Fused(needs, _) => needs,
                 _ => Needs::NOTHING,
             },
             Derivative::Rule { needs, .. } => *needs,
@@ -265,6 +285,11 @@ pub static ALL: &[&OpDef] = &[
     &softmax::LOGSUMEXP,
     &softmax::SOFTMAX,
     &softmax::LOG_SOFTMAX,
+    // adjoints in one pass
+    &slopes::TANH_GRADIENT,
+    &slopes::RELU_GRADIENT,
+    &slopes::SOFTMAX_GRADIENT,
+    &slopes::LOG_SOFTMAX_GRADIENT,
     // joining and indexing
     &joining::STACK,
     &joining::SPLIT,

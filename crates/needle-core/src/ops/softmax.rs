@@ -4,14 +4,14 @@ use super::attrs::REDUCTION_PARAMS;
 use super::reduction::{axes_of, reduced_type, site_axes, spread};
 use super::{
     Attr, Attrs, Derivative, Domain, Expr, Inputs, Needs, OpDef, Param, ParamKind, Run, Sample,
-    Site, Tangent, TypeRef,
+    Site, Tangent, TypeRef, slopes,
 };
 use crate::error::{Error, Result};
 use crate::kernels::{copy, softmax};
 use crate::shape::{self, TensorType};
 
 const A: Inputs = Inputs::Named(&["a"]);
-const AXIS: &[Param] = &[Param::optional("axis", ParamKind::Int, "-1")];
+pub(super) const AXIS: &[Param] = &[Param::optional("axis", ParamKind::Int, "-1")];
 
 /// Log of a sum of exponentials.
 pub static LOGSUMEXP: OpDef = OpDef {
@@ -68,7 +68,7 @@ fn shares<'a>(s: &Site<'a>) -> Expr<'a> {
     powers / powers.sum(&site_axes(s), true)
 }
 
-fn along_axis(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
+pub(super) fn along_axis(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
     shape::normalize_axis(op, attrs.int(0), types[0].shape.len())?;
     Ok(TensorType::new(types[0].shape, types[0].dtype.to_float()))
 }
@@ -79,7 +79,7 @@ fn axis_of(s: &Site) -> [usize; 1] {
 }
 
 /// The sum along the axis of the op, with the axis kept.
-fn total<'a>(s: &Site<'a>, value: Expr<'a>) -> Expr<'a> {
+pub(super) fn total<'a>(s: &Site<'a>, value: Expr<'a>) -> Expr<'a> {
     value.sum(&axis_of(s), true)
 }
 
@@ -104,13 +104,10 @@ pub static SOFTMAX: OpDef = OpDef {
     },
     derivative: Derivative::Rule {
         needs: Needs::Y,
-        vjp: |s, g, _| {
-            let gy = g[0]?.chain(s.y());
-            Some(gy - total(s, gy) * s.y())
-        },
+        vjp: |s, g, _| Some(g[0]?.with(&slopes::SOFTMAX_GRADIENT, s.attrs.clone(), s.y())),
+        // The Jacobian is symmetric.
         jvp: Tangent::Rule(|s, t| {
-            let ty = t[0]?.chain(s.y());
-            Some(ty - total(s, ty) * s.y())
+            Some(t[0]?.with(&slopes::SOFTMAX_GRADIENT, s.attrs.clone(), s.y()))
         }),
     },
     samples: SAMPLES,
@@ -132,7 +129,7 @@ pub static LOG_SOFTMAX: OpDef = OpDef {
     },
     derivative: Derivative::Rule {
         needs: Needs::Y,
-        vjp: |s, g, _| Some(g[0]? - s.y().exp().chain(total(s, g[0]?))),
+        vjp: |s, g, _| Some(g[0]?.with(&slopes::LOG_SOFTMAX_GRADIENT, s.attrs.clone(), s.y())),
         jvp: Tangent::Rule(|s, t| Some(t[0]? - total(s, t[0]?.chain(s.y().exp())))),
     },
     samples: SAMPLES,

@@ -130,6 +130,94 @@ fn along_rows(x: &Array, log: bool) -> Result<Array> {
     Ok(out)
 }
 
+/// `y (g - sum(g y))` along `axis`: an adjoint `g` behind a softmax `y`. Products are those
+/// of the chain rule.
+pub fn softmax_gradient(g: &Array, y: &Array, axis: usize) -> Result<Array> {
+    if axis + 1 == y.ndim() && y.size() > 0 {
+        return gradient_rows(g, y, false);
+    }
+    let gy = binary(Binary::Chain, g, y)?;
+    let sum = reduce(Reduce::Sum, &gy, &[axis], true)?;
+    binary(Binary::Subtract, &gy, &binary(Binary::Multiply, y, &sum)?)
+}
+
+/// `g - exp(y) sum(g)` along `axis`: an adjoint `g` behind a logarithm `y` of a softmax.
+pub fn log_softmax_gradient(g: &Array, y: &Array, axis: usize) -> Result<Array> {
+    if axis + 1 == y.ndim() && y.size() > 0 {
+        return gradient_rows(g, y, true);
+    }
+    let sum = reduce(Reduce::Sum, g, &[axis], true)?;
+    let share = binary(Binary::Chain, &unary(Unary::Exp, y)?, &sum)?;
+    binary(Binary::Subtract, g, &share)
+}
+
+fn gradient_rows(g: &Array, y: &Array, log: bool) -> Result<Array> {
+    let (g, y) = (contiguous(g)?, contiguous(y)?);
+    let out = Array::empty(y.dtype(), y.shape())?;
+    let n = y.shape()[y.ndim() - 1];
+    dispatch!(float: y.dtype(), T => {
+        let (from_g, from_y) = (Shared::new(g.ptr::<T>()), Shared::new(y.ptr::<T>()));
+        let to = Shared::new(out.ptr_mut::<T>());
+        threads::for_each(y.size() / n, n * COST, group(n), |rows| {
+            let start = rows.start * n;
+            // SAFETY: all three have these rows of `n` elements, and `out` is fresh.
+            unsafe {
+                let (g, y) = (from_g.get().add(start), from_y.get().add(start));
+                let out = to.get().add(start);
+                if log {
+                    log_softmax_gradient_rows::<T>(g, y, out, rows.len(), n);
+                } else {
+                    softmax_gradient_rows::<T>(g, y, out, rows.len(), n);
+                }
+            }
+        });
+    }, else {});
+    Ok(out)
+}
+
+simd! {
+    /// # Safety
+    /// All three have `count` rows of `n` elements, and nobody else sees `out`.
+    unsafe fn softmax_gradient_rows<S>[T: Float](
+        g: *const T, y: *const T, out: *mut T, count: usize, n: usize
+    ) {
+        for row in 0..count {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (g, y, out) = (g.add(row * n), y.add(row * n), out.add(row * n));
+                for i in 0..n {
+                    out.add(i).write(g.add(i).read().chain(y.add(i).read()));
+                }
+                let sum = fold::<T, SumOf>(out, 1, n);
+                for i in 0..n {
+                    let share = y.add(i).read().mul(sum);
+                    out.add(i).write(out.add(i).read().sub(share));
+                }
+            }
+        }
+    }
+}
+
+simd! {
+    /// # Safety
+    /// As above.
+    unsafe fn log_softmax_gradient_rows<S>[T: Float](
+        g: *const T, y: *const T, out: *mut T, count: usize, n: usize
+    ) {
+        for row in 0..count {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (g, y, out) = (g.add(row * n), y.add(row * n), out.add(row * n));
+                let sum = fold::<T, SumOf>(g, 1, n);
+                for i in 0..n {
+                    let share = y.add(i).read().exp::<S>().chain(sum);
+                    out.add(i).write(g.add(i).read().sub(share));
+                }
+            }
+        }
+    }
+}
+
 /// Rows per group.
 fn group(n: usize) -> usize {
     (GROUP / n.max(1)).max(1)

@@ -21,7 +21,7 @@ const UNARY: [Unary; 11] = [
     Unary::Cos,
     Unary::Relu,
 ];
-const BINARY: [Binary; 8] = [
+const BINARY: [Binary; 9] = [
     Binary::Add,
     Binary::Subtract,
     Binary::Multiply,
@@ -30,6 +30,7 @@ const BINARY: [Binary; 8] = [
     Binary::Maximum,
     Binary::Minimum,
     Binary::Chain,
+    Binary::ReluGradient,
 ];
 const COMPARE: [Compare; 6] = [
     Compare::Equal,
@@ -116,6 +117,7 @@ fn binary_reference(op: Binary, a: Value, b: Value, dtype: DType) -> Value {
             Binary::Power => return wrapping_pow(a, b, dtype),
             Binary::Maximum => a.max(b),
             Binary::Minimum => a.min(b),
+            Binary::ReluGradient => a * i128::from(b > 0),
             _ => a * b,
         })
         .round(dtype);
@@ -129,6 +131,15 @@ fn binary_reference(op: Binary, a: Value, b: Value, dtype: DType) -> Value {
         Binary::Maximum | Binary::Minimum if a.is_nan() || b.is_nan() => f64::NAN,
         Binary::Maximum => a.max(b),
         Binary::Minimum => a.min(b),
+        Binary::ReluGradient => {
+            if b > 0.0 {
+                a
+            } else {
+                0.0
+            }
+        }
+        Binary::TanhGradient if a == 0.0 || b.abs() == 1.0 => 0.0,
+        Binary::TanhGradient => a * (1.0 - b * b),
         Binary::Chain if a == 0.0 || b == 0.0 => 0.0,
         Binary::Multiply | Binary::Chain => a * b,
     });
@@ -137,7 +148,7 @@ fn binary_reference(op: Binary, a: Value, b: Value, dtype: DType) -> Value {
 
 fn allowed(op: Binary, dtype: DType) -> bool {
     match op {
-        Binary::Divide => dtype.is_float(),
+        Binary::Divide | Binary::TanhGradient => dtype.is_float(),
         Binary::Subtract => dtype != DType::Bool,
         _ => true,
     }
@@ -317,6 +328,20 @@ fn selection_takes_one_side_only() {
             for (i, out) in values(&out).into_iter().enumerate() {
                 assert!(out.same(if c[i].int() == 1 { a[i] } else { b[i] }));
             }
+        }
+    });
+}
+
+#[test]
+fn the_adjoint_behind_a_tanh_keeps_seven_digits_of_its_largest_factor() {
+    each_isa(5, |random| {
+        let g = random.array(DType::F32, &[30, 41], false);
+        let y = unary(Unary::Tanh, &random.array(DType::F32, &[30, 41], false)).unwrap();
+        let out = binary(Binary::TanhGradient, &g, &y).unwrap();
+        let (g, y, out) = (g.to_f64_vec(), y.to_f64_vec(), out.to_f64_vec());
+        for ((g, y), out) in g.iter().zip(&y).zip(&out) {
+            let expected = g * (1.0 - y * y);
+            assert!((out - expected).abs() <= 2e-7 * g.abs(), "{g} {y}: {out}");
         }
     });
 }

@@ -2,7 +2,11 @@
 
 use crate::support::{each_isa, values};
 use needle_kernels::dtype::DType;
-use needle_kernels::kernels::softmax::{log_softmax, logsumexp, softmax};
+use needle_kernels::kernels::elementwise::{Binary, binary};
+use needle_kernels::kernels::reduce::{Reduce, reduce};
+use needle_kernels::kernels::softmax::{
+    log_softmax, log_softmax_gradient, logsumexp, softmax, softmax_gradient,
+};
 use needle_kernels::{Array, shape};
 
 /// Elements along the axes of each group.
@@ -101,4 +105,38 @@ fn infinities_and_large_numbers() {
         logsumexp(&none, &[1], false).unwrap().to_vec::<f64>(),
         [-inf, -inf]
     );
+}
+
+#[test]
+fn adjoints_match_the_reference() {
+    each_isa(20, |random| {
+        for dtype in [DType::F32, DType::F64] {
+            let shape = [
+                1 + random.below(5),
+                1 + random.below(70),
+                1 + random.below(9),
+            ];
+            let x = random.array(dtype, &shape, false);
+            let g = random.array(dtype, &shape, false);
+            for axis in 0..3 {
+                let tolerance = if dtype == DType::F32 { 1e-4 } else { 1e-12 };
+                let y = softmax(&x, axis).unwrap();
+                let sum = |v: &Array| reduce(Reduce::Sum, v, &[axis], true).unwrap();
+                let gy = binary(Binary::Multiply, &g, &y).unwrap();
+                let rest = binary(Binary::Subtract, &g, &sum(&gy)).unwrap();
+                let expected = binary(Binary::Multiply, &y, &rest).unwrap();
+                let got = softmax_gradient(&g, &y, axis).unwrap();
+                for (a, b) in got.to_f64_vec().iter().zip(expected.to_f64_vec()) {
+                    assert!(near(*a, b, tolerance), "{shape:?} {axis}: {a}, not {b}");
+                }
+                let log = log_softmax(&x, axis).unwrap();
+                let share = binary(Binary::Multiply, &y, &sum(&g)).unwrap();
+                let expected = binary(Binary::Subtract, &g, &share).unwrap();
+                let got = log_softmax_gradient(&g, &log, axis).unwrap();
+                for (a, b) in got.to_f64_vec().iter().zip(expected.to_f64_vec()) {
+                    assert!(near(*a, b, tolerance), "{shape:?} {axis}: {a}, not {b}");
+                }
+            }
+        }
+    });
 }

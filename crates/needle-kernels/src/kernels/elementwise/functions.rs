@@ -2,7 +2,7 @@
 //! its function inlined.
 
 use super::loops::{Map, Zip};
-use crate::dtype::{Bool, Element};
+use crate::dtype::{Bool, Element, Scalar};
 use crate::kernels::isa::Simd;
 use crate::kernels::number::{Float, Number};
 
@@ -76,6 +76,24 @@ zips! {
     Maximum maximum;
     Minimum minimum;
     Chain chain;
+}
+
+/// See [`super::Binary::TanhGradient`].
+pub(super) struct TanhGradient;
+impl<T: Number> Zip<T, T> for TanhGradient {
+    #[inline(always)]
+    fn apply<S: Simd>(a: T, b: T) -> T {
+        a.chain(T::from_scalar(Scalar::Int(1)).sub(b.mul(b)))
+    }
+}
+
+/// See [`super::Binary::ReluGradient`].
+pub(super) struct ReluGradient;
+impl<T: Number> Zip<T, T> for ReluGradient {
+    #[inline(always)]
+    fn apply<S: Simd>(a: T, b: T) -> T {
+        if b > T::ZERO { a } else { T::ZERO }
+    }
 }
 
 macro_rules! compares {

@@ -63,6 +63,10 @@ pub enum Binary {
     Minimum,
     /// The product of the chain rule: 0 where either factor is exactly 0.
     Chain,
+    /// The chain product of `a` and `1 - b^2`: an adjoint behind a hyperbolic tangent `b`.
+    TanhGradient,
+    /// `a` where `b` is above 0, else 0: an adjoint behind a rectifier of `b`.
+    ReluGradient,
 }
 
 /// Comparisons; all but `NotEqual` are false for NaN.
@@ -118,6 +122,7 @@ where
 fn check(op: Binary, dtype: DType) -> Result<()> {
     match op {
         Binary::Divide if !dtype.is_float() => Err(unsupported("divide", dtype)),
+        Binary::TanhGradient if !dtype.is_float() => Err(unsupported("tanh_gradient", dtype)),
         Binary::Subtract if dtype == DType::Bool => Err(unsupported("subtract", dtype)),
         _ => Ok(()),
     }
@@ -135,6 +140,8 @@ macro_rules! pick_binary {
             Binary::Maximum => $call(f::Maximum, $($arg),*),
             Binary::Minimum => $call(f::Minimum, $($arg),*),
             Binary::Chain => $call(f::Chain, $($arg),*),
+            Binary::TanhGradient => $call(f::TanhGradient, $($arg),*),
+            Binary::ReluGradient => $call(f::ReluGradient, $($arg),*),
         }
     };
 }

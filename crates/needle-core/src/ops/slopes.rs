@@ -1,0 +1,191 @@
+//! Adjoints behind common functions in one pass, where the algebra would take several.
+//!
+//! Each is an op like any other, with a derivative of its own, so that derivatives of any
+//! order follow; the rules of the functions use them.
+
+use super::arithmetic::{run_binary, same_dtype};
+use super::softmax::{AXIS, along_axis, total};
+use super::{
+    Attr, Attrs, Constant, Derivative, Domain, Expr, Inputs, Needs, OpDef, Run, Sample, Site,
+    Tangent, TypeRef,
+};
+use crate::error::{Error, Result};
+use crate::kernels::elementwise::Binary;
+use crate::kernels::{copy, softmax};
+use crate::shape::{self, TensorType};
+
+const GY: Inputs = Inputs::Named(&["g", "y"]);
+const READS: Needs = Needs::X0.and(Needs::X1);
+
+fn doubled(x: Expr) -> Expr {
+    x.mul_scalar(Constant::int(2))
+}
+
+/// Adjoint behind a hyperbolic tangent.
+pub static TANH_GRADIENT: OpDef = OpDef {
+    name: "tanh_gradient",
+    class: "TanhGradient",
+    doc: "Elementwise `g (1 - y^2)`: the adjoint behind `y = tanh(a)`, 0 wherever a factor is 0.\n\nShapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises ShapeError where the shapes do not fit.",
+    inputs: GY,
+    params: &[],
+    run: Run::One {
+        infer: |_, t| {
+            let ty = same_dtype("tanh_gradient", t)?;
+            Ok(TensorType {
+                dtype: ty.dtype.to_float(),
+                ..ty
+            })
+        },
+        forward: |_, x, ty| run_binary(Binary::TanhGradient, x, ty.dtype),
+    },
+    derivative: Derivative::Rule {
+        needs: READS,
+        vjp: |s, h, i| Some(tanh_term(s, h[0]?, i)),
+        jvp: Tangent::Rule(|s, t| sum([0, 1].map(|i| t[i].map(|t| tanh_term(s, t, i))))),
+    },
+    samples: &[
+        Sample::plain(&[(&[2, 3], Domain::Real), (&[2, 3], Domain::Real)]),
+        Sample::plain(&[(&[3], Domain::Real), (&[2, 1], Domain::Real)]),
+    ],
+};
+
+/// The chain product of an adjoint or tangent and the derivative by input `i`.
+fn tanh_term<'a>(s: &Site<'a>, h: Expr<'a>, i: usize) -> Expr<'a> {
+    let (g, y) = (s.x(0), s.x(1));
+    if i == 0 {
+        h.with(&TANH_GRADIENT, Attrs::none(), y)
+    } else {
+        -doubled(h.chain(g.chain(y)))
+    }
+}
+
+fn sum(terms: [Option<Expr>; 2]) -> Option<Expr> {
+    match terms {
+        [Some(a), Some(b)] => Some(a + b),
+        [a, b] => a.or(b),
+    }
+}
+
+/// Adjoint behind a rectifier.
+pub static RELU_GRADIENT: OpDef = OpDef {
+    name: "relu_gradient",
+    class: "ReluGradient",
+    doc: "Elementwise `g` where `y` is above 0, else 0: the adjoint behind `relu(y)`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one. The derivative by `y` is 0. Raises ShapeError where the shapes do not fit.",
+    inputs: GY,
+    params: &[],
+    run: Run::One {
+        infer: |_, t| same_dtype("relu_gradient", t),
+        forward: |_, x, ty| run_binary(Binary::ReluGradient, x, ty.dtype),
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::X1,
+        vjp: |s, h, i| match i {
+            0 => Some(h[0]?.with(&RELU_GRADIENT, Attrs::none(), s.x(1))),
+            _ => None,
+        },
+        jvp: Tangent::Rule(|s, t| Some(t[0]?.with(&RELU_GRADIENT, Attrs::none(), s.x(1)))),
+    },
+    samples: &[
+        Sample::plain(&[(&[2, 3], Domain::Real), (&[2, 3], Domain::Nonzero)]),
+        Sample::plain(&[(&[3], Domain::Real), (&[2, 1], Domain::Nonzero)]),
+    ],
+};
+
+/// The type of an adjoint along an axis: both operands have one shape.
+fn pair(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
+    if types[0].shape != types[1].shape {
+        return Err(Error::shape(
+            op,
+            format_args!(
+                "shapes differ: {} and {}",
+                shape::display(types[0].shape),
+                shape::display(types[1].shape)
+            ),
+        ));
+    }
+    let mut ty = along_axis(op, attrs, types)?;
+    ty.dtype = ty.dtype.promote(types[1].dtype.to_float());
+    Ok(ty)
+}
+
+const SAMPLES: &[Sample] = &[
+    Sample::with(
+        || Attrs::one(Attr::Int(-1)),
+        &[(&[2, 3], Domain::Real), (&[2, 3], Domain::Real)],
+    ),
+    Sample::with(
+        || Attrs::one(Attr::Int(0)),
+        &[(&[3, 2, 2], Domain::Real), (&[3, 2, 2], Domain::Real)],
+    ),
+];
+
+/// Adjoint behind a softmax.
+pub static SOFTMAX_GRADIENT: OpDef = OpDef {
+    name: "softmax_gradient",
+    class: "SoftmaxGradient",
+    doc: "`y (g - sum(g y))` along `axis`: the adjoint behind `y = softmax(a)`.\n\n`g` and `y` have one shape; integers give floats. Raises ShapeError where the shapes differ, AxisError for an axis that they do not have.",
+    inputs: GY,
+    params: AXIS,
+    run: Run::One {
+        infer: |attrs, t| pair("softmax_gradient", attrs, t),
+        forward: |attrs, x, ty| {
+            let axis = shape::normalize_axis("softmax_gradient", attrs.int(0), x[1].ndim())?;
+            let (g, y) = (copy::cast(x[0], ty.dtype)?, copy::cast(x[1], ty.dtype)?);
+            softmax::softmax_gradient(&g, &y, axis)
+        },
+    },
+    derivative: Derivative::Rule {
+        needs: READS,
+        vjp: |s, h, i| {
+            let (h, g, y) = (h[0]?, s.x(0), s.x(1));
+            // For a given y the Jacobian by g is symmetric.
+            Some(match i {
+                0 => h.with(&SOFTMAX_GRADIENT, s.attrs.clone(), y),
+                _ => h.chain(g - total(s, g.chain(y))) - g.chain(total(s, h.chain(y))),
+            })
+        },
+        jvp: Tangent::Rule(|s, t| {
+            let (g, y) = (s.x(0), s.x(1));
+            let by_g = t[0].map(|t| t.with(&SOFTMAX_GRADIENT, s.attrs.clone(), y));
+            let by_y =
+                t[1].map(|t| t.chain(g - total(s, g.chain(y))) - y.chain(total(s, g.chain(t))));
+            sum([by_g, by_y])
+        }),
+    },
+    samples: SAMPLES,
+};
+
+/// Adjoint behind the logarithm of a softmax.
+pub static LOG_SOFTMAX_GRADIENT: OpDef = OpDef {
+    name: "log_softmax_gradient",
+    class: "LogSoftmaxGradient",
+    doc: "`g - exp(y) sum(g)` along `axis`: the adjoint behind `y = log_softmax(a)`.\n\n`g` and `y` have one shape; integers give floats. Raises ShapeError where the shapes differ, AxisError for an axis that they do not have.",
+    inputs: GY,
+    params: AXIS,
+    run: Run::One {
+        infer: |attrs, t| pair("log_softmax_gradient", attrs, t),
+        forward: |attrs, x, ty| {
+            let axis = shape::normalize_axis("log_softmax_gradient", attrs.int(0), x[1].ndim())?;
+            let (g, y) = (copy::cast(x[0], ty.dtype)?, copy::cast(x[1], ty.dtype)?);
+            softmax::log_softmax_gradient(&g, &y, axis)
+        },
+    },
+    derivative: Derivative::Rule {
+        needs: READS,
+        vjp: |s, h, i| {
+            let (h, g, y) = (h[0]?, s.x(0), s.x(1));
+            let share = h.chain(y.exp());
+            Some(match i {
+                0 => h - total(s, share),
+                _ => -share.chain(total(s, g)),
+            })
+        },
+        jvp: Tangent::Rule(|s, t| {
+            let (g, y) = (s.x(0), s.x(1));
+            let by_g = t[0].map(|t| t.with(&LOG_SOFTMAX_GRADIENT, s.attrs.clone(), y));
+            let by_y = t[1].map(|t| -t.chain(y.exp()).chain(total(s, g)));
+            sum([by_g, by_y])
+        }),
+    },
+    samples: SAMPLES,
+};
