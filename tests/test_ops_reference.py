@@ -42,6 +42,21 @@ def put(op: Any, a: np.ndarray) -> np.ndarray:
     return result
 
 
+def normal(a: np.ndarray, eps: float) -> np.ndarray:
+    return (a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + eps)
+
+
+def layer_norm_gradient(op: Any, g: np.ndarray, a: np.ndarray) -> np.ndarray:
+    y = normal(a, op.eps)
+    rest = g - g.mean(-1, keepdims=True) - y * (g * y).mean(-1, keepdims=True)
+    return rest / np.sqrt(a.var(-1, keepdims=True) + op.eps)
+
+
+def cross_entropy_gradient(op: Any, g: np.ndarray, a: np.ndarray, t: np.ndarray) -> np.ndarray:
+    share = np.exp(a - logsumexp(a, -1))
+    return g * (t.sum(-1, keepdims=True) * share - t) / (a.size // a.shape[-1])
+
+
 def chain_product(op: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     zero = (a == 0) | (b == 0)
     return np.where(zero, 0, np.where(zero, 1, a) * np.where(zero, 1, b))
@@ -96,6 +111,10 @@ REFERENCE: dict[str, Callable[..., Any]] = {
     "logsumexp": reduction(logsumexp),
     "softmax": lambda op, a: np.exp(a - logsumexp(a, op.axis)),
     "log_softmax": lambda op, a: a - logsumexp(a, op.axis),
+    "layer_norm": lambda op, a: normal(a, op.eps),
+    "layer_norm_gradient": layer_norm_gradient,
+    "cross_entropy": lambda op, a, t: -(t * (a - logsumexp(a, -1))).sum(-1).mean(),
+    "cross_entropy_gradient": cross_entropy_gradient,
     "tanh_gradient": elementwise(lambda g, y: g * (1 - y * y)),
     "relu_gradient": elementwise(lambda g, y: np.where(y > 0, g, 0)),
     "softmax_gradient": lambda op, g, y: y * (g - (g * y).sum(op.axis, keepdims=True)),

@@ -44,7 +44,7 @@ def function(op: OpRow) -> list[Signature]:
         operands = [f"{op.operands[0]}: TensorTuple | Sequence[_TensorLike]"]
     else:
         operands = [f"{name}: _TensorLike" for name in op.operands]
-    if [param.kind for param in op.params] == ["Scalar"]:
+    if [(param.kind, param.default) for param in op.params] == [("Scalar", None)]:
         # An array where a number is expected becomes an operand.
         return [[*operands, f"{op.params[0].name}: _TensorLike"]]
     return _with_axis(op, operands)

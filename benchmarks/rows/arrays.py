@@ -115,11 +115,12 @@ def _positive(*shape: int, seed: int) -> Any:
 RECORDED: Sequence[tuple[str, str, str]] = (
     ("softmax", "ops.softmax(a)", "torch.softmax(a, 1)"),
     ("log_softmax", "ops.log_softmax(a)", "torch.log_softmax(a, 1)"),
+    ("layer_norm", "ops.layer_norm(a)", "torch.nn.functional.layer_norm(a, (1024,))"),
 )
 
 
 def softmaxes(plan: Plan) -> list[Figure]:
-    """softmax and log_softmax with gradient, (2048,1024) float32, beside PyTorch's"""
+    """softmax, log_softmax and layer_norm with gradient, (2048,1024) float32, beside PyTorch's"""
     return [_with_gradient(name, mine, theirs, plan) for name, mine, theirs in RECORDED]
 
 

@@ -659,6 +659,34 @@ class LogSoftmax(TensorOp):
     axis: Final[int]
     def __init__(self, axis: SupportsIndex = -1) -> None: ...
 
+class LayerNorm(TensorOp):
+    """`(a - mean) / sqrt(variance + eps)` over the last axis, with the biased variance (Ba,
+    Kiros and Hinton 2016, without gain and bias).
+    """
+
+    eps: Final[float]
+    def __init__(self, eps: _Number = 1e-05) -> None: ...
+
+class LayerNormGradient(TensorOp):
+    """`r (g - mean(g) - y mean(g y))` over the last axis, with `y = layer_norm(a)` and `r = 1 /
+    sqrt(variance + eps)`: the adjoint behind a layer normalisation.
+    """
+
+    eps: Final[float]
+    def __init__(self, eps: _Number = 1e-05) -> None: ...
+
+class CrossEntropy(TensorOp):
+    """The mean over all rows of the last axis of `-sum(target * log_softmax(logits))`."""
+
+    def __init__(self) -> None: ...
+
+class CrossEntropyGradient(TensorOp):
+    """`g (sum(target) softmax(logits) - target) / rows`: the adjoint of the logits behind
+    `cross_entropy`.
+    """
+
+    def __init__(self) -> None: ...
+
 class TanhGradient(TensorOp):
     """Elementwise `g (1 - y^2)`: the adjoint behind `y = tanh(a)`, 0 wherever a factor is 0."""
 
@@ -1047,6 +1075,38 @@ def log_softmax(a: _TensorLike, axis: SupportsIndex = -1) -> Tensor:
 
     Stable: the maximum is taken out first. Shape of `a`; integers give floats. Raises AxisError
     for an axis that `a` does not have.
+    """
+
+def layer_norm(a: _TensorLike, eps: _Number = 1e-05) -> Tensor:
+    """`(a - mean) / sqrt(variance + eps)` over the last axis, with the biased variance (Ba,
+    Kiros and Hinton 2016, without gain and bias).
+
+    Shape of `a`; integers give floats. Raises ShapeError where there is no last axis with
+    elements.
+    """
+
+def layer_norm_gradient(g: _TensorLike, a: _TensorLike, eps: _Number = 1e-05) -> Tensor:
+    """`r (g - mean(g) - y mean(g y))` over the last axis, with `y = layer_norm(a)` and `r = 1 /
+    sqrt(variance + eps)`: the adjoint behind a layer normalisation.
+
+    `g` and `a` have one shape; integers give floats. Raises ShapeError where the shapes differ
+    or there is no last axis with elements.
+    """
+
+def cross_entropy(logits: _TensorLike, target: _TensorLike) -> Tensor:
+    """The mean over all rows of the last axis of `-sum(target * log_softmax(logits))`.
+
+    `target` holds probabilities, one-hot rows for instance, in the shape of `logits`. The result
+    has no dimensions; integers give floats. Raises ShapeError where the shapes differ or there
+    is no last axis with elements.
+    """
+
+def cross_entropy_gradient(g: _TensorLike, logits: _TensorLike, target: _TensorLike) -> Tensor:
+    """`g (sum(target) softmax(logits) - target) / rows`: the adjoint of the logits behind
+    `cross_entropy`.
+
+    `g` has no dimensions, `logits` and `target` have one shape; integers give floats. Raises
+    ShapeError where the shapes do not fit.
     """
 
 def tanh_gradient(g: _TensorLike, y: _TensorLike) -> Tensor:

@@ -240,7 +240,7 @@ impl Param {
         }
     }
 
-    /// A parameter with a default: `None`, `False` or an integer.
+    /// A parameter with a default: `None`, `False`, an integer, or a number for a scalar.
     pub const fn optional(name: &'static str, kind: ParamKind, default: &'static str) -> Self {
         Self {
             name,
@@ -260,6 +260,9 @@ impl Param {
         self.default.map(|text| match (self.kind, text) {
             (_, "None") => Attr::None,
             (ParamKind::Bool, _) => Attr::Bool(text == "True"),
+            (ParamKind::Scalar, _) => {
+                Attr::Scalar(Constant::float(text.parse().unwrap_or(f64::NAN)))
+            }
             _ => text.parse().map_or(Attr::None, Attr::Int),
         })
     }

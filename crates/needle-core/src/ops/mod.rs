@@ -18,6 +18,7 @@ pub mod extrema;
 pub mod indexing;
 pub mod joining;
 pub mod linalg;
+pub mod normalise;
 pub mod reduction;
 pub mod sample;
 pub mod shaping;
@@ -109,6 +110,8 @@ impl Needs {
     pub const X0: Self = Self(1);
     /// The second input.
     pub const X1: Self = Self(2);
+    /// The third input.
+    pub const X2: Self = Self(4);
     /// The output.
     pub const Y: Self = Self(128);
     /// Every input and the output: what an op that is not of the table may read.
@@ -285,6 +288,11 @@ pub static ALL: &[&OpDef] = &[
     &softmax::LOGSUMEXP,
     &softmax::SOFTMAX,
     &softmax::LOG_SOFTMAX,
+    // normalised rows, and the loss of a softmax
+    &normalise::LAYER_NORM,
+    &normalise::LAYER_NORM_GRADIENT,
+    &normalise::CROSS_ENTROPY,
+    &normalise::CROSS_ENTROPY_GRADIENT,
     // adjoints in one pass
     &slopes::TANH_GRADIENT,
     &slopes::RELU_GRADIENT,

@@ -17,6 +17,7 @@ pub mod join;
 mod layout;
 mod math;
 pub mod matmul;
+pub mod normalise;
 mod number;
 pub mod reduce;
 pub mod softmax;
