@@ -75,6 +75,42 @@ simd! {
     }
 }
 
+simd! {
+    /// `c[i] = a[i, :] . b` for `m` rows of `a`, which are `row` apart. The bits of an element
+    /// depend on its row of `a` and on `b` alone.
+    ///
+    /// # Safety
+    /// All addresses are valid, rows of `a` and `b` have steps of 1, and nobody else sees `c`.
+    pub(super) unsafe fn dots<S>[T: GemmElement](
+        m: usize, k: usize, row: isize, a: *const T, b: *const T, c: *mut T
+    ) {
+        let len = <T::Of<S> as Vector<T>>::LEN;
+        let whole = k / (4 * len) * (4 * len);
+        for i in 0..m {
+            // SAFETY: the caller's promise, for all of it.
+            unsafe {
+                let a = a.offset(i as isize * row);
+                let mut sums = [T::Of::<S>::splat(T::ZERO); 4];
+                for at in (0..whole).step_by(4 * len) {
+                    for (j, sum) in sums.iter_mut().enumerate() {
+                        let at = at + j * len;
+                        let (a, b) = (T::Of::<S>::load(a.add(at)), T::Of::<S>::load(b.add(at)));
+                        *sum = sum.add_product(a, b);
+                    }
+                }
+                for at in (whole..k).step_by(len) {
+                    let rest = len.min(k - at);
+                    let a = T::Of::<S>::load_first(a.add(at), rest);
+                    let b = T::Of::<S>::load_first(b.add(at), rest);
+                    sums[0] = sums[0].add_product(a, b);
+                }
+                let sum = sums[0].add(sums[1]).add(sums[2].add(sums[3]));
+                c.add(i).write(sum.total());
+            }
+        }
+    }
+}
+
 /// The element types of this kernel.
 pub(super) trait GemmElement: Real + crate::dtype::Element {
     const ZERO: Self;

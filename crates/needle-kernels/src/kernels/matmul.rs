@@ -161,6 +161,8 @@ const BLOCK: usize = 512;
 
 /// Picoseconds for a multiplication with addition, roughly.
 const COST: usize = 12;
+/// The same where a matrix is read once, for a product with a vector.
+const DOT_COST: usize = 60;
 /// Rows or columns of a result that a thread takes at least.
 const GRAIN: usize = 16;
 /// Bytes of `b` up to which a product is computed without packing: they stay in the cache of
@@ -177,6 +179,18 @@ unsafe fn gemm_parts<T: Number + GemmElement>(
     c: *mut T,
     one: T,
 ) {
+    if p.n == 1 && p.a[1] == 1 && p.b[0] == 1 {
+        let (a, b, c) = (Shared::new(a), Shared::new(b), Shared::new(c));
+        threads::for_each(p.m, p.k * DOT_COST, GRAIN, |rows| {
+            let (start, count) = (rows.start, rows.len());
+            // SAFETY: the caller's promise; each element is written by one thread.
+            unsafe {
+                let a = a.get().offset(start as isize * p.a[0]);
+                gemm::dots(count, p.k, p.a[0], a, b.get(), c.get().add(start));
+            }
+        });
+        return;
+    }
     let (long, short) = (p.m.max(p.n), p.m.min(p.n));
     let least = GRAIN.max(FEW / short.max(1) + 1);
     let parts = threads::num_threads().min(long / least).max(1);

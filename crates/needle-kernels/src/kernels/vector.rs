@@ -27,6 +27,8 @@ pub(crate) trait Vector<T>: Copy {
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
     /// `self + other`.
     unsafe fn add(self, other: Self) -> Self;
+    /// The sum of the elements.
+    unsafe fn total(self) -> T;
 }
 
 /// An element type that has vectors.
@@ -94,6 +96,10 @@ macro_rules! plain {
             unsafe fn add(self, other: Self) -> Self {
                 Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
             }
+            #[inline(always)]
+            unsafe fn total(self) -> $T {
+                self.0.iter().sum()
+            }
         }
     )*};
 }
@@ -120,7 +126,7 @@ mod x86 {
 
     macro_rules! avx512 {
         ($V:ty, $T:ty, $Mask:ty, $len:literal, $splat:ident $load:ident $maskload:ident
-         $store:ident $maskstore:ident $fma:ident $add:ident) => {
+         $store:ident $maskstore:ident $fma:ident $add:ident $total:expr) => {
             impl Vector<$T> for $V {
                 const LEN: usize = $len;
                 #[inline(always)]
@@ -158,18 +164,23 @@ mod x86 {
                     // SAFETY: as above.
                     unsafe { $add(self, other) }
                 }
+                #[inline(always)]
+                unsafe fn total(self) -> $T {
+                    // SAFETY: as above.
+                    unsafe { $total(self) }
+                }
             }
         };
     }
 
     avx512!(__m512, f32, __mmask16, 16, _mm512_set1_ps _mm512_loadu_ps _mm512_maskz_loadu_ps
-        _mm512_storeu_ps _mm512_mask_storeu_ps _mm512_fmadd_ps _mm512_add_ps);
+        _mm512_storeu_ps _mm512_mask_storeu_ps _mm512_fmadd_ps _mm512_add_ps _mm512_reduce_add_ps);
     avx512!(__m512d, f64, __mmask8, 8, _mm512_set1_pd _mm512_loadu_pd _mm512_maskz_loadu_pd
-        _mm512_storeu_pd _mm512_mask_storeu_pd _mm512_fmadd_pd _mm512_add_pd);
+        _mm512_storeu_pd _mm512_mask_storeu_pd _mm512_fmadd_pd _mm512_add_pd _mm512_reduce_add_pd);
 
     macro_rules! avx2 {
         ($V:ty, $T:ty, $Int:ty, $len:literal, $splat:ident $load:ident $maskload:ident
-         $store:ident $maskstore:ident $fma:ident $add:ident) => {
+         $store:ident $maskstore:ident $fma:ident $add:ident $total:expr) => {
             impl Vector<$T> for $V {
                 const LEN: usize = $len;
                 #[inline(always)]
@@ -209,14 +220,21 @@ mod x86 {
                     // SAFETY: as above.
                     unsafe { $add(self, other) }
                 }
+                #[inline(always)]
+                unsafe fn total(self) -> $T {
+                    // SAFETY: as above.
+                    unsafe { $total(self) }
+                }
             }
         };
     }
 
     avx2!(__m256, f32, i32, 8, _mm256_set1_ps _mm256_loadu_ps _mm256_maskload_ps
-        _mm256_storeu_ps _mm256_maskstore_ps _mm256_fmadd_ps _mm256_add_ps);
+        _mm256_storeu_ps _mm256_maskstore_ps _mm256_fmadd_ps _mm256_add_ps
+        |v| std::mem::transmute::<__m256, [f32; 8]>(v).iter().sum());
     avx2!(__m256d, f64, i64, 4, _mm256_set1_pd _mm256_loadu_pd _mm256_maskload_pd
-        _mm256_storeu_pd _mm256_maskstore_pd _mm256_fmadd_pd _mm256_add_pd);
+        _mm256_storeu_pd _mm256_maskstore_pd _mm256_fmadd_pd _mm256_add_pd
+        |v| std::mem::transmute::<__m256d, [f64; 4]>(v).iter().sum());
 
     impl Registers for Avx2 {
         type F32 = __m256;

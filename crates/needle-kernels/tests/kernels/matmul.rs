@@ -152,3 +152,27 @@ fn infinity_and_nan_pass_through() {
         assert!(c[..n].iter().all(|v| v.is_nan()) && c[n..].iter().all(|v| *v == 0.0));
     }
 }
+
+/// Sizes on both sides of every block of the kernels: vectors, strips, depths, copies.
+#[test]
+fn medium_products() {
+    each_isa(3, |random| {
+        for (m, k, n) in [
+            (50, 500, 70),
+            (17, 193, 49),
+            (100, 784, 10),
+            (15, 192, 48),
+            (29, 385, 33),
+            (200, 7, 130),
+            (90, 300, 1),
+            (1, 300, 90),
+            (3, 260, 100),
+        ] {
+            for dtype in [DType::F32, DType::F64] {
+                let a = random.array(dtype, &[m, k], false);
+                let b = random.array(dtype, &[k, n], false);
+                check(&a, &b);
+            }
+        }
+    });
+}

@@ -54,6 +54,7 @@ fn products() {
                 (1000, 3, 1000),
                 (64, 4096, 8),
                 (9, 9000, 33),
+                (900, 1001, 1),
             ] {
                 let (a, b) = (numbers(&[m, k], dtype), numbers(&[k, n], dtype));
                 let what = format!("{dtype} ({m}, {k}) @ ({k}, {n})");
