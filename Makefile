@@ -22,8 +22,8 @@ RUST_SOURCES := $(wildcard Cargo.toml Cargo.lock .cargo/config.toml) \
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help mnist test build generate check fmt clippy lint types stubs cargo-test pytest bench \
-    bench-peers clean
+.PHONY: help mnist test build generate check fmt clippy lint types stubs cargo-test pytest isa-test \
+    bench bench-peers clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -38,7 +38,7 @@ build: $(BUILD)  ## an importable release build in .venv
 generate: $(BUILD)  ## write the files that are made from the op table: stubs, docs/ops.md
 	$(BIN)/python -m tools
 
-check: fmt clippy lint build types stubs cargo-test pytest  ## what CI runs, cheapest first
+check: fmt clippy lint build types stubs cargo-test pytest isa-test  ## what CI runs, cheapest first
 
 fmt:  ## formatting of the Rust sources
 	cargo fmt --all --check
@@ -63,8 +63,20 @@ cargo-test: $(TOOLS)  ## tests of the Rust crates
 pytest: $(BUILD)  ## tests of the Python package, end to end MNIST included
 	$(BIN)/python -m pytest
 
+# The kernel tests force every instruction set themselves; these follow the environment.
+OP_TESTS := tests/test_ops_reference.py tests/test_machine.py tests/test_kinks.py
+
+isa-test: $(BUILD)  ## the op table under every instruction set, and on several threads
+	for isa in scalar avx2 avx512; do \
+	  NEEDLE_ISA=$$isa NEEDLE_NUM_THREADS=1 cargo test -q -p needle-core --test gradient_checks && \
+	  NEEDLE_ISA=$$isa NEEDLE_NUM_THREADS=1 $(BIN)/python -m pytest -q $(OP_TESTS) || exit 1; \
+	done
+	for n in 2 4 8; do \
+	  NEEDLE_NUM_THREADS=$$n $(BIN)/python -m pytest -q $(OP_TESTS) || exit 1; \
+	done
+
 bench: $(BUILD)  ## needle beside NumPy, and beside PyTorch and JAX where installed
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --against benchmarks/record.json
 
 bench-peers: $(TOOLS)  ## install PyTorch and JAX into .venv, for `make bench`
 	$(BIN)/python -m pip install $(PIP_FLAGS) torch jax

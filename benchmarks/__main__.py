@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
     run, failed = measure(options.rows, Plan(options.rounds))
     print(report.text(run))
+    if options.against:
+        print("\n".join(report.slower(run, options.against)))
     return max(int(failed), _write(run, options))
 
 
@@ -104,6 +106,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help=f"put the table between {report.BEGIN} and {report.END}",
     )
+    parser.add_argument(
+        "--against",
+        type=_existing,
+        metavar="FILE",
+        help="point out what is slower than this record",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the record")
     parser.add_argument(
         "--even-if-busy", action="store_true", help="write figures of a busy machine, too"
@@ -116,6 +124,13 @@ def _names(value: str) -> list[str]:
     if unknown := [name for name in names if name not in ROWS]:
         raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not among {', '.join(ROWS)}")
     return names
+
+
+def _existing(value: str) -> Path:
+    path = Path(value)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"{value}: no such file")
+    return path
 
 
 def _positive(value: str) -> int:

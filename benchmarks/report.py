@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from .figures import Comparison, Figure, Unit, compare
 
@@ -21,6 +22,12 @@ _SCALES: Mapping[Unit, Sequence[tuple[float, str]]] = {
     Unit.BYTES: ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")),
     Unit.RATIO: ((1.0, "x"),),
 }
+
+
+# A ratio that rose by more than this factor is pointed out.
+SLOWER = 1.1
+
+_EMPTY: Mapping[str, Sequence[Mapping[str, Any]]] = {"comparisons": ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +184,24 @@ def record(run: Run) -> dict[str, object]:
             for figure in run.figures
         },
     }
+
+
+def slower(run: Run, path: Path) -> list[str]:
+    """What became slower beside the same peer by more than SLOWER since the record at `path`."""
+    old = json.loads(path.read_text(encoding="utf-8"))["figures"]
+    found = []
+    for figure in run.figures:
+        before = {
+            line["beside"]: line["ratio"] for line in old.get(figure.key, _EMPTY)["comparisons"]
+        }
+        for line in compare(figure):
+            ratio = before.get(line.beside)
+            if ratio and line.ratio and line.ratio > SLOWER * ratio:
+                found.append(
+                    f"SLOWER: {figure.key} beside {line.beside}: {_ratio(line.ratio)}, "
+                    f"{_ratio(ratio)} in {path.name}"
+                )
+    return found
 
 
 def write_json(run: Run, path: Path) -> None:

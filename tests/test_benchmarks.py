@@ -325,3 +325,18 @@ def test_missing_peer_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
         assert peers.torch() is None
     finally:
         peers._load.cache_clear()
+
+
+def test_what_became_slower_is_pointed_out(tmp_path: Path) -> None:
+    def run(needle: float) -> report.Run:
+        return report.Run([figure(needle=needle, NumPy=1.0)], MACHINE, {})
+
+    record = tmp_path / "record.json"
+    report.write_json(run(1.0), record)
+    assert report.slower(run(1.09), record) == []
+    assert report.slower(run(1.2), record) == [
+        "SLOWER: key beside NumPy: 1.20, 1.00 in record.json"
+    ]
+    # A figure that the record does not know is no news.
+    other = Figure("other", "other work", {"needle": sample(2.0), "NumPy": sample(1.0)})
+    assert report.slower(report.Run([other], MACHINE, {}), record) == []
