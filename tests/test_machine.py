@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -80,3 +82,34 @@ def test_a_wrong_setting_is_a_warning() -> None:
     done = run(NEEDLE_ISA="neon2", NEEDLE_NUM_THREADS="many")
     assert "NEEDLE_ISA=neon2: expected scalar, avx2 or avx512" in done.stderr
     assert "NEEDLE_NUM_THREADS=many: expected an integer from 1 to 256" in done.stderr
+
+
+def _child_step(queue: multiprocessing.Queue[str]) -> None:
+    queue.put(step(4))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    # The parent's threads exist, and one of its threads is busy with them, when it forks.
+    expected = step(4)
+    context = multiprocessing.get_context("fork")
+    stop = threading.Event()
+
+    def load() -> None:
+        x = ndl.Tensor(np.ones((600, 600), "float32"), requires_grad=False)
+        while not stop.is_set():
+            ndl.exp(x @ x)
+
+    busy = threading.Thread(target=load)
+    busy.start()
+    try:
+        for _ in range(5):
+            queue: multiprocessing.Queue[str] = context.Queue()
+            child = context.Process(target=_child_step, args=(queue,))
+            child.start()
+            assert queue.get(timeout=60) == expected
+            child.join(timeout=60)
+            assert child.exitcode == 0
+    finally:
+        stop.set()
+        busy.join()
