@@ -10,6 +10,7 @@ mod compute;
 mod eager;
 mod fork;
 mod forward;
+mod handle;
 mod mode;
 mod node;
 mod realise;
