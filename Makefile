@@ -68,7 +68,7 @@ OP_TESTS := tests/test_ops_reference.py tests/test_machine.py tests/test_kinks.p
 
 isa-test: $(BUILD)  ## the op table under every instruction set, and on several threads
 	for isa in scalar avx2 avx512; do \
-	  NEEDLE_ISA=$$isa NEEDLE_NUM_THREADS=1 cargo test -q -p needle-core --test gradient_checks && \
+	  NEEDLE_ISA=$$isa NEEDLE_NUM_THREADS=1 cargo test -q --workspace --test gradient_checks && \
 	  NEEDLE_ISA=$$isa NEEDLE_NUM_THREADS=1 $(BIN)/python -m pytest -q $(OP_TESTS) || exit 1; \
 	done
 	for n in 2 4 8; do \

@@ -45,11 +45,12 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
 def test_the_number_of_threads_is_checked() -> None:
     ndl.set_num_threads(3)
     assert ndl.get_num_threads() == 3
-    for wrong in (0, 257):
+    for wrong in (0, 257, -1, 2**70):
         with pytest.raises(ValueError, match="expected an integer from 1 to 256"):
             ndl.set_num_threads(wrong)
-    with pytest.raises(TypeError):
-        ndl.set_num_threads(2.5)  # type: ignore[arg-type]
+    for wrong_type in (2.5, True, "2"):
+        with pytest.raises(TypeError):
+            ndl.set_num_threads(wrong_type)  # type: ignore[arg-type]
     assert ndl.get_num_threads() == 3
 
 

@@ -226,3 +226,22 @@ def test_third_order() -> None:
     e = np.exp(1.5)
     expected = e * (1.5**3 + 9 * 1.5**2 + 18 * 1.5 + 6)
     np.testing.assert_allclose(x.grad.numpy(), [expected], rtol=1e-12)
+
+
+@pytest.mark.parametrize("value", [[100.0, 100.0], [9.0], [1.0, 2.0, 3.0]])
+def test_data_that_a_gradient_replaces_is_not_read_by_the_rules_to_come(value: list[float]) -> None:
+    w, x = ndl.Tensor([3.0, 4.0]), ndl.Tensor([1.0, 2.0])
+
+    class Replacing(ndl.TensorOp):
+        def compute(self, a):
+            return a
+
+        def gradient(self, out_grad, node):
+            w.data = ndl.Tensor(value)
+            return out_grad
+
+    with pytest.raises(ndl.GradError, match=r"multiply: its gradient needs .*input 1, which was"):
+        Replacing()(x * w).sum().backward()
+    # The graph is as usable as before.
+    (x * w.sum()).sum().backward()
+    assert x.grad.tolist() == [sum(value)] * 2

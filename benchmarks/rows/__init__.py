@@ -17,7 +17,7 @@ from .million import million
 from .mnist import mnist, posts, wide
 from .package import imports, size
 from .small import add, small
-from .training import mlp, second_order
+from .training import mlp, optimisers, second_order
 from .zero_copy import zero_copy
 
 Row = Callable[[Plan], list[Figure]]
@@ -33,6 +33,7 @@ ROWS: Mapping[str, Row] = {
     "small": small,
     "mlp": mlp,
     "second-order": second_order,
+    "optimisers": optimisers,
     "matmul": matmul,
     "batched": batched,
     "elementwise": elementwise,

@@ -51,6 +51,34 @@ def second_order(plan: Plan) -> list[Figure]:
     return [_race("second-order", title, steps, [Bound(0.25, (PYTORCH,))], plan)]
 
 
+def optimisers(plan: Plan) -> list[Figure]:
+    """SGD with momentum and Adam on 1e6 parameters in 20 tensors, beside PyTorch's"""
+    random = np.random.default_rng(0)
+    arrays = [random.standard_normal((250, 200), dtype=np.float32) for _ in range(20)]
+    figures = []
+    for name, options in (("SGD", {"momentum": 0.9}), ("Adam", {})):
+        params: list[Any] = [ndl.Tensor(array) for array in arrays]
+        for param, array in zip(params, arrays, strict=True):
+            param.grad = ndl.Tensor(array, requires_grad=False)
+        steps: dict[str, Step] = {NEEDLE: getattr(ndl.optim, name)(params, lr=1e-9, **options).step}
+        if torch := peers.torch():
+            theirs = [torch.tensor(array, requires_grad=True) for array in arrays]
+            for param, array in zip(theirs, arrays, strict=True):
+                param.grad = torch.tensor(array)
+            steps[PYTORCH] = getattr(torch.optim, name)(
+                theirs, lr=1e-9, foreach=True, **options
+            ).step
+            steps[f"{PYTORCH} fused"] = getattr(torch.optim, name)(
+                theirs, lr=1e-9, fused=True, **options
+            ).step
+        bound = Bound(0.8, (PYTORCH, f"{PYTORCH} fused"))
+        title = f"{name} step, 1e6 parameters in 20 tensors"
+        contestants = [Contestant(who, Repeated(step)) for who, step in steps.items()]
+        samples = compete(contestants, plan.at_most(5))[""]
+        figures.append(Figure(f"optimiser/{name}", title, samples, [bound]))
+    return figures
+
+
 def _race(
     key: str, title: str, steps: Mapping[str, Step], bounds: list[Bound], plan: Plan
 ) -> Figure:
@@ -76,14 +104,14 @@ def _needle_mlp(x: Any, y: Any, arrays: list[Any]) -> Step:
     inputs, targets = (ndl.Tensor(array, requires_grad=False) for array in (x, y))
     weights: list[Any] = [ndl.Tensor(array) for array in arrays]
     a, b, c, d, e, f = weights
+    optimizer = ndl.optim.SGD(weights, lr=float(_RATE))
 
     def step() -> object:
         hidden = ops.tanh(ops.tanh(inputs @ a + b) @ c + d)
         error = hidden @ e + f - targets
         loss = (error * error).mean()
         loss.backward()
-        for w in weights:
-            w.data = w.data - float(_RATE) * w.grad.data
+        optimizer.step()
         return loss
 
     return step

@@ -11,7 +11,7 @@ needle.Tensor([2. 4. 6.])
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from needle import autograd, init, ops
+from needle import autograd, init, ops, optim
 from needle._core import __version__, empty_cache, from_dlpack, from_numpy
 from needle.autograd import (
     Op,
@@ -73,6 +73,7 @@ __all__ = [
     "ones",
     "ones_like",
     "ops",
+    "optim",
     "set_num_threads",
     "show_config",
     "testing",

@@ -410,6 +410,30 @@ def set_num_threads(n: int) -> None:
 def get_isa() -> str:
     """The instruction set in use: scalar, avx2 or avx512."""
 
+def sgd_step(
+    params: Sequence[Tensor],
+    velocities: list[Tensor | None],
+    *,
+    lr: float,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+) -> None:
+    """Gradient descent over all parameters that have a gradient."""
+
+def adam_step(
+    params: Sequence[Tensor],
+    means: list[Tensor | None],
+    squares: list[Tensor | None],
+    *,
+    t: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float = 0.0,
+) -> None:
+    """A step of Adam over all parameters that have a gradient."""
+
 def empty_cache() -> None:
     """Returns the memory that waits for reuse to the system."""
 

@@ -20,6 +20,7 @@ mod index;
 mod machine;
 mod op;
 mod operators;
+mod optimise;
 mod rules;
 mod table;
 mod tensor;
@@ -56,6 +57,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(machine::get_num_threads, module)?)?;
     module.add_function(wrap_pyfunction!(machine::set_num_threads, module)?)?;
     module.add_function(wrap_pyfunction!(machine::get_isa, module)?)?;
+    module.add_function(wrap_pyfunction!(optimise::sgd_step, module)?)?;
+    module.add_function(wrap_pyfunction!(optimise::adam_step, module)?)?;
     module.add_function(wrap_pyfunction!(table::op_table, module)?)?;
     module.add_function(wrap_pyfunction!(table::op_names, module)?)?;
     machine::warn_of_settings(module.py())

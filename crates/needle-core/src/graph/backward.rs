@@ -10,15 +10,16 @@ use super::adjoint::{Adjoints, Place, Wanted, pull_back};
 use super::arena::{self, Arena, release_after};
 use super::compute::tuple_index;
 use super::mode::{Mode, current_mode, with_mode};
-use super::node::{Edge, Node, NodeId, Operation, Types, Value};
+use super::node::{Edge, NodeId, Operation, Types, Value};
 use super::realise::{self, Access};
 use super::record::{self, saves_of};
 use super::tape::{Slot, Tape, lost};
 use super::tensor::Tensor;
+use super::versions;
 use crate::array::Array;
 use crate::dtype::Scalar;
 use crate::error::{Error, Result};
-use crate::ops::{Attr, Attrs, Needs, Run, arithmetic, tuple};
+use crate::ops::{Attr, Attrs, Run, arithmetic, tuple};
 use crate::shape;
 use smallvec::SmallVec;
 
@@ -100,21 +101,6 @@ struct Visit {
 /// No gradient flows to this input.
 const NOWHERE: u32 = u32::MAX;
 
-/// What the rules of a node will read in a sweep: those for the inputs that it reaches.
-fn reads_of(arena: &Arena, node: &Node) -> Needs {
-    let Some(Operation::Native(op, _)) = &node.operation else {
-        return node.saves;
-    };
-    let mut reads = Needs::NOTHING;
-    for (i, edge) in node.inputs.iter().enumerate() {
-        let input = arena.node(edge.id);
-        if input.requires_grad || (input.operation.is_none() && input.handles > 0) {
-            reads = reads.and(op.needs(i));
-        }
-    }
-    reads
-}
-
 struct Sweep {
     visits: Vec<Visit>,
 }
@@ -194,9 +180,9 @@ impl Sweep {
                 if reached {
                     look(arena, id, &mut adjoints)
                 } else {
-                    (None, false)
+                    Ok((None, false))
                 }
-            });
+            })?;
             read = saves.then_some(id);
             if !reached {
                 continue;
@@ -316,8 +302,14 @@ impl Sweep {
 
 /// What the rule of a node needs to run, unless it is a leaf, and whether the node is a
 /// tuple, which gets a place for the adjoint of each of its parts.
-fn look(arena: &Arena, id: NodeId, adjoints: &mut Adjoints) -> (Option<Place>, bool) {
+///
+/// An op of the embedder may have replaced data since the sweep began: that is looked for
+/// again.
+fn look(arena: &Arena, id: NodeId, adjoints: &mut Adjoints) -> Result<(Option<Place>, bool)> {
     let node = arena.node(id);
+    if node.requires_grad && node.operation.is_some() {
+        versions::check(arena, node)?;
+    }
     let tuple = match (&node.value, &node.types) {
         (Some(Value::Many(arrays)), _) => Some(arrays.len()),
         (None, Types::Many(types)) => Some(types.len()),
@@ -332,7 +324,7 @@ fn look(arena: &Arena, id: NodeId, adjoints: &mut Adjoints) -> (Option<Place>, b
         inputs: node.inputs.iter().map(slot).collect(),
         output: Slot::Node(id),
     });
-    (place, tuple.is_some())
+    Ok((place, tuple.is_some()))
 }
 
 /// Counts what the rule of a node will read, and lists what of it is not there. Returns
@@ -347,43 +339,11 @@ fn save(arena: &mut Arena, id: NodeId, missing: &mut Vec<NodeId>) -> Result<bool
         arena.save(id, saves);
     }
     let node = arena.node(id);
-    let reads = reads_of(arena, node);
+    let reads = versions::check(arena, node)?;
     for (i, edge) in node.inputs.iter().enumerate() {
-        let input = arena.node(edge.id);
-        // Every rule may read shapes and dtypes.
-        if edge.version < input.type_version {
-            let name = node
-                .operation
-                .as_ref()
-                .map_or_else(String::new, Operation::name);
-            return Err(Error::Grad(format!(
-                "{name}: its gradient needs the shape and dtype of input {i}, which was replaced (`.data =`) by data of another after the operation was recorded\nhint: call backward() before the assignment, or record again after it"
-            )));
-        }
-        if !reads.input(i) {
-            continue;
-        }
-        if input.version != edge.version {
-            let name = node
-                .operation
-                .as_ref()
-                .map_or_else(String::new, Operation::name);
-            return Err(Error::Grad(format!(
-                "{name}: its gradient needs input {i}, which was replaced (`.data =`) after the operation was recorded\nhint: call backward() before the assignment, or record again after it"
-            )));
-        }
-        if input.value.is_none() {
+        if reads.input(i) && arena.node(edge.id).value.is_none() {
             missing.push(edge.id);
         }
-    }
-    if reads.output() && node.replaced {
-        let name = node
-            .operation
-            .as_ref()
-            .map_or_else(String::new, Operation::name);
-        return Err(Error::Grad(format!(
-            "{name}: its gradient needs its result, which was replaced (`.data =`)\nhint: call backward() before the assignment, or record again after it"
-        )));
     }
     if reads.output() && node.value.is_none() {
         missing.push(id);

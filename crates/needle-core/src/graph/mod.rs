@@ -18,6 +18,7 @@ mod record;
 mod tape;
 mod tensor;
 mod topology;
+mod versions;
 
 pub use adjoint::vjp_at;
 pub use arena::{embedder_of, live_nodes, live_nodes_without_object};

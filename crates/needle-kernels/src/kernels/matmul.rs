@@ -35,9 +35,12 @@ const ROWS_FOR_COPY: usize = 8;
 pub fn matmul(a: &Array, b: &Array) -> Result<Array> {
     if let [.., m, _] = *a.shape()
         && let [.., k, n] = *b.shape()
-        && let [.., step] = *b.strides()
+        && let [ref batch @ .., _, step] = *b.strides()
         && m >= ROWS_FOR_COPY
-        && step != 1
+        && n > 1
+        && !matches!(step, 0 | 1)
+        // A batch that is one matrix, repeated, would be copied for each repetition.
+        && !batch.contains(&0)
         && a.dtype().is_float()
         && m * n * k > SMALL
     {

@@ -19,6 +19,7 @@ mod math;
 pub mod matmul;
 pub mod normalise;
 mod number;
+pub mod optimise;
 pub mod reduce;
 pub mod softmax;
 pub mod threads;

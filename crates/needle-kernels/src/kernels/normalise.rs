@@ -196,11 +196,16 @@ simd! {
         // SAFETY: the caller's promise.
         unsafe {
             let (max, sum) = exponentials::<S, T>(x, n);
-            let (mut weight, mut at) = (T::ZERO, T::ZERO);
-            for i in 0..n {
-                let t = t.add(i).read();
-                weight = weight.add(t);
-                at = at.add(t.chain(x.add(i).read().sub(max)));
+            let weight = fold::<T, SumOf>(t, 1, n);
+            let mut at = T::ZERO;
+            let mut block = [T::ZERO; BLOCK];
+            for start in (0..n).step_by(BLOCK) {
+                let len = BLOCK.min(n - start);
+                for (i, place) in block.iter_mut().enumerate().take(len) {
+                    let x = x.add(start + i).read().sub(max);
+                    *place = t.add(start + i).read().chain(x);
+                }
+                at = at.add(fold::<T, SumOf>(block.as_ptr(), 1, len));
             }
             weight.chain(sum.log::<S>()).sub(at)
         }

@@ -3,6 +3,7 @@
 use crate::support::{each_isa, values};
 use needle_kernels::dtype::DType;
 use needle_kernels::kernels::elementwise::{Binary, binary};
+use needle_kernels::kernels::normalise::cross_entropy;
 use needle_kernels::kernels::reduce::{Reduce, reduce};
 use needle_kernels::kernels::softmax::{
     log_softmax, log_softmax_gradient, logsumexp, softmax, softmax_gradient,
@@ -138,5 +139,26 @@ fn adjoints_match_the_reference() {
                 }
             }
         }
+    });
+}
+
+#[test]
+fn cross_entropy_of_long_rows_is_as_accurate_as_a_pairwise_sum() {
+    each_isa(1, |random| {
+        let n = 50_000;
+        let x = random.array(DType::F32, &[2, n], false);
+        let share = Array::from_slice(&vec![1.0 / n as f32; 2 * n], &[2, n]).unwrap();
+        let loss = cross_entropy(&x, &share).unwrap().to_f64_vec()[0];
+        let values = x.to_f64_vec();
+        let t = f64::from(1.0 / n as f32);
+        let rows = values.chunks(n).map(|row| {
+            let log_sum = row.iter().map(|v| v.exp()).sum::<f64>().ln();
+            t * row.iter().map(|v| log_sum - v).sum::<f64>()
+        });
+        let expected = rows.sum::<f64>() / 2.0;
+        assert!(
+            (loss - expected).abs() <= 1e-6 * expected,
+            "{loss}, not {expected}"
+        );
     });
 }
