@@ -23,7 +23,7 @@ def describe() -> dict[str, str | int | float]:
         "cpu": _cpu_name(),
         "cpus": _cpus(),
         "memory_gb": round(_memory() / 1e9, 1),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "load_average": round(load_average(), 2),
     }
 
