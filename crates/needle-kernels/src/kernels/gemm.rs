@@ -8,6 +8,7 @@
 
 use super::isa::Simd;
 use super::matmul::Product;
+use super::number::Number;
 use super::vector::{Real, Vector};
 use std::mem::MaybeUninit;
 
@@ -112,15 +113,9 @@ simd! {
 }
 
 /// The element types of this kernel.
-pub(super) trait GemmElement: Real + crate::dtype::Element {
-    const ZERO: Self;
-}
-impl GemmElement for f32 {
-    const ZERO: Self = 0.0;
-}
-impl GemmElement for f64 {
-    const ZERO: Self = 0.0;
-}
+pub(super) trait GemmElement: Real + Number {}
+impl GemmElement for f32 {}
+impl GemmElement for f64 {}
 
 /// Rows of the result above one strip of columns.
 #[derive(Clone, Copy)]

@@ -175,13 +175,7 @@ const DIRECT: usize = 1 << 20;
 const FEW: usize = 256;
 
 /// A product on several threads where that pays: each takes rows, or columns, of the result.
-unsafe fn gemm_parts<T: Number + GemmElement>(
-    p: &Product,
-    a: *const T,
-    b: *const T,
-    c: *mut T,
-    one: T,
-) {
+unsafe fn gemm_parts<T: GemmElement>(p: &Product, a: *const T, b: *const T, c: *mut T, one: T) {
     if p.n == 1 && p.a[1] == 1 && p.b[0] == 1 {
         let (a, b, c) = (Shared::new(a), Shared::new(b), Shared::new(c));
         threads::for_each(p.m, p.k * DOT_COST, GRAIN, |rows| {

@@ -117,16 +117,11 @@ mod x86 {
     #[allow(clippy::wildcard_imports)] // Forty names, each used once below.
     use std::arch::x86_64::*;
 
-    /// The lanes below `n` as a mask.
-    macro_rules! first {
-        (512, $Mask:ty, $n:expr) => {
-            ((1u32 << $n) - 1) as $Mask
-        };
-    }
-
-    macro_rules! avx512 {
-        ($V:ty, $T:ty, $Mask:ty, $len:literal, $splat:ident $load:ident $maskload:ident
-         $store:ident $maskstore:ident $fma:ident $add:ident $total:expr) => {
+    /// A register: its type, element, mask of the lanes below `n`, length, and instructions.
+    /// Masked instructions take mask and address in another order in each set.
+    macro_rules! register {
+        ($V:ty, $T:ty, $len:literal, $mask:expr, $splat:ident $load:ident $store:ident
+         $fma:ident $add:ident, first: $load_first:expr, $store_first:expr, total: $total:expr) => {
             impl Vector<$T> for $V {
                 const LEN: usize = $len;
                 #[inline(always)]
@@ -142,7 +137,7 @@ mod x86 {
                 #[inline(always)]
                 unsafe fn load_first(at: *const $T, n: usize) -> Self {
                     // SAFETY: as above; lanes that are masked are not read.
-                    unsafe { $maskload(first!(512, $Mask, n), at) }
+                    unsafe { $load_first($mask(n), at) }
                 }
                 #[inline(always)]
                 unsafe fn store(self, at: *mut $T) {
@@ -152,7 +147,7 @@ mod x86 {
                 #[inline(always)]
                 unsafe fn store_first(self, at: *mut $T, n: usize) {
                     // SAFETY: as above; lanes that are masked are not written.
-                    unsafe { $maskstore(at, first!(512, $Mask, n), self) }
+                    unsafe { $store_first(at, $mask(n), self) }
                 }
                 #[inline(always)]
                 unsafe fn add_product(self, a: Self, b: Self) -> Self {
@@ -173,68 +168,28 @@ mod x86 {
         };
     }
 
-    avx512!(__m512, f32, __mmask16, 16, _mm512_set1_ps _mm512_loadu_ps _mm512_maskz_loadu_ps
-        _mm512_storeu_ps _mm512_mask_storeu_ps _mm512_fmadd_ps _mm512_add_ps _mm512_reduce_add_ps);
-    avx512!(__m512d, f64, __mmask8, 8, _mm512_set1_pd _mm512_loadu_pd _mm512_maskz_loadu_pd
-        _mm512_storeu_pd _mm512_mask_storeu_pd _mm512_fmadd_pd _mm512_add_pd _mm512_reduce_add_pd);
+    register!(__m512, f32, 16, |n| ((1u32 << n) - 1) as __mmask16,
+        _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_fmadd_ps _mm512_add_ps,
+        first: _mm512_maskz_loadu_ps, _mm512_mask_storeu_ps, total: _mm512_reduce_add_ps);
+    register!(__m512d, f64, 8, |n| ((1u32 << n) - 1) as __mmask8,
+        _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_fmadd_pd _mm512_add_pd,
+        first: _mm512_maskz_loadu_pd, _mm512_mask_storeu_pd, total: _mm512_reduce_add_pd);
+    register!(__m256, f32, 8, |n| lanes(&std::array::from_fn::<i32, 8, _>(|i| -i32::from(i < n))),
+        _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_fmadd_ps _mm256_add_ps,
+        first: |mask, at| _mm256_maskload_ps(at, mask), _mm256_maskstore_ps,
+        total: |v| std::mem::transmute::<__m256, [f32; 8]>(v).iter().sum());
+    register!(__m256d, f64, 4, |n| lanes(&std::array::from_fn::<i64, 4, _>(|i| -i64::from(i < n))),
+        _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_fmadd_pd _mm256_add_pd,
+        first: |mask, at| _mm256_maskload_pd(at, mask), _mm256_maskstore_pd,
+        total: |v| std::mem::transmute::<__m256d, [f64; 4]>(v).iter().sum());
 
-    macro_rules! avx2 {
-        ($V:ty, $T:ty, $Int:ty, $len:literal, $splat:ident $load:ident $maskload:ident
-         $store:ident $maskstore:ident $fma:ident $add:ident $total:expr) => {
-            impl Vector<$T> for $V {
-                const LEN: usize = $len;
-                #[inline(always)]
-                unsafe fn splat(value: $T) -> Self {
-                    // SAFETY: the caller's promise, here and below.
-                    unsafe { $splat(value) }
-                }
-                #[inline(always)]
-                unsafe fn load(at: *const $T) -> Self {
-                    // SAFETY: as above.
-                    unsafe { $load(at) }
-                }
-                #[inline(always)]
-                unsafe fn load_first(at: *const $T, n: usize) -> Self {
-                    let lanes: [$Int; $len] = std::array::from_fn(|i| -<$Int>::from(i < n));
-                    // SAFETY: as above; lanes that are masked are not read.
-                    unsafe { $maskload(at, _mm256_loadu_si256(lanes.as_ptr().cast())) }
-                }
-                #[inline(always)]
-                unsafe fn store(self, at: *mut $T) {
-                    // SAFETY: as above.
-                    unsafe { $store(at, self) }
-                }
-                #[inline(always)]
-                unsafe fn store_first(self, at: *mut $T, n: usize) {
-                    let lanes: [$Int; $len] = std::array::from_fn(|i| -<$Int>::from(i < n));
-                    // SAFETY: as above; lanes that are masked are not written.
-                    unsafe { $maskstore(at, _mm256_loadu_si256(lanes.as_ptr().cast()), self) }
-                }
-                #[inline(always)]
-                unsafe fn add_product(self, a: Self, b: Self) -> Self {
-                    // SAFETY: as above.
-                    unsafe { $fma(a, b, self) }
-                }
-                #[inline(always)]
-                unsafe fn add(self, other: Self) -> Self {
-                    // SAFETY: as above.
-                    unsafe { $add(self, other) }
-                }
-                #[inline(always)]
-                unsafe fn total(self) -> $T {
-                    // SAFETY: as above.
-                    unsafe { $total(self) }
-                }
-            }
-        };
+    /// A mask of AVX2: a register whose lanes are all ones or all zeros.
+    #[inline(always)]
+    unsafe fn lanes<L, const N: usize>(lanes: &[L; N]) -> __m256i {
+        const { assert!(size_of::<[L; N]>() == size_of::<__m256i>()) };
+        // SAFETY: 32 bytes, and the caller's promise.
+        unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) }
     }
-
-    avx2!(__m256, f32, i32, 8, _mm256_set1_ps _mm256_loadu_ps _mm256_maskload_ps
-        _mm256_storeu_ps _mm256_maskstore_ps _mm256_fmadd_ps _mm256_add_ps
-        |v| std::mem::transmute::<__m256, [f32; 8]>(v).iter().sum());
-    avx2!(__m256d, f64, i64, 4, _mm256_set1_pd _mm256_loadu_pd _mm256_maskload_pd
-        _mm256_storeu_pd _mm256_maskstore_pd _mm256_fmadd_pd _mm256_add_pd
-        |v| std::mem::transmute::<__m256d, [f64; 4]>(v).iter().sum());
 
     impl Registers for Avx2 {
         type F32 = __m256;
