@@ -118,6 +118,17 @@ pub fn broadcast_pair(a: &[usize], b: &[usize]) -> Option<Dims> {
     Some(result)
 }
 
+/// Refuses two operands that have to have one shape and do not.
+pub fn check_same(op: &str, a: &[usize], b: &[usize]) -> Result<()> {
+    if a == b {
+        return Ok(());
+    }
+    Err(Error::shape(
+        op,
+        format_args!("shapes differ: {} and {}", display(a), display(b)),
+    ))
+}
+
 /// Whether `from` broadcasts to exactly `to`.
 pub fn broadcasts_to(from: &[usize], to: &[usize]) -> bool {
     from.len() <= to.len()

@@ -35,16 +35,7 @@ fn rows(op: &str, types: &[TypeRef]) -> Result<TensorType> {
 /// Two operands of one shape.
 fn same_rows(op: &str, types: &[TypeRef]) -> Result<TensorType> {
     let mut ty = rows(op, types)?;
-    if types[0].shape != types[1].shape {
-        return Err(Error::shape(
-            op,
-            format_args!(
-                "shapes differ: {} and {}",
-                shape::display(types[0].shape),
-                shape::display(types[1].shape)
-            ),
-        ));
-    }
+    shape::check_same(op, types[0].shape, types[1].shape)?;
     ty.dtype = ty.dtype.promote(types[1].dtype.to_float());
     Ok(ty)
 }

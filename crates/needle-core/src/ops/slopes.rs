@@ -9,7 +9,7 @@ use super::{
     Attr, Attrs, Constant, Derivative, Domain, Expr, Inputs, Needs, OpDef, Run, Sample, Site,
     Tangent, TypeRef,
 };
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernels::elementwise::Binary;
 use crate::kernels::{copy, softmax};
 use crate::shape::{self, TensorType};
@@ -93,16 +93,7 @@ pub static RELU_GRADIENT: OpDef = OpDef {
 
 /// The type of an adjoint along an axis: both operands have one shape.
 fn pair(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
-    if types[0].shape != types[1].shape {
-        return Err(Error::shape(
-            op,
-            format_args!(
-                "shapes differ: {} and {}",
-                shape::display(types[0].shape),
-                shape::display(types[1].shape)
-            ),
-        ));
-    }
+    shape::check_same(op, types[0].shape, types[1].shape)?;
     let mut ty = along_axis(op, attrs, types)?;
     ty.dtype = ty.dtype.promote(types[1].dtype.to_float());
     Ok(ty)
