@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import os
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,25 @@ MNIST_FILES = (
 
 Array = NDArray[Any]
 ReferenceEpoch = Callable[[Array, Array, Array, Array, float, int], tuple[Array, Array]]
+RunPython = Callable[..., subprocess.CompletedProcess[str]]
 WriteIdx = Callable[[Path, NDArray[np.uint8]], Path]
+
+
+@pytest.fixture
+def run_python() -> RunPython:
+    """Runs code in a Python of its own, with more environment."""
+
+    def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -6,14 +6,15 @@ import hashlib
 import multiprocessing
 import os
 import subprocess
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
 import needle as ndl
+
+RunPython = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(autouse=True)
@@ -62,25 +63,17 @@ def test_the_configuration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert "threads 2" in shown
 
 
-def run(**environment: str) -> subprocess.CompletedProcess[str]:
-    code = "import needle; needle.show_config()"
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+SHOW = "import needle; needle.show_config()"
 
 
-def test_the_environment_sets_the_start() -> None:
-    shown = run(NEEDLE_ISA="scalar", NEEDLE_NUM_THREADS="5").stdout
-    assert "instruction set scalar, threads 5" in shown
+def test_the_environment_sets_the_start(run_python: RunPython) -> None:
+    done = run_python(SHOW, NEEDLE_ISA="scalar", NEEDLE_NUM_THREADS="5")
+    assert "instruction set scalar, threads 5" in done.stdout
 
 
-def test_a_wrong_setting_is_a_warning() -> None:
-    done = run(NEEDLE_ISA="neon2", NEEDLE_NUM_THREADS="many")
+def test_a_wrong_setting_is_a_warning(run_python: RunPython) -> None:
+    done = run_python(SHOW, NEEDLE_ISA="neon2", NEEDLE_NUM_THREADS="many")
+    assert done.returncode == 0
     assert "NEEDLE_ISA=neon2: expected scalar, avx2 or avx512" in done.stderr
     assert "NEEDLE_NUM_THREADS=many: expected an integer from 1 to 256" in done.stderr
 

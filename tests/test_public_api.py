@@ -6,11 +6,14 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 import needle as ndl
+
+RunPython = Callable[..., subprocess.CompletedProcess[str]]
 
 NAMES = {
     "needle": """Op Tensor TensorOp TensorTuple TensorTupleOp Value NDArray cpu default_device
@@ -35,17 +38,6 @@ NAMES = {
     "needle.apps.simple_ml": "parse_mnist softmax_loss nn_epoch loss_err",
     "needle.testing": "gradient_check",
 }
-
-
-def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("module", NAMES)
@@ -94,14 +86,16 @@ def test_unknown_names_are_attribute_errors() -> None:
     assert not hasattr(ndl, "__wrapped__")
 
 
-def test_import_is_silent() -> None:
-    done = run("import needle, needle.autograd, needle.ops, needle.init, needle.data, needle.apps")
+def test_import_is_silent(run_python: RunPython) -> None:
+    done = run_python(
+        "import needle, needle.autograd, needle.ops, needle.init, needle.data, needle.apps"
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_import_loads_no_heavy_library() -> None:
+def test_import_loads_no_heavy_library(run_python: RunPython) -> None:
     code = "import sys, needle; print(*sys.modules)"
-    loaded = set(run(code).stdout.split())
+    loaded = set(run_python(code).stdout.split())
     assert "numpy" in loaded
     assert not loaded & {"sklearn", "scipy", "matplotlib", "pooch", "requests", "torch"}
 
@@ -110,8 +104,10 @@ def test_import_loads_no_heavy_library() -> None:
     ("value", "error"),
     [("np", None), ("nd", "NotImplementedError"), ("cuda", "RuntimeError"), ("", "RuntimeError")],
 )
-def test_backend_variable(value: str, error: str | None) -> None:
-    done = run("import needle; print(needle.backend_selection.BACKEND)", NEEDLE_BACKEND=value)
+def test_backend_variable(value: str, error: str | None, run_python: RunPython) -> None:
+    done = run_python(
+        "import needle; print(needle.backend_selection.BACKEND)", NEEDLE_BACKEND=value
+    )
     if error is None:
         assert (done.returncode, done.stdout.strip()) == (0, value)
     else:
