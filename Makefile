@@ -23,7 +23,7 @@ RUST_SOURCES := $(wildcard Cargo.toml Cargo.lock .cargo/config.toml) \
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help mnist test build generate check fmt clippy lint types stubs cargo-test pytest isa-test \
-    bench bench-peers clean
+    accuracy bench bench-peers clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,9 @@ isa-test: $(BUILD)  ## the op table under every instruction set, and on several 
 	for n in 2 4 8; do \
 	  NEEDLE_NUM_THREADS=$$n $(BIN)/python -m pytest -q $(OP_TESTS) || exit 1; \
 	done
+
+accuracy: $(TOOLS)  ## every float32 through the elementary functions: half an hour
+	cargo test --release -p needle-kernels --test kernels -- --ignored --nocapture every_float32
 
 bench: $(BUILD)  ## needle beside NumPy, and beside PyTorch and JAX where installed
 	$(BIN)/python -m benchmarks --against benchmarks/record.json

@@ -40,9 +40,13 @@ def ops_stub(ops: Sequence[OpRow]) -> str:
     """The re-exports of `needle.ops`, which the module itself makes in a loop."""
     names = {name for op in ops for name in (op.name, op.class_name)}
     public = names - BUILTINS
-    # Ruff sorts the two lists differently: classes first in both, case counts in `__all__`.
-    imported = sorted({*public, "Tensor"}, key=lambda name: (name[0].islower(), name.lower()))
-    listed = sorted({*public, "logsoftmax"})
+    # Ruff takes a name in capitals for a constant, and sorts constants, classes and functions;
+    # case counts in `__all__`, and does not in an import.
+    def kind(name: str) -> tuple[bool, bool]:
+        return (not name.isupper(), name[0].islower())
+
+    imported = sorted({*public, "Tensor"}, key=lambda name: (kind(name), name.lower()))
+    listed = sorted({*public, "logsoftmax"}, key=lambda name: (kind(name), name))
     hidden = "".join(
         f"from needle._core import {name} as {name}\n" for name in sorted(names & BUILTINS)
     )

@@ -234,6 +234,25 @@ class Tensor(Value):
     def relu(self) -> Tensor:
         """Elementwise `max(a, 0)`; NaN for NaN."""
 
+    def erf(self) -> Tensor:
+        """Elementwise error function, `2 / sqrt(pi)` times the integral of `exp(-t^2)` from 0 to
+        `a`.
+        """
+
+    def softplus(self) -> Tensor:
+        """Elementwise `log(1 + exp(a))`, without overflow: a smooth rectifier."""
+
+    def gelu(self) -> Tensor:
+        """Elementwise `a F(a)` with the distribution function `F` of the standard normal
+        distribution, `F(a) = (1 + erf(a / sqrt(2))) / 2` (Hendrycks and Gimpel 2016, the exact
+        form).
+        """
+
+    def silu(self) -> Tensor:
+        """Elementwise `a sigmoid(a)`, also known as swish (Hendrycks and Gimpel 2016;
+        Ramachandran, Zoph and Le 2017).
+        """
+
     @overload
     def sum(self, axes: _Axes = None, keepdims: bool = False) -> Tensor:
         """Sum over `axes`: `None` for all, an integer or several."""
@@ -262,6 +281,14 @@ class Tensor(Value):
 
     @overload
     def min(self, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
+    def var(
+        self,
+        axes: _Axes = None,
+        keepdims: bool = False,
+        correction: SupportsIndex = 0,
+    ) -> Tensor:
+        """Variance over `axes`: the mean of the squared distances from the mean."""
+
     @overload
     def broadcast_to(self, shape: _Shape) -> Tensor:
         """`a` with axes of length 1 repeated, and new leading axes, to `shape`."""
@@ -566,6 +593,39 @@ class ReLU(TensorOp):
 
     def __init__(self) -> None: ...
 
+class Erf(TensorOp):
+    """Elementwise error function, `2 / sqrt(pi)` times the integral of `exp(-t^2)` from 0 to
+    `a`.
+    """
+
+    def __init__(self) -> None: ...
+
+class Softplus(TensorOp):
+    """Elementwise `log(1 + exp(a))`, without overflow: a smooth rectifier."""
+
+    def __init__(self) -> None: ...
+
+class GELU(TensorOp):
+    """Elementwise `a F(a)` with the distribution function `F` of the standard normal
+    distribution, `F(a) = (1 + erf(a / sqrt(2))) / 2` (Hendrycks and Gimpel 2016, the exact
+    form).
+    """
+
+    def __init__(self) -> None: ...
+
+class SiLU(TensorOp):
+    """Elementwise `a sigmoid(a)`, also known as swish (Hendrycks and Gimpel 2016; Ramachandran,
+    Zoph and Le 2017).
+    """
+
+    def __init__(self) -> None: ...
+
+class LeakyReLU(TensorOp):
+    """Elementwise `a` above 0, else `slope * a`; NaN for NaN (Maas, Hannun and Ng 2013)."""
+
+    slope: Final[float]
+    def __init__(self, slope: _Number = 0.01) -> None: ...
+
 class Equal(TensorOp):
     """Elementwise `a == b` as a bool tensor."""
 
@@ -629,6 +689,19 @@ class Min(TensorOp):
     keepdims: Final[bool]
     def __init__(self, axes: _Axes = None, keepdims: bool = False) -> None: ...
 
+class Var(TensorOp):
+    """Variance over `axes`: the mean of the squared distances from the mean."""
+
+    axes: Final[int | tuple[int, ...] | None]
+    keepdims: Final[bool]
+    correction: Final[int]
+    def __init__(
+        self,
+        axes: _Axes = None,
+        keepdims: bool = False,
+        correction: SupportsIndex = 0,
+    ) -> None: ...
+
 class BroadcastTo(TensorOp):
     """`a` with axes of length 1 repeated, and new leading axes, to `shape`."""
 
@@ -664,6 +737,11 @@ class MatMul(TensorOp):
 
     def __init__(self) -> None: ...
 
+class Linear(TensorOp):
+    """`a @ weight + bias`: a linear layer in one op."""
+
+    def __init__(self) -> None: ...
+
 class LogSumExp(TensorOp):
     """`log(sum(exp(a)))` over `axes`: `None` for all, an integer or several."""
 
@@ -684,20 +762,22 @@ class LogSoftmax(TensorOp):
     def __init__(self, axis: SupportsIndex = -1) -> None: ...
 
 class LayerNorm(TensorOp):
-    """`(a - mean) / sqrt(variance + eps)` over the last axis, with the biased variance (Ba,
-    Kiros and Hinton 2016, without gain and bias).
+    """`(a - mean) / sqrt(variance + eps)` along `axis`, with the biased variance (Ba, Kiros and
+    Hinton 2016, without gain and bias).
     """
 
     eps: Final[float]
-    def __init__(self, eps: _Number = 1e-05) -> None: ...
+    axis: Final[int]
+    def __init__(self, eps: _Number = 1e-05, axis: SupportsIndex = -1) -> None: ...
 
 class LayerNormGradient(TensorOp):
-    """`r (g - mean(g) - y mean(g y))` over the last axis, with `y = layer_norm(a)` and `r = 1 /
+    """`r (g - mean(g) - y mean(g y))` along `axis`, with `y = layer_norm(a)` and `r = 1 /
     sqrt(variance + eps)`: the adjoint behind a layer normalisation.
     """
 
     eps: Final[float]
-    def __init__(self, eps: _Number = 1e-05) -> None: ...
+    axis: Final[int]
+    def __init__(self, eps: _Number = 1e-05, axis: SupportsIndex = -1) -> None: ...
 
 class CrossEntropy(TensorOp):
     """The mean over all rows of the last axis of `-sum(target * log_softmax(logits))`."""
@@ -713,6 +793,25 @@ class CrossEntropyGradient(TensorOp):
 
 class TanhGradient(TensorOp):
     """Elementwise `g (1 - y^2)`: the adjoint behind `y = tanh(a)`, 0 wherever a factor is 0."""
+
+    def __init__(self) -> None: ...
+
+class SigmoidGradient(TensorOp):
+    """Elementwise `g y (1 - y)`: the adjoint behind `y = sigmoid(a)`, 0 wherever a factor is 0."""
+
+    def __init__(self) -> None: ...
+
+class GeluGradient(TensorOp):
+    """Elementwise `g (F(a) + a f(a))` with the normal distribution function `F` and density `f`:
+    the adjoint behind `gelu(a)`, 0 wherever a factor is 0.
+    """
+
+    def __init__(self) -> None: ...
+
+class SiluGradient(TensorOp):
+    """Elementwise `g s (1 + a (1 - s))` with `s = sigmoid(a)`: the adjoint behind `silu(a)`, 0
+    wherever a factor is 0.
+    """
 
     def __init__(self) -> None: ...
 
@@ -763,6 +862,21 @@ class Put(TensorOp):
     shape: Final[tuple[int, ...]]
     index: Final[tuple[_Key, ...]]
     def __init__(self, shape: _Shape, index: _Index) -> None: ...
+
+class Take(TensorOp):
+    """The slices of `a` at `indices` along `axis`, as NumPy's `take`: the rows of a table, say."""
+
+    axis: Final[int]
+    def __init__(self, axis: SupportsIndex = 0) -> None: ...
+
+class TakeGradient(TensorOp):
+    """Zeros of `shape` to which the slices of `g` are added at `indices` along `axis`: the
+    adjoint of `take`.
+    """
+
+    shape: Final[tuple[int, ...]]
+    axis: Final[int]
+    def __init__(self, shape: _Shape, axis: SupportsIndex = 0) -> None: ...
 
 class MakeTensorTuple(TensorTupleOp):
     """A TensorTuple of the given tensors, which may differ in shape and dtype."""
@@ -939,6 +1053,41 @@ def relu(a: _TensorLike) -> Tensor:
     second derivative is 0.
     """
 
+def erf(a: _TensorLike) -> Tensor:
+    """Elementwise error function, `2 / sqrt(pi)` times the integral of `exp(-t^2)` from 0 to
+    `a`.
+
+    Shape of `a`; integers give floats.
+    """
+
+def softplus(a: _TensorLike) -> Tensor:
+    """Elementwise `log(1 + exp(a))`, without overflow: a smooth rectifier.
+
+    Shape of `a`; integers give floats. The derivative is `sigmoid(a)`.
+    """
+
+def gelu(a: _TensorLike) -> Tensor:
+    """Elementwise `a F(a)` with the distribution function `F` of the standard normal
+    distribution, `F(a) = (1 + erf(a / sqrt(2))) / 2` (Hendrycks and Gimpel 2016, the exact
+    form).
+
+    Shape of `a`; integers give floats; 0 at -inf.
+    """
+
+def silu(a: _TensorLike) -> Tensor:
+    """Elementwise `a sigmoid(a)`, also known as swish (Hendrycks and Gimpel 2016; Ramachandran,
+    Zoph and Le 2017).
+
+    Shape of `a`; integers give floats; 0 at -inf.
+    """
+
+def leaky_relu(a: _TensorLike, slope: _Number = 0.01) -> Tensor:
+    """Elementwise `a` above 0, else `slope * a`; NaN for NaN (Maas, Hannun and Ng 2013).
+
+    Shape of `a`; integers give floats. The derivative is 1 above 0 and `slope` elsewhere,
+    `slope` at 0 included.
+    """
+
 def equal(a: _TensorLike, b: _TensorLike) -> Tensor:
     """Elementwise `a == b` as a bool tensor.
 
@@ -1033,6 +1182,20 @@ def min(a: _TensorLike, axes: _Axes = None, keepdims: bool = False) -> Tensor:
 
 @overload
 def min(a: _TensorLike, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
+def var(
+    a: _TensorLike,
+    axes: _Axes = None,
+    keepdims: bool = False,
+    correction: SupportsIndex = 0,
+) -> Tensor:
+    """Variance over `axes`: the mean of the squared distances from the mean.
+
+    The sum of the squares is divided by the number of elements less `correction`: 0 for the
+    biased variance, 1 for the unbiased one; `axes` and `keepdims` are as in `summation`.
+    Integers give float64; NaN where there is nothing to divide by. Raises AxisError for an axis
+    that `a` does not have or that is named twice.
+    """
+
 def broadcast_to(a: _TensorLike, shape: _Shape) -> Tensor:
     """`a` with axes of length 1 repeated, and new leading axes, to `shape`.
 
@@ -1075,6 +1238,13 @@ def matmul(a: _TensorLike, b: _TensorLike) -> Tensor:
     Raises ShapeError where the inner dimensions differ or an operand has none.
     """
 
+def linear(a: _TensorLike, weight: _TensorLike, bias: _TensorLike) -> Tensor:
+    """`a @ weight + bias`: a linear layer in one op.
+
+    (..., k) @ (k, n) plus (n,) or (1, n) gives (..., n). The dtype is the promoted one of all
+    three. Raises ShapeError where the shapes do not fit.
+    """
+
 @overload
 def logsumexp(a: _TensorLike, axes: _Axes = None, keepdims: bool = False) -> Tensor:
     """`log(sum(exp(a)))` over `axes`: `None` for all, an integer or several.
@@ -1101,16 +1271,21 @@ def log_softmax(a: _TensorLike, axis: SupportsIndex = -1) -> Tensor:
     for an axis that `a` does not have.
     """
 
-def layer_norm(a: _TensorLike, eps: _Number = 1e-05) -> Tensor:
-    """`(a - mean) / sqrt(variance + eps)` over the last axis, with the biased variance (Ba,
-    Kiros and Hinton 2016, without gain and bias).
+def layer_norm(a: _TensorLike, eps: _Number = 1e-05, axis: SupportsIndex = -1) -> Tensor:
+    """`(a - mean) / sqrt(variance + eps)` along `axis`, with the biased variance (Ba, Kiros and
+    Hinton 2016, without gain and bias).
 
-    Shape of `a`; integers give floats. Raises ShapeError where there is no last axis with
-    elements.
+    Shape of `a`; integers give floats. Raises ShapeError where that has no elements, AxisError
+    for an axis that `a` does not have.
     """
 
-def layer_norm_gradient(g: _TensorLike, a: _TensorLike, eps: _Number = 1e-05) -> Tensor:
-    """`r (g - mean(g) - y mean(g y))` over the last axis, with `y = layer_norm(a)` and `r = 1 /
+def layer_norm_gradient(
+    g: _TensorLike,
+    a: _TensorLike,
+    eps: _Number = 1e-05,
+    axis: SupportsIndex = -1,
+) -> Tensor:
+    """`r (g - mean(g) - y mean(g y))` along `axis`, with `y = layer_norm(a)` and `r = 1 /
     sqrt(variance + eps)`: the adjoint behind a layer normalisation.
 
     `g` and `a` have one shape; integers give floats. Raises ShapeError where the shapes differ
@@ -1120,21 +1295,47 @@ def layer_norm_gradient(g: _TensorLike, a: _TensorLike, eps: _Number = 1e-05) ->
 def cross_entropy(logits: _TensorLike, target: _TensorLike) -> Tensor:
     """The mean over all rows of the last axis of `-sum(target * log_softmax(logits))`.
 
-    `target` holds probabilities, one-hot rows for instance, in the shape of `logits`. The result
-    has no dimensions; integers give floats. Raises ShapeError where the shapes differ or there
-    is no last axis with elements.
+    `target` holds probabilities, one-hot rows for instance, in the shape of `logits`; or, with
+    one dimension less, the number of the class of each row, in any dtype. The result has no
+    dimensions; integers give floats. Raises ShapeError where the shapes do not fit or there is
+    no last axis with elements, IndexError for a number that is no class, ValueError for one that
+    is not whole.
     """
 
 def cross_entropy_gradient(g: _TensorLike, logits: _TensorLike, target: _TensorLike) -> Tensor:
     """`g (sum(target) softmax(logits) - target) / rows`: the adjoint of the logits behind
     `cross_entropy`.
 
-    `g` has no dimensions, `logits` and `target` have one shape; integers give floats. Raises
-    ShapeError where the shapes do not fit.
+    `g` has no dimensions, `logits` and `target` are as in `cross_entropy`; labels stand for rows
+    of zeros with a one. Integers give floats. Raises ShapeError where the shapes do not fit,
+    IndexError for a number that is no class, ValueError for one that is not whole.
     """
 
 def tanh_gradient(g: _TensorLike, y: _TensorLike) -> Tensor:
     """Elementwise `g (1 - y^2)`: the adjoint behind `y = tanh(a)`, 0 wherever a factor is 0.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
+    ShapeError where the shapes do not fit.
+    """
+
+def sigmoid_gradient(g: _TensorLike, y: _TensorLike) -> Tensor:
+    """Elementwise `g y (1 - y)`: the adjoint behind `y = sigmoid(a)`, 0 wherever a factor is 0.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
+    ShapeError where the shapes do not fit.
+    """
+
+def gelu_gradient(g: _TensorLike, a: _TensorLike) -> Tensor:
+    """Elementwise `g (F(a) + a f(a))` with the normal distribution function `F` and density `f`:
+    the adjoint behind `gelu(a)`, 0 wherever a factor is 0.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
+    ShapeError where the shapes do not fit.
+    """
+
+def silu_gradient(g: _TensorLike, a: _TensorLike) -> Tensor:
+    """Elementwise `g s (1 + a (1 - s))` with `s = sigmoid(a)`: the adjoint behind `silu(a)`, 0
+    wherever a factor is 0.
 
     Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
     ShapeError where the shapes do not fit.
@@ -1194,6 +1395,28 @@ def put(a: _TensorLike, shape: _Shape, index: _Index) -> Tensor:
 
     Dtype of `a`. Raises ShapeError where the index picks another shape than `a` has, IndexError
     where it does not suit `shape`.
+    """
+
+def take(a: _TensorLike, indices: _TensorLike, axis: SupportsIndex = 0) -> Tensor:
+    """The slices of `a` at `indices` along `axis`, as NumPy's `take`: the rows of a table, say.
+
+    The axes of `indices` stand in place of `axis`; negative numbers count from the end, and any
+    dtype will do whose values are whole. The gradient of a slice that was taken twice is the
+    sum. Raises IndexError for a number out of bounds, ValueError for one that is not whole,
+    AxisError for an axis that `a` does not have.
+    """
+
+def take_gradient(
+    g: _TensorLike,
+    indices: _TensorLike,
+    shape: _Shape,
+    axis: SupportsIndex = 0,
+) -> Tensor:
+    """Zeros of `shape` to which the slices of `g` are added at `indices` along `axis`: the
+    adjoint of `take`.
+
+    Dtype of `g`. Raises ShapeError where `g` does not have the shape that `take` gives,
+    IndexError, ValueError and AxisError as `take` does.
     """
 
 def make_tuple(*args: _TensorLike) -> TensorTuple:

@@ -12,9 +12,9 @@
 mod slopes;
 
 use crate::array::Array;
-use crate::dtype::Bool;
 use crate::error::{Error, Result};
 use crate::graph::{self, Tensor, Types, current_mode, with_mode};
+use crate::kernels::copy;
 use crate::ops::{Attr, Attrs, Domain, OpDef, Sample, tuple};
 use slopes::{
     Direction, Pairs, compare, difference, direction, gradients, inner, leaves, number, random,
@@ -81,16 +81,12 @@ pub fn check_function(name: &str, function: &Function, inputs: &[Array]) -> Resu
     Ok(())
 }
 
-/// The inputs of a sample as arrays: float64, or bool where its domain says so. Always the
+/// The inputs of a sample as arrays, float64 unless their domain says otherwise. Always the
 /// same ones for the same `seed`.
 pub fn sample_arrays(sample: &Sample, seed: u64) -> Result<Vec<Array>> {
     let array = |(i, &(shape, domain)): (usize, &(&'static [usize], Domain))| {
         let values = domain.values(shape.iter().product(), seed + i as u64);
-        if domain == Domain::Bool {
-            let values: Vec<Bool> = values.iter().map(|&v| Bool::from(v != 0.0)).collect();
-            return Array::from_slice(&values, shape);
-        }
-        Array::from_slice(&values, shape)
+        copy::cast(&Array::from_slice(&values, shape)?, domain.dtype())
     };
     sample.inputs.iter().enumerate().map(array).collect()
 }

@@ -1,14 +1,15 @@
 //! The op table as Python data: for tests, stubs and the reference pages.
 
+use crate::errors::OrRaise;
 use crate::tensor::PyTensor;
-use needle_core::dtype::Bool;
-use needle_core::ops::{self, Domain, Inputs, Sample};
+use needle_core::kernels::copy;
+use needle_core::ops::{self, Inputs, Sample};
 use needle_core::{Array, Tensor, shape};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 /// One dict per op: name, class, doc, inputs, params, whether it is differentiable and has
-/// several results, and samples (attributes and input tensors, float64 or bool).
+/// several results, and samples (attributes and input tensors, float64 or what their domain says).
 #[pyfunction]
 pub fn op_table(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     let rows = ops::ALL
@@ -67,14 +68,10 @@ fn sample<'py>(
         .map(|(i, (dims, domain))| {
             let n = shape::size(dims).unwrap_or(0);
             let values = domain.values(n, i as u64 + 1);
-            let array = if *domain == Domain::Bool {
-                let truth: Vec<Bool> = values.iter().map(|&v| Bool::from(v != 0.0)).collect();
-                Array::from_slice(&truth, dims)
-            } else {
-                Array::from_slice(&values, dims)
-            };
-            let array = crate::errors::OrRaise::or_raise(array)?;
-            PyTensor::create(py, Tensor::leaf(array, *domain != Domain::Bool))
+            let array = Array::from_slice(&values, dims)
+                .and_then(|values| copy::cast(&values, domain.dtype()))
+                .or_raise()?;
+            PyTensor::create(py, Tensor::leaf(array, domain.dtype().is_float()))
         })
         .collect::<PyResult<Vec<_>>>()?;
     Ok((object, PyList::new(py, inputs)?))

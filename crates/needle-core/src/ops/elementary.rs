@@ -10,7 +10,7 @@ use crate::shape::TensorType;
 use elementwise::Unary;
 
 /// Real-valued functions work in float.
-fn real(types: &[TypeRef]) -> TensorType {
+pub(super) fn real(types: &[TypeRef]) -> TensorType {
     TensorType::new(types[0].shape, types[0].dtype.to_float())
 }
 
@@ -24,12 +24,12 @@ fn kept(types: &[TypeRef]) -> TensorType {
 macro_rules! unary {
     ($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:expr, $infer:expr,
      $domain:ident, $needs:expr, fused $op:expr, $text:literal) => {
-        unary!(@ $(#[$doc])* $item, $name, $class, $kernel, $infer, $domain,
+        $crate::ops::elementary::unary!(@ $(#[$doc])* $item, $name, $class, $kernel, $infer, $domain,
             Partial::Fused($needs, $op), $text);
     };
     ($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:expr, $infer:expr,
      $domain:ident, $needs:expr, $derivative:expr, $text:literal) => {
-        unary!(@ $(#[$doc])* $item, $name, $class, $kernel, $infer, $domain,
+        $crate::ops::elementary::unary!(@ $(#[$doc])* $item, $name, $class, $kernel, $infer, $domain,
             Partial::Of($needs, $derivative), $text);
     };
     (@ $(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:expr, $infer:expr,
@@ -53,6 +53,8 @@ macro_rules! unary {
         };
     };
 }
+
+pub(super) use unary;
 
 unary!(
     /// Absolute value.
@@ -80,6 +82,11 @@ unary!(
     "Elementwise natural logarithm; -inf at 0, NaN below.\n\nShape of `a`; integers give floats. The derivative is `1 / a`."
 );
 unary!(
+    /// Error function.
+    ERF, "erf", "Erf", Unary::Erf, real, Real, Needs::X0, erf_derivative,
+    "Elementwise error function, `2 / sqrt(pi)` times the integral of `exp(-t^2)` from 0 to `a`.\n\nShape of `a`; integers give floats."
+);
+unary!(
     /// Sine.
     SIN, "sin", "Sin", Unary::Sin, real, Real, Needs::X0, |s| s.x(0).cos(),
     "Elementwise sine of angles in radians.\n\nShape of `a`; integers give floats."
@@ -96,7 +103,7 @@ unary!(
 );
 unary!(
     /// Logistic function.
-    SIGMOID, "sigmoid", "Sigmoid", Unary::Sigmoid, real, Real, Needs::Y, |s| s.y() * one_minus(s.y()),
+    SIGMOID, "sigmoid", "Sigmoid", Unary::Sigmoid, real, Real, Needs::Y, fused &slopes::SIGMOID_GRADIENT,
     "Elementwise logistic function `1 / (1 + exp(-a))`, without overflow at either end.\n\nShape of `a`; integers give floats. The derivative is `y (1 - y)`."
 );
 unary!(
@@ -109,8 +116,12 @@ fn half(x: Expr) -> Expr {
     x.mul_scalar(Constant::float(0.5))
 }
 
-fn one_minus(x: Expr) -> Expr {
-    (-x).add_scalar(Constant::int(1))
+/// `2 / sqrt(pi) exp(-x^2)`.
+fn erf_derivative<'a>(s: &Site<'a>) -> Expr<'a> {
+    let x = s.x(0);
+    (-(x * x))
+        .exp()
+        .mul_scalar(Constant::float(std::f64::consts::FRAC_2_SQRT_PI))
 }
 
 /// The exponential is its own derivative. (`Site::y` itself is not general enough in its

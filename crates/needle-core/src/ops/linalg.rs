@@ -1,6 +1,9 @@
-//! Linear algebra: the matrix product.
+//! Linear algebra: the matrix product, alone and with a bias.
 
-use super::{Attrs, Derivative, Domain, Inputs, Needs, OpDef, Run, Sample, Tangent};
+use super::{
+    Attrs, Derivative, Domain, Expr, Inputs, Needs, OpDef, Run, Sample, Site, Tangent, TypeRef,
+};
+use crate::error::{Error, Result};
 use crate::kernels::{copy, matmul};
 use crate::shape::{self, Dims, TensorType};
 
@@ -27,28 +30,7 @@ pub static MATMUL: OpDef = OpDef {
     },
     derivative: Derivative::Rule {
         needs: Needs::X0.and(Needs::X1),
-        vjp: |s, g, i| {
-            let (a, b) = (s.x(0), s.x(1));
-            let (shape_a, shape_b) = (a.shape(), b.shape());
-            // Vectors are lifted to matrices: a row on the left, a column on the right.
-            let row = lifted(&shape_a, 0);
-            let column = lifted(&shape_b, 1);
-            let g = g[0]?.reshape(&result_of_lifted(&row, &column, &g[0]?.shape()));
-            let result = if i == 0 {
-                g.matmul(b.reshape(&column).matrix_transpose()).sum_to(&row)
-            } else if column.len() == 2 && row.len() > 2 {
-                // One matrix met a batch: fold the batch into the rows, and the sum over
-                // it is part of the product.
-                let rows = row[..row.len() - 1].iter().product();
-                let flat_a = a.reshape(&[rows, row[row.len() - 1]]);
-                flat_a
-                    .matrix_transpose()
-                    .matmul(g.reshape(&[rows, column[1]]))
-            } else {
-                a.reshape(&row).matrix_transpose().matmul(g).sum_to(&column)
-            };
-            Some(result.reshape(if i == 0 { &shape_a } else { &shape_b }))
-        },
+        vjp: |s, g, i| Some(product_term(s, g[0]?, i)),
         jvp: Tangent::Multilinear,
     },
     samples: &[
@@ -64,6 +46,123 @@ pub static MATMUL: OpDef = OpDef {
         Sample::plain(&[(&[2, 2, 3], Domain::Real), (&[3], Domain::Real)]),
     ],
 };
+
+/// What an adjoint of `x0 @ x1` becomes by factor `i`.
+fn product_term<'a>(s: &Site<'a>, g: Expr<'a>, i: usize) -> Expr<'a> {
+    let (a, b) = (s.x(0), s.x(1));
+    let (shape_a, shape_b) = (a.shape(), b.shape());
+    // Vectors are lifted to matrices: a row on the left, a column on the right.
+    let row = lifted(&shape_a, 0);
+    let column = lifted(&shape_b, 1);
+    let g = g.reshape(&result_of_lifted(&row, &column, &g.shape()));
+    let result = if i == 0 {
+        g.matmul(b.reshape(&column).matrix_transpose()).sum_to(&row)
+    } else if column.len() == 2 && row.len() > 2 {
+        // One matrix met a batch: fold the batch into the rows, and the sum over
+        // it is part of the product.
+        let rows = row[..row.len() - 1].iter().product();
+        let flat_a = a.reshape(&[rows, row[row.len() - 1]]);
+        flat_a
+            .matrix_transpose()
+            .matmul(g.reshape(&[rows, column[1]]))
+    } else {
+        a.reshape(&row).matrix_transpose().matmul(g).sum_to(&column)
+    };
+    result.reshape(if i == 0 { &shape_a } else { &shape_b })
+}
+
+/// Product with a matrix, and a bias.
+pub static LINEAR: OpDef = OpDef {
+    name: "linear",
+    class: "Linear",
+    doc: "`a @ weight + bias`: a linear layer in one op.\n\n(..., k) @ (k, n) plus (n,) or (1, n) gives (..., n), for a single row too. The dtype is the promoted one of all three. Raises ShapeError where the shapes do not fit.",
+    inputs: Inputs::Named(&["a", "weight", "bias"]),
+    params: &[],
+    run: Run::One {
+        infer: linear_type,
+        forward: |_, x, ty| {
+            let [a, weight, bias] = [0, 1, 2].map(|i| copy::cast(x[i], ty.dtype));
+            matmul::linear(&a?, &weight?, &bias?)
+        },
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::X0.and(Needs::X1),
+        vjp: |s, g, i| {
+            let g = g[0]?;
+            Some(match i {
+                2 => g.sum_to(&row_of(s)).reshape(&s.x(2).shape()),
+                _ => product_term(s, g, i),
+            })
+        },
+        jvp: Tangent::Rule(|s, t| {
+            let terms = [
+                t[0].map(|t| t.matmul(s.x(1))),
+                t[1].map(|t| s.x(0).matmul(t)),
+                t[2].map(|t| t.reshape(&row_of(s)).broadcast_to(&s.y().shape())),
+            ];
+            terms.into_iter().flatten().reduce(|a, b| a + b)
+        }),
+    },
+    samples: &[
+        Sample::plain(&[
+            (&[3, 2], Domain::Real),
+            (&[2, 4], Domain::Real),
+            (&[1, 4], Domain::Real),
+        ]),
+        Sample::plain(&[
+            (&[2, 3, 2], Domain::Real),
+            (&[2, 2], Domain::Real),
+            (&[2], Domain::Real),
+        ]),
+        Sample::plain(&[
+            (&[3], Domain::Real),
+            (&[3, 2], Domain::Real),
+            (&[1, 2], Domain::Real),
+        ]),
+    ],
+};
+
+/// The shape of the bias as a row: it may have more dimensions than the result.
+fn row_of(s: &Site) -> [usize; 1] {
+    [s.x(1).shape()[1]]
+}
+
+fn linear_type(_: &Attrs, t: &[TypeRef]) -> Result<TensorType> {
+    let [k, n] = *t[1].shape else {
+        return Err(Error::shape(
+            "linear",
+            format_args!(
+                "expected a weight of two dimensions, got {}",
+                shape::display(t[1].shape)
+            ),
+        ));
+    };
+    if t[0].shape.last() != Some(&k) {
+        return Err(Error::shape(
+            "linear",
+            format_args!(
+                "expected (..., {k}) for a weight of ({k}, {n}), got {}",
+                shape::display(t[0].shape)
+            ),
+        ));
+    }
+    if t[2].shape != [n] && t[2].shape != [1, n] {
+        return Err(Error::shape(
+            "linear",
+            format_args!(
+                "expected a bias of ({n},) or (1, {n}), got {}",
+                shape::display(t[2].shape)
+            ),
+        ));
+    }
+    let mut shape = Dims::from_slice(t[0].shape);
+    shape.pop();
+    shape.push(n);
+    Ok(TensorType {
+        shape,
+        dtype: t[0].dtype.promote(t[1].dtype).promote(t[2].dtype),
+    })
+}
 
 /// The shape with a 1-D operand made a matrix by a new axis at `at`.
 fn lifted(shape: &[usize], at: usize) -> Dims {

@@ -9,12 +9,15 @@
 //! Here are no element loops (those are kernels) and no graph (rules are written against
 //! the [`algebra::Algebra`] trait, which the graph implements).
 
+pub mod activation;
 pub mod algebra;
 pub mod arithmetic;
 pub mod attrs;
 pub mod comparison;
 pub mod elementary;
+pub mod entropy;
 pub mod extrema;
+pub mod gather;
 pub mod indexing;
 pub mod joining;
 pub mod linalg;
@@ -263,6 +266,12 @@ pub static ALL: &[&OpDef] = &[
     &elementary::TANH,
     &elementary::SIGMOID,
     &elementary::RELU,
+    &elementary::ERF,
+    // activations
+    &activation::SOFTPLUS,
+    &activation::GELU,
+    &activation::SILU,
+    &activation::LEAKY_RELU,
     // comparison and choice
     &comparison::EQUAL,
     &comparison::NOT_EQUAL,
@@ -276,6 +285,7 @@ pub static ALL: &[&OpDef] = &[
     &reduction::MEAN,
     &reduction::MAX,
     &reduction::MIN,
+    &reduction::VAR,
     // shape and dtype
     &shaping::BROADCAST_TO,
     &shaping::RESHAPE,
@@ -284,17 +294,21 @@ pub static ALL: &[&OpDef] = &[
     &shaping::ASTYPE,
     // linear algebra
     &linalg::MATMUL,
+    &linalg::LINEAR,
     // softmax family
     &softmax::LOGSUMEXP,
     &softmax::SOFTMAX,
     &softmax::LOG_SOFTMAX,
-    // normalised rows, and the loss of a softmax
+    // normalisation, and the loss of a softmax
     &normalise::LAYER_NORM,
     &normalise::LAYER_NORM_GRADIENT,
-    &normalise::CROSS_ENTROPY,
-    &normalise::CROSS_ENTROPY_GRADIENT,
+    &entropy::CROSS_ENTROPY,
+    &entropy::CROSS_ENTROPY_GRADIENT,
     // adjoints in one pass
     &slopes::TANH_GRADIENT,
+    &slopes::SIGMOID_GRADIENT,
+    &slopes::GELU_GRADIENT,
+    &slopes::SILU_GRADIENT,
     &slopes::RELU_GRADIENT,
     &slopes::SOFTMAX_GRADIENT,
     &slopes::LOG_SOFTMAX_GRADIENT,
@@ -304,6 +318,8 @@ pub static ALL: &[&OpDef] = &[
     &joining::CONCAT,
     &indexing::GETITEM,
     &indexing::PUT,
+    &gather::TAKE,
+    &gather::TAKE_GRADIENT,
     // tuples
     &tuple::MAKE_TUPLE,
     &tuple::TUPLE_GET_ITEM,

@@ -2,11 +2,11 @@
 
 use super::attrs::REDUCTION_PARAMS;
 use super::{Attr, Attrs, Derivative, Domain, Expr, Inputs, Needs, OpDef, Run, Sample, Site};
-use super::{Constant, Tangent, TypeRef, Vjp};
+use super::{Constant, Param, ParamKind, Tangent, TypeRef, Vjp};
 use crate::array::Array;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
-use crate::kernels::{copy, elementwise, reduce};
+use crate::kernels::{copy, elementwise, reduce, variance};
 use crate::shape::{self, TensorType};
 use reduce::Reduce;
 use smallvec::SmallVec;
@@ -85,6 +85,11 @@ pub static SUMMATION: OpDef = OpDef {
     samples: SAMPLES,
 };
 
+/// Quotients of integers are float64.
+fn mean_dtype(dtype: DType) -> DType {
+    if dtype.is_float() { dtype } else { DType::F64 }
+}
+
 /// Arithmetic mean.
 pub static MEAN: OpDef = OpDef {
     name: "mean",
@@ -93,14 +98,7 @@ pub static MEAN: OpDef = OpDef {
     inputs: A,
     params: REDUCTION_PARAMS,
     run: Run::One {
-        infer: |attrs, t| {
-            let dtype = if t[0].dtype.is_float() {
-                t[0].dtype
-            } else {
-                DType::F64
-            };
-            reduced_type("mean", attrs, t, dtype)
-        },
+        infer: |attrs, t| reduced_type("mean", attrs, t, mean_dtype(t[0].dtype)),
         forward: |attrs, x, ty| {
             let sum = run("mean", Reduce::Sum, attrs, x[0], ty.dtype)?;
             let n: usize = axes_of("mean", attrs, x[0].ndim())?
@@ -120,6 +118,68 @@ pub static MEAN: OpDef = OpDef {
     },
     samples: SAMPLES,
 };
+
+/// Variance.
+pub static VAR: OpDef = OpDef {
+    name: "var",
+    class: "Var",
+    doc: "Variance over `axes`: the mean of the squared distances from the mean.\n\nThe sum of the squares is divided by the number of elements less `correction`: 0 for the biased variance, 1 for the unbiased one; `axes` and `keepdims` are as in `summation`. Integers give float64; NaN where there is nothing to divide by. Raises AxisError for an axis that `a` does not have or that is named twice.",
+    inputs: A,
+    params: &[
+        REDUCTION_PARAMS[0],
+        REDUCTION_PARAMS[1],
+        Param::optional("correction", ParamKind::Int, "0"),
+    ],
+    run: Run::One {
+        infer: |attrs, t| reduced_type("var", attrs, t, mean_dtype(t[0].dtype)),
+        forward: |attrs, x, ty| {
+            let axes = axes_of("var", attrs, x[0].ndim())?;
+            let count: usize = axes.iter().map(|&axis| x[0].shape()[axis]).product();
+            let x = copy::cast(x[0], ty.dtype)?;
+            variance::variance(&x, &axes, attrs.flag(1), degrees(attrs, count))
+        },
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::X0,
+        vjp: |s, g, _| Some(spread(s, g[0]?).chain(var_slope(s))),
+        jvp: Tangent::Rule(|s, t| {
+            let moved = t[0]?.chain(var_slope(s));
+            Some(moved.sum(&site_axes(s), s.attrs.flag(1)))
+        }),
+    },
+    samples: &[
+        Sample::with(
+            || corrected(Attr::None, false, 0),
+            &[(&[2, 3], Domain::Real)],
+        ),
+        Sample::with(
+            || corrected(Attr::Ints([-1, 0].into()), true, 1),
+            &[(&[2, 3, 2], Domain::Real)],
+        ),
+        Sample::with(
+            || corrected(Attr::Ints([0].into()), false, 1),
+            &[(&[3, 2], Domain::Real)],
+        ),
+    ],
+};
+
+fn corrected(axes: Attr, keepdims: bool, correction: isize) -> Attrs {
+    Attrs::of([axes, Attr::Bool(keepdims), Attr::Int(correction)])
+}
+
+/// What the sum of the squares is divided by.
+fn degrees(attrs: &Attrs, count: usize) -> f64 {
+    (count as f64 - attrs.int(2) as f64).max(0.0)
+}
+
+/// `2 (x - mean) / degrees`.
+fn var_slope<'a>(s: &Site<'a>) -> Expr<'a> {
+    let (x, n) = (s.x(0), count(s));
+    let mean = x
+        .sum(&site_axes(s), true)
+        .mul_scalar(Constant::float(1.0 / n as f64));
+    (x - mean).mul_scalar(Constant::float(2.0 / degrees(s.attrs, n)))
+}
 
 /// The adjoint goes to the elements that equal the extremum, in equal shares.
 const TO_EXTREMA: Vjp = |s, g, _| {

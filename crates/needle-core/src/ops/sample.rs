@@ -1,6 +1,7 @@
 //! Sample inputs of ops: data for the gradient checks, away from kinks.
 
 use super::Attrs;
+use crate::dtype::DType;
 
 /// Where sample values lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Domain {
     Distinct,
     /// Truth values.
     Bool,
+    /// 0 or 1 as integers: numbers of slices or classes, of which there are at least two.
+    Index,
 }
 
 /// One call of an op to check.
@@ -42,6 +45,15 @@ impl Sample {
 }
 
 impl Domain {
+    /// The dtype of values of this domain.
+    pub fn dtype(self) -> DType {
+        match self {
+            Self::Bool => DType::Bool,
+            Self::Index => DType::I64,
+            _ => DType::F64,
+        }
+    }
+
     /// `n` values of this domain: always the same ones for the same `seed`.
     pub fn values(self, n: usize, seed: u64) -> Vec<f64> {
         let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -68,7 +80,7 @@ impl Domain {
                     let v = 4.0 * uniform() - 2.0;
                     v + 0.2 * v.signum()
                 }
-                Self::Bool => f64::from(uniform() < 0.5),
+                Self::Bool | Self::Index => f64::from(uniform() < 0.5),
             })
             .collect()
     }

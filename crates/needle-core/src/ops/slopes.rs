@@ -9,54 +9,111 @@ use super::{
     Attr, Attrs, Constant, Derivative, Domain, Expr, Inputs, Needs, OpDef, Run, Sample, Site,
     Tangent, TypeRef,
 };
+use super::{activation, elementary};
 use crate::error::Result;
-use crate::kernels::elementwise::Binary;
+use crate::kernels::elementwise::{self, Binary, Slope};
 use crate::kernels::{copy, softmax};
 use crate::shape::{self, TensorType};
 
 const GY: Inputs = Inputs::Named(&["g", "y"]);
 const READS: Needs = Needs::X0.and(Needs::X1);
 
-fn doubled(x: Expr) -> Expr {
-    x.mul_scalar(Constant::int(2))
+/// A row: the adjoint behind a function of one operand, `g` times the derivative at the value
+/// `y` or the argument `a`. Name, class, kernel, operand, the derivative of the derivative from
+/// the site of the op, documentation.
+macro_rules! slope {
+    ($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:expr, $at:literal,
+     $second:expr, $formula:literal) => {
+        $(#[$doc])*
+        pub static $item: OpDef = OpDef {
+            name: $name,
+            class: $class,
+            doc: concat!(
+                $formula,
+                ", 0 wherever a factor is 0.\n\nShapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises ShapeError where the shapes do not fit."
+            ),
+            inputs: Inputs::Named(&["g", $at]),
+            params: &[],
+            run: Run::One {
+                infer: |_, t| {
+                    let ty = same_dtype($name, t)?;
+                    Ok(TensorType {
+                        dtype: ty.dtype.to_float(),
+                        ..ty
+                    })
+                },
+                forward: |_, x, ty| {
+                    elementwise::slope(
+                        $kernel,
+                        &copy::cast(x[0], ty.dtype)?,
+                        &copy::cast(x[1], ty.dtype)?,
+                    )
+                },
+            },
+            derivative: Derivative::Rule {
+                needs: READS,
+                vjp: |s, h, i| Some(slope_term(s, h[0]?, i, &$item, $second)),
+                jvp: Tangent::Rule(|s, t| {
+                    sum([0, 1].map(|i| t[i].map(|t| slope_term(s, t, i, &$item, $second))))
+                }),
+            },
+            samples: &[
+                Sample::plain(&[(&[2, 3], Domain::Real), (&[2, 3], Domain::Real)]),
+                Sample::plain(&[(&[3], Domain::Real), (&[2, 1], Domain::Real)]),
+            ],
+        };
+    };
 }
 
-/// Adjoint behind a hyperbolic tangent.
-pub static TANH_GRADIENT: OpDef = OpDef {
-    name: "tanh_gradient",
-    class: "TanhGradient",
-    doc: "Elementwise `g (1 - y^2)`: the adjoint behind `y = tanh(a)`, 0 wherever a factor is 0.\n\nShapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises ShapeError where the shapes do not fit.",
-    inputs: GY,
-    params: &[],
-    run: Run::One {
-        infer: |_, t| {
-            let ty = same_dtype("tanh_gradient", t)?;
-            Ok(TensorType {
-                dtype: ty.dtype.to_float(),
-                ..ty
-            })
-        },
-        forward: |_, x, ty| run_binary(Binary::TanhGradient, x, ty.dtype),
-    },
-    derivative: Derivative::Rule {
-        needs: READS,
-        vjp: |s, h, i| Some(tanh_term(s, h[0]?, i)),
-        jvp: Tangent::Rule(|s, t| sum([0, 1].map(|i| t[i].map(|t| tanh_term(s, t, i))))),
-    },
-    samples: &[
-        Sample::plain(&[(&[2, 3], Domain::Real), (&[2, 3], Domain::Real)]),
-        Sample::plain(&[(&[3], Domain::Real), (&[2, 1], Domain::Real)]),
-    ],
-};
-
-/// The chain product of an adjoint or tangent and the derivative by input `i`.
-fn tanh_term<'a>(s: &Site<'a>, h: Expr<'a>, i: usize) -> Expr<'a> {
-    let (g, y) = (s.x(0), s.x(1));
+/// The chain product of an adjoint or tangent and the derivative of `op` by input `i`.
+fn slope_term<'a>(
+    s: &Site<'a>,
+    h: Expr<'a>,
+    i: usize,
+    op: &'static OpDef,
+    second: fn(Expr<'a>) -> Expr<'a>,
+) -> Expr<'a> {
+    let (g, at) = (s.x(0), s.x(1));
     if i == 0 {
-        h.with(&TANH_GRADIENT, Attrs::none(), y)
+        h.with(op, Attrs::none(), at)
     } else {
-        -doubled(h.chain(g.chain(y)))
+        h.chain(g).chain(second(at))
     }
+}
+
+slope!(
+    /// Adjoint behind a hyperbolic tangent.
+    TANH_GRADIENT, "tanh_gradient", "TanhGradient", Slope::Tanh, "y",
+    |y| y.mul_scalar(Constant::int(-2)),
+    "Elementwise `g (1 - y^2)`: the adjoint behind `y = tanh(a)`"
+);
+slope!(
+    /// Adjoint behind a logistic function.
+    SIGMOID_GRADIENT, "sigmoid_gradient", "SigmoidGradient", Slope::Sigmoid, "y",
+    |y| affine(y, -2, 1),
+    "Elementwise `g y (1 - y)`: the adjoint behind `y = sigmoid(a)`"
+);
+slope!(
+    /// Adjoint behind a Gaussian error linear unit.
+    GELU_GRADIENT, "gelu_gradient", "GeluGradient", Slope::Gelu, "a",
+    |x| activation::normal_density(x).chain(affine(x * x, -1, 2)),
+    "Elementwise `g (F(a) + a f(a))` with the normal distribution function `F` and density `f`: the adjoint behind `gelu(a)`"
+);
+slope!(
+    /// Adjoint behind a sigmoid linear unit.
+    SILU_GRADIENT, "silu_gradient", "SiluGradient", Slope::Silu, "a",
+    |x| {
+        let s = x.apply(&elementary::SIGMOID, Attrs::none());
+        let slope = s * affine(s, -1, 1);
+        slope.chain(x * affine(s, -2, 1)) + slope.mul_scalar(Constant::int(2))
+    },
+    "Elementwise `g s (1 + a (1 - s))` with `s = sigmoid(a)`: the adjoint behind `silu(a)`"
+);
+
+/// `factor x + offset`.
+fn affine(x: Expr, factor: i64, offset: i64) -> Expr {
+    x.mul_scalar(Constant::int(factor))
+        .add_scalar(Constant::int(offset))
 }
 
 fn sum(terms: [Option<Expr>; 2]) -> Option<Expr> {

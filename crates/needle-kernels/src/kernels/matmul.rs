@@ -5,6 +5,7 @@
 //! other dtypes through a plain loop.
 
 use super::copy;
+use super::gather::add_rows;
 use super::gemm::{self, GemmElement};
 use super::layout::{self, collapse};
 use super::number::Number;
@@ -47,6 +48,25 @@ pub fn matmul(a: &Array, b: &Array) -> Result<Array> {
         return multiply(a, &copy::contiguous(b)?);
     }
     multiply(a, b)
+}
+
+/// `a @ b + bias`, the bias being one row that every row of the product gets: the product is
+/// computed first, so that the bits are those of the two steps.
+pub fn linear(a: &Array, b: &Array, bias: &Array) -> Result<Array> {
+    let out = matmul(a, b)?;
+    let (n, bias) = (bias.size(), copy::contiguous(bias)?);
+    dispatch!(out.dtype(), T => {
+        let (row, to) = (Shared::new(bias.ptr::<T>()), Shared::new(out.ptr_mut::<T>()));
+        let rows = out.size().checked_div(n).unwrap_or(0);
+        threads::for_each(rows, n * COST, GRAIN, |range| {
+            // SAFETY: `out` is fresh and has `rows` rows as long as the bias.
+            unsafe {
+                let to = to.get().add(range.start * n);
+                add_rows::<T>(row.get(), to, [0, n], n, range.len());
+            }
+        });
+    });
+    Ok(out)
 }
 
 fn multiply(a: &Array, b: &Array) -> Result<Array> {

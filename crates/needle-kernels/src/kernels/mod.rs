@@ -11,7 +11,9 @@
 pub mod isa;
 pub mod copy;
 pub mod elementwise;
+pub mod entropy;
 mod fold;
+pub mod gather;
 mod gemm;
 pub mod join;
 mod layout;
@@ -23,4 +25,5 @@ pub mod optimise;
 pub mod reduce;
 pub mod softmax;
 pub mod threads;
+pub mod variance;
 mod vector;

@@ -1,8 +1,8 @@
-//! Normalised rows and the loss of a softmax, each with its adjoint, in one pass over rows
-//! that stay in the cache.
+//! Normalisation along an axis and its adjoint, in one pass over rows that stay in the cache,
+//! or over columns side by side.
 
 use super::copy::contiguous;
-use super::fold::{MaxOf, SumOf, fold, fold_all};
+use super::fold::{SumOf, fold};
 use super::number::{Float, Number};
 use super::threads::{self, Shared};
 use crate::array::Array;
@@ -13,104 +13,91 @@ use crate::error::{Error, Result};
 /// Picoseconds for an element, roughly.
 const COST: usize = 400;
 
-/// The length of the rows and how many there are.
-fn rows_of(x: &Array) -> (usize, usize) {
-    let n = x.shape().last().copied().unwrap_or(1);
-    (n, x.size().checked_div(n).unwrap_or(0))
-}
-
 #[cold]
 fn unsupported(op: &str, x: &Array) -> Error {
     Error::dtype(op, format_args!("not defined for {}", x.dtype()))
 }
 
-/// Calls `body` with the addresses of a row in each operand and in the fresh result, for
-/// every row.
-fn each_row<T: Number, const N: usize>(
-    operands: [&Array; N],
-    out: &Array,
-    step: usize,
-    body: impl Fn([*const T; N], *mut T, usize) + Sync,
-) {
-    let (n, count) = rows_of(operands[0]);
-    let from = operands.map(|x| Shared::new(x.ptr::<T>()));
-    let to = Shared::new(out.ptr_mut::<T>());
-    threads::for_each(count, n * COST, 1, |range| {
-        for row in range {
-            let at = from.map(|x| x.get().wrapping_add(row * n).cast_const());
-            body(at, to.get().wrapping_add(row * step), n);
-        }
-    });
-}
-
-/// `(x - mean) / sqrt(variance + eps)` for each row of the last axis; the variance is the
-/// biased one.
-pub fn layer_norm(x: &Array, eps: f64) -> Result<Array> {
+/// `(x - mean) / sqrt(variance + eps)` along an axis; the variance is the biased one.
+pub fn layer_norm(x: &Array, axis: usize, eps: f64) -> Result<Array> {
     let x = contiguous(x)?;
     let out = Array::empty(x.dtype(), x.shape())?;
     dispatch!(float: x.dtype(), T => {
         let eps = <T as Number>::from_scalar(Scalar::Float(eps));
-        let n = rows_of(&x).0;
-        each_row::<T, 1>([&x], &out, n, |[x], out, n| {
-            // SAFETY: both rows have `n` elements, and `out` is fresh.
-            unsafe { norm_row::<T>(x, out, n, eps) };
+        along::<T, 1>([&x], axis, &out, |[x], out, run| {
+            // SAFETY: both have the runs of elements, and `out` is fresh.
+            unsafe {
+                match run.width {
+                    None => norm_row::<T>(x, out, run.n, eps),
+                    Some(width) => norm_columns::<T>(x, out, [run.n, run.step, width], eps),
+                }
+            }
         });
     }, else return Err(unsupported("layer_norm", &x)));
     Ok(out)
 }
 
-/// The adjoint of [`layer_norm`]: with `y` and `r = 1 / sqrt(variance + eps)` of the row,
-/// `r (g - mean(g) - y mean(g y))`.
-pub fn layer_norm_gradient(g: &Array, x: &Array, eps: f64) -> Result<Array> {
+/// The adjoint of [`layer_norm`]: with `y` and `r = 1 / sqrt(variance + eps)` of a run of
+/// elements along the axis, `r (g - mean(g) - y mean(g y))`.
+pub fn layer_norm_gradient(g: &Array, x: &Array, axis: usize, eps: f64) -> Result<Array> {
     let (g, x) = (contiguous(g)?, contiguous(x)?);
     let out = Array::empty(x.dtype(), x.shape())?;
     dispatch!(float: x.dtype(), T => {
         let eps = <T as Number>::from_scalar(Scalar::Float(eps));
-        let n = rows_of(&x).0;
-        each_row::<T, 2>([&g, &x], &out, n, |[g, x], out, n| {
-            // SAFETY: all rows have `n` elements, and `out` is fresh.
-            unsafe { norm_gradient_row::<T>(g, x, out, n, eps) };
+        along::<T, 2>([&g, &x], axis, &out, |[g, x], out, run| {
+            // SAFETY: all have the runs of elements, and `out` is fresh.
+            unsafe {
+                match run.width {
+                    None => norm_gradient_row::<T>(g, x, out, run.n, eps),
+                    Some(width) => {
+                        norm_gradient_columns::<T>(g, x, out, [run.n, run.step, width], eps);
+                    }
+                }
+            }
         });
     }, else return Err(unsupported("layer_norm_gradient", &x)));
     Ok(out)
 }
 
-/// `sum(t) logsumexp(x) - sum(t x)` for each row of the last axis, and the mean of that.
-pub fn cross_entropy(x: &Array, t: &Array) -> Result<Array> {
-    let (x, t) = (contiguous(x)?, contiguous(t)?);
-    let out = Array::empty(x.dtype(), &[])?;
-    dispatch!(float: x.dtype(), T => {
-        let count = rows_of(&x).1;
-        let losses = Array::empty(x.dtype(), &[count])?;
-        each_row::<T, 2>([&x, &t], &losses, 1, |[x, t], loss, n| {
-            // SAFETY: both rows have `n` elements, and the place is this row's.
-            unsafe { loss.write(entropy_row::<T>(x, t, n)) };
-        });
-        let divisor = <T as Number>::from_scalar(Scalar::UInt(count as u64));
-        // SAFETY: `count` losses, and a fresh result of one element.
-        unsafe {
-            let sum = if count == 0 { T::ZERO } else { fold_all::<T, SumOf>(losses.ptr(), count) };
-            out.ptr_mut::<T>().write(sum.div(divisor));
-        }
-    }, else return Err(unsupported("cross_entropy", &x)));
-    Ok(out)
+/// `n` elements, `step` apart, alone or as the first of `width` columns side by side.
+struct Run {
+    n: usize,
+    step: usize,
+    width: Option<usize>,
 }
 
-/// `(sum(t) softmax(x) - t) g` for each row, `g` being one number divided by the count.
-pub fn cross_entropy_gradient(g: &Array, x: &Array, t: &Array) -> Result<Array> {
-    let (x, t) = (contiguous(x)?, contiguous(t)?);
-    let out = Array::empty(x.dtype(), x.shape())?;
-    dispatch!(float: x.dtype(), T => {
-        let (n, count) = rows_of(&x);
-        let divisor = <T as Number>::from_scalar(Scalar::UInt(count as u64));
-        // SAFETY: `g` has one element.
-        let g = unsafe { g.ptr::<T>().read() }.div(divisor);
-        each_row::<T, 2>([&x, &t], &out, n, |[x, t], out, n| {
-            // SAFETY: all rows have `n` elements, and `out` is fresh.
-            unsafe { entropy_gradient_row::<T>(x, t, out, n, g) };
-        });
-    }, else return Err(unsupported("cross_entropy_gradient", &x)));
-    Ok(out)
+/// Columns that are normalised side by side.
+const SIDE: usize = 64;
+
+/// Calls `body` with the addresses of each run along `axis`, or of several side by side, in
+/// the operands and in the fresh result.
+fn along<T: Number, const N: usize>(
+    operands: [&Array; N],
+    axis: usize,
+    out: &Array,
+    body: impl Fn([*const T; N], *mut T, &Run) + Sync,
+) {
+    let shape = out.shape();
+    let (n, step) = (shape[axis], shape[axis + 1..].iter().product::<usize>());
+    let outer = out.size().checked_div(n * step).unwrap_or(0);
+    let from = operands.map(|x| Shared::new(x.ptr::<T>()));
+    let to = Shared::new(out.ptr_mut::<T>());
+    // Columns are taken in groups whose bounds do not depend on the threads.
+    let groups = if step == 1 { 1 } else { step.div_ceil(SIDE) };
+    threads::for_each(
+        outer * groups,
+        n * step / groups.max(1) * COST,
+        1,
+        |range| {
+            for i in range {
+                let first = i % groups * SIDE;
+                let start = i / groups * n * step + first;
+                let width = (step > 1).then(|| SIDE.min(step - first));
+                let at = from.map(|x| x.get().wrapping_add(start).cast_const());
+                body(at, to.get().wrapping_add(start), &Run { n, step, width });
+            }
+        },
+    );
 }
 
 /// The mean of a row and `1 / sqrt(variance + eps)`; `scratch` has room for the row.
@@ -167,67 +154,84 @@ simd! {
     }
 }
 
-/// Elements of a row whose exponentials are taken at a time.
-const BLOCK: usize = 256;
+/// Rows whose elements are added up before they are added to the sum of a column.
+const ROWS: usize = 128;
 
-/// The maximum of a row and the sum of the exponentials behind it.
+/// The mean of each of `width` columns of `n` elements.
 #[inline(always)]
-unsafe fn exponentials<S: super::isa::Simd, T: Float>(x: *const T, n: usize) -> (T, T) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let max = fold::<T, MaxOf>(x, 1, n);
-        let mut sum = T::ZERO;
-        let mut block = [T::ZERO; BLOCK];
-        for start in (0..n).step_by(BLOCK) {
-            let len = BLOCK.min(n - start);
-            for (i, place) in block.iter_mut().enumerate().take(len) {
-                *place = x.add(start + i).read().sub(max).exp::<S>();
+fn column_means<T: Float>(n: usize, width: usize, at: impl Fn(usize, usize) -> T) -> [T; SIDE] {
+    let mut means = [T::ZERO; SIDE];
+    for start in (0..n).step_by(ROWS) {
+        let mut sums = [T::ZERO; SIDE];
+        for row in start..n.min(start + ROWS) {
+            for (i, sum) in sums.iter_mut().enumerate().take(width) {
+                *sum = sum.add(at(row, i));
             }
-            sum = sum.add(fold::<T, SumOf>(block.as_ptr(), 1, len));
         }
-        (max, sum)
+        for (mean, sum) in means.iter_mut().zip(sums) {
+            *mean = mean.add(sum);
+        }
     }
+    let divisor = T::from_scalar(Scalar::UInt(n as u64));
+    means.map(|sum| sum.div(divisor))
+}
+
+/// The mean of each column and `1 / sqrt(variance + eps)`.
+#[inline(always)]
+fn column_moments<T: Float>(
+    n: usize,
+    width: usize,
+    eps: T,
+    x: impl Fn(usize, usize) -> T,
+) -> ([T; SIDE], [T; SIDE]) {
+    let means = column_means(n, width, &x);
+    let variances = column_means(n, width, |row, i| {
+        let d = x(row, i).sub(means[i]);
+        d.mul(d)
+    });
+    (means, variances.map(|v| T::ONE.div(v.add(eps).sqrt())))
 }
 
 simd! {
     /// # Safety
-    /// Both rows have `n` elements.
-    unsafe fn entropy_row<S>[T: Float](x: *const T, t: *const T, n: usize) -> T {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let (max, sum) = exponentials::<S, T>(x, n);
-            let weight = fold::<T, SumOf>(t, 1, n);
-            let mut at = T::ZERO;
-            let mut block = [T::ZERO; BLOCK];
-            for start in (0..n).step_by(BLOCK) {
-                let len = BLOCK.min(n - start);
-                for (i, place) in block.iter_mut().enumerate().take(len) {
-                    let x = x.add(start + i).read().sub(max);
-                    *place = t.add(start + i).read().chain(x);
-                }
-                at = at.add(fold::<T, SumOf>(block.as_ptr(), 1, len));
-            }
-            weight.chain(sum.log::<S>()).sub(at)
-        }
-    }
-}
-
-simd! {
-    /// # Safety
-    /// All rows have `n` elements, and nobody else sees `out`.
-    unsafe fn entropy_gradient_row<S>[T: Float](
-        x: *const T, t: *const T, out: *mut T, n: usize, g: T
+    /// Both have `n` rows of `width` columns, `step` apart; nobody else sees those of `out`.
+    unsafe fn norm_columns<S>[T: Float](
+        x: *const T, out: *mut T, sizes: [usize; 3], eps: T
     ) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let max = fold::<T, MaxOf>(x, 1, n);
-            for i in 0..n {
-                out.add(i).write(x.add(i).read().sub(max).exp::<S>());
+        let [n, step, width] = sizes;
+        // SAFETY: the caller's promise, here and below.
+        let x = |row: usize, i: usize| unsafe { x.add(row * step + i).read() };
+        let (means, scales) = column_moments(n, width, eps, x);
+        for row in 0..n {
+            for i in 0..width {
+                let value = x(row, i).sub(means[i]).mul(scales[i]);
+                // SAFETY: as above.
+                unsafe { out.add(row * step + i).write(value) };
             }
-            let scale = fold::<T, SumOf>(t, 1, n).div(fold::<T, SumOf>(out, 1, n));
-            for i in 0..n {
-                let share = out.add(i).read().mul(scale).sub(t.add(i).read());
-                out.add(i).write(g.chain(share));
+        }
+    }
+}
+
+simd! {
+    /// # Safety
+    /// As above, for all three.
+    unsafe fn norm_gradient_columns<S>[T: Float](
+        g: *const T, x: *const T, out: *mut T, sizes: [usize; 3], eps: T
+    ) {
+        let [n, step, width] = sizes;
+        // SAFETY: the caller's promise, here and below.
+        let x = |row: usize, i: usize| unsafe { x.add(row * step + i).read() };
+        // SAFETY: as above.
+        let g = |row: usize, i: usize| unsafe { g.add(row * step + i).read() };
+        let (means, scales) = column_moments(n, width, eps, x);
+        let y = |row: usize, i: usize| x(row, i).sub(means[i]).mul(scales[i]);
+        let levels = column_means(n, width, g);
+        let shares = column_means(n, width, |row, i| g(row, i).mul(y(row, i)));
+        for row in 0..n {
+            for i in 0..width {
+                let rest = g(row, i).sub(levels[i]).sub(y(row, i).mul(shares[i]));
+                // SAFETY: as above.
+                unsafe { out.add(row * step + i).write(rest.mul(scales[i])) };
             }
         }
     }

@@ -50,6 +50,11 @@ pub(crate) trait Float: Number {
     fn log<S: Simd>(self) -> Self;
     fn tanh<S: Simd>(self) -> Self;
     fn sigmoid<S: Simd>(self) -> Self;
+    fn softplus<S: Simd>(self) -> Self;
+    fn erf<S: Simd>(self) -> Self;
+    /// Distribution function and density of the standard normal distribution.
+    fn normal_cdf<S: Simd>(self) -> Self;
+    fn normal_pdf<S: Simd>(self) -> Self;
     /// Right where [`Float::is_large`] does not hold.
     fn sin<S: Simd>(self) -> Self;
     /// As [`Float::sin`].
@@ -207,6 +212,14 @@ macro_rules! float {
             fn tanh<S: Simd>(self) -> Self { math::$T::tanh::<S>(self) }
             #[inline(always)]
             fn sigmoid<S: Simd>(self) -> Self { math::$T::sigmoid::<S>(self) }
+            #[inline(always)]
+            fn softplus<S: Simd>(self) -> Self { math::$T::softplus::<S>(self) }
+            #[inline(always)]
+            fn erf<S: Simd>(self) -> Self { math::$T::erf::<S>(self) }
+            #[inline(always)]
+            fn normal_cdf<S: Simd>(self) -> Self { math::$T::normal_cdf::<S>(self) }
+            #[inline(always)]
+            fn normal_pdf<S: Simd>(self) -> Self { math::$T::normal_pdf::<S>(self) }
             #[inline(always)]
             fn sin<S: Simd>(self) -> Self { math::$T::sin::<S>(self) }
             #[inline(always)]

@@ -1,10 +1,12 @@
 //! Every kernel against a naive reference, element by element, over random shapes, strides
 //! and dtypes, under every instruction set of this machine.
 
+mod accuracy;
 mod copy;
 mod elementwise;
 mod matmul;
 mod reduce;
+mod rows;
 mod softmax;
 mod support;
 mod threads;

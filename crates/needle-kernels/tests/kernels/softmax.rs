@@ -3,7 +3,7 @@
 use crate::support::{each_isa, values};
 use needle_kernels::dtype::DType;
 use needle_kernels::kernels::elementwise::{Binary, binary};
-use needle_kernels::kernels::normalise::cross_entropy;
+use needle_kernels::kernels::entropy::{Target, cross_entropy, cross_entropy_gradient};
 use needle_kernels::kernels::reduce::{Reduce, reduce};
 use needle_kernels::kernels::softmax::{
     log_softmax, log_softmax_gradient, logsumexp, softmax, softmax_gradient,
@@ -148,7 +148,9 @@ fn cross_entropy_of_long_rows_is_as_accurate_as_a_pairwise_sum() {
         let n = 50_000;
         let x = random.array(DType::F32, &[2, n], false);
         let share = Array::from_slice(&vec![1.0 / n as f32; 2 * n], &[2, n]).unwrap();
-        let loss = cross_entropy(&x, &share).unwrap().to_f64_vec()[0];
+        let loss = cross_entropy(&x, Target::Shares(&share))
+            .unwrap()
+            .to_f64_vec()[0];
         let values = x.to_f64_vec();
         let t = f64::from(1.0 / n as f32);
         let rows = values.chunks(n).map(|row| {
@@ -161,4 +163,43 @@ fn cross_entropy_of_long_rows_is_as_accurate_as_a_pairwise_sum() {
             "{loss}, not {expected}"
         );
     });
+}
+
+#[test]
+fn labels_are_rows_of_zeros_with_a_one() {
+    each_isa(20, |random| {
+        let (rows, n) = (1 + random.below(30), 1 + random.below(40));
+        let labels: Vec<i64> = (0..rows).map(|_| random.below(n) as i64).collect();
+        let mut hot = vec![0.0f64; rows * n];
+        for (row, &label) in labels.iter().enumerate() {
+            hot[row * n + label as usize] = 1.0;
+        }
+        let hot = Array::from_slice(&hot, &[rows, n]).unwrap();
+        let labels = Array::from_slice(&labels, &[rows]).unwrap();
+        let x = random.array(DType::F64, &[rows, n], false);
+        let g = Array::from_slice(&[0.7f64], &[]).unwrap();
+        let loss = |target| cross_entropy(&x, target).unwrap().to_f64_vec();
+        let slopes = |target| cross_entropy_gradient(&g, &x, target).unwrap().to_f64_vec();
+        let pairs = [
+            (loss(Target::Labels(&labels)), loss(Target::Shares(&hot))),
+            (
+                slopes(Target::Labels(&labels)),
+                slopes(Target::Shares(&hot)),
+            ),
+        ];
+        for (a, b) in pairs.iter().flat_map(|(a, b)| a.iter().zip(b)) {
+            assert!((a - b).abs() <= 1e-13, "{a}, not {b}");
+        }
+    });
+}
+
+#[test]
+fn labels_that_are_no_class_are_refused() {
+    let x = Array::from_slice(&[0.0f32; 6], &[2, 3]).unwrap();
+    for wrong in [3, -1] {
+        let labels = Array::from_slice(&[2i64, wrong], &[2]).unwrap();
+        let error = cross_entropy(&x, Target::Labels(&labels)).err().unwrap();
+        let text = format!("cross_entropy: expected labels from 0 to 2, got {wrong} at position 1");
+        assert_eq!(error.to_string(), text);
+    }
 }

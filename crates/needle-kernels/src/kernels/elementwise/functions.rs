@@ -2,7 +2,7 @@
 //! its function inlined.
 
 use super::loops::{Map, Zip};
-use crate::dtype::{Bool, Element, Scalar};
+use crate::dtype::{Bool, Element};
 use crate::kernels::isa::Simd;
 use crate::kernels::number::{Float, Number};
 
@@ -28,6 +28,10 @@ maps! {
     Float Log 500 |x, S| x.log::<S>();
     Float Tanh 700 |x, S| x.tanh::<S>();
     Float Sigmoid 600 |x, S| x.sigmoid::<S>();
+    Float Softplus 1000 |x, S| x.softplus::<S>();
+    Float Erf 900 |x, S| x.erf::<S>();
+    Float Gelu 900 |x, S| x.chain(x.normal_cdf::<S>());
+    Float Silu 600 |x, S| x.chain(x.sigmoid::<S>());
     Number Same |x, S| x;
     Number Square |x, S| x.mul(x);
     Float Cube |x, S| x.cube::<S>();
@@ -78,15 +82,6 @@ zips! {
     Chain chain;
 }
 
-/// See [`super::Binary::TanhGradient`].
-pub(super) struct TanhGradient;
-impl<T: Number> Zip<T, T> for TanhGradient {
-    #[inline(always)]
-    fn apply<S: Simd>(a: T, b: T) -> T {
-        a.chain(T::from_scalar(Scalar::Int(1)).sub(b.mul(b)))
-    }
-}
-
 /// See [`super::Binary::ReluGradient`].
 pub(super) struct ReluGradient;
 impl<T: Number> Zip<T, T> for ReluGradient {
@@ -94,6 +89,37 @@ impl<T: Number> Zip<T, T> for ReluGradient {
     fn apply<S: Simd>(a: T, b: T) -> T {
         if b > T::ZERO { a } else { T::ZERO }
     }
+}
+
+/// See [`super::Binary::LeakyRelu`].
+pub(super) struct LeakyRelu;
+impl<T: Number> Zip<T, T> for LeakyRelu {
+    #[inline(always)]
+    fn apply<S: Simd>(a: T, b: T) -> T {
+        if a <= T::ZERO { a.mul(b) } else { a }
+    }
+}
+
+/// Name, cost, and the derivative at `x` (or where the function's value is `x`).
+macro_rules! slopes {
+    ($($name:ident $cost:literal |$x:ident, $S:ident| $body:expr;)*) => {$(
+        pub(super) struct $name;
+        impl<T: Float> Zip<T, T> for $name {
+            const COST: usize = $cost;
+            #[inline(always)]
+            fn apply<$S: Simd>(g: T, $x: T) -> T { g.chain($body) }
+        }
+    )*};
+}
+
+slopes! {
+    TanhSlope 200 |y, S| T::ONE.sub(y.mul(y));
+    SigmoidSlope 200 |y, S| y.mul(T::ONE.sub(y));
+    GeluSlope 1200 |x, S| x.normal_cdf::<S>().add(x.chain(x.normal_pdf::<S>()));
+    SiluSlope 700 |x, S| {
+        let share = x.sigmoid::<S>();
+        share.add(x.chain(share.mul(T::ONE.sub(share))))
+    };
 }
 
 macro_rules! compares {

@@ -36,6 +36,14 @@ pub enum Unary {
     Tanh,
     /// `1 / (1 + exp(-x))`, without overflow.
     Sigmoid,
+    /// `log(1 + exp(x))`, without overflow.
+    Softplus,
+    /// Error function.
+    Erf,
+    /// `x` times the normal distribution function; 0 at -infinity.
+    Gelu,
+    /// `x` times its sigmoid; 0 at -infinity.
+    Silu,
     /// Sine.
     Sin,
     /// Cosine.
@@ -63,10 +71,24 @@ pub enum Binary {
     Minimum,
     /// The product of the chain rule: 0 where either factor is exactly 0.
     Chain,
-    /// The chain product of `a` and `1 - b^2`: an adjoint behind a hyperbolic tangent `b`.
-    TanhGradient,
     /// `a` where `b` is above 0, else 0: an adjoint behind a rectifier of `b`.
     ReluGradient,
+    /// `a` where it is above 0, else `a b`; NaN for NaN.
+    LeakyRelu,
+}
+
+/// Derivatives of functions of floats, which [`slope`] multiplies by an adjoint. Each is
+/// taken at the value `y` of the function or at its argument `x`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slope {
+    /// `1 - y^2`.
+    Tanh,
+    /// `y (1 - y)`.
+    Sigmoid,
+    /// Normal distribution function plus `x` times the density.
+    Gelu,
+    /// `s (1 + x (1 - s))` with the sigmoid `s` of `x`.
+    Silu,
 }
 
 /// Comparisons; all but `NotEqual` are false for NaN.
@@ -114,6 +136,10 @@ where
         Unary::Log => loops::map::<T, f::Log>(x),
         Unary::Tanh => loops::map::<T, f::Tanh>(x),
         Unary::Sigmoid => loops::map::<T, f::Sigmoid>(x),
+        Unary::Softplus => loops::map::<T, f::Softplus>(x),
+        Unary::Erf => loops::map::<T, f::Erf>(x),
+        Unary::Gelu => loops::map::<T, f::Gelu>(x),
+        Unary::Silu => loops::map::<T, f::Silu>(x),
         Unary::Sin => loops::map::<T, f::Sin>(x),
         _ => loops::map::<T, f::Cos>(x),
     }
@@ -122,7 +148,6 @@ where
 fn check(op: Binary, dtype: DType) -> Result<()> {
     match op {
         Binary::Divide if !dtype.is_float() => Err(unsupported("divide", dtype)),
-        Binary::TanhGradient if !dtype.is_float() => Err(unsupported("tanh_gradient", dtype)),
         Binary::Subtract if dtype == DType::Bool => Err(unsupported("subtract", dtype)),
         _ => Ok(()),
     }
@@ -140,8 +165,8 @@ macro_rules! pick_binary {
             Binary::Maximum => $call(f::Maximum, $($arg),*),
             Binary::Minimum => $call(f::Minimum, $($arg),*),
             Binary::Chain => $call(f::Chain, $($arg),*),
-            Binary::TanhGradient => $call(f::TanhGradient, $($arg),*),
             Binary::ReluGradient => $call(f::ReluGradient, $($arg),*),
+            Binary::LeakyRelu => $call(f::LeakyRelu, $($arg),*),
         }
     };
 }
@@ -158,6 +183,16 @@ fn binary_of<T: Number>(op: Binary, a: &Array, b: &Array) -> Result<Array> {
 
 fn zip<T: Element, O: Element, F: Zip<T, O>>(_: F, a: &Array, b: &Array) -> Result<Array> {
     loops::zip::<T, O, F>(a, b)
+}
+
+/// The chain product of each adjoint and the derivative at `x`, broadcast together.
+pub fn slope(op: Slope, g: &Array, x: &Array) -> Result<Array> {
+    dispatch!(float: x.dtype(), T => match op {
+        Slope::Tanh => loops::zip::<T, T, f::TanhSlope>(g, x),
+        Slope::Sigmoid => loops::zip::<T, T, f::SigmoidSlope>(g, x),
+        Slope::Gelu => loops::zip::<T, T, f::GeluSlope>(g, x),
+        Slope::Silu => loops::zip::<T, T, f::SiluSlope>(g, x),
+    }, else Err(unsupported("derivative of a function of floats", x.dtype())))
 }
 
 /// `op` of each element and one number, which takes the array's dtype.

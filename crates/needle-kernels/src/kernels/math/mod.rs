@@ -1,17 +1,20 @@
-//! Exponential, logarithm, tanh, sigmoid, cube, sine and cosine of single elements, for both
-//! float widths.
+//! Exponential, logarithm, tanh, sigmoid, softplus, error function, cube, sine and cosine of
+//! single elements, for both float widths.
 //!
 //! They are straight lines of arithmetic without branches or tables, so that a loop over
 //! them vectorises as it stands, and an element has the same value in a vector, in a tail
 //! and alone. Instruction sets with fused multiply-add round once where others round twice:
-//! between `scalar` and the wider ones the last bit may differ. At most 2 ulp everywhere.
+//! between `scalar` and the wider ones the last bit may differ. At most 2 ulp everywhere, but
+//! for softplus and the normal distribution.
 
 // Coefficients stand as they were published.
 #![allow(clippy::unreadable_literal, clippy::excessive_precision)]
 
+mod erf;
 mod exp;
 mod log;
 mod power;
+mod softplus;
 mod trigonometry;
 
 use super::isa::Simd;
@@ -20,9 +23,11 @@ use super::isa::Simd;
 macro_rules! width {
     ($T:ident) => {
         pub(crate) mod $T {
+            pub(crate) use super::erf::$T::{erf, normal_cdf, normal_pdf};
             pub(crate) use super::exp::$T::{exp, sigmoid, tanh};
             pub(crate) use super::log::$T::log;
             pub(crate) use super::power::$T::cube;
+            pub(crate) use super::softplus::$T::softplus;
             pub(crate) use super::trigonometry::$T::{LARGE, cos, sin};
 
             /// `a * b + c`, fused where that is one instruction.

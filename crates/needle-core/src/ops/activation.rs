@@ -1,0 +1,75 @@
+//! Activation functions beyond the rectifier, the logistic function and tanh.
+
+use super::elementary::{real, unary};
+use super::{
+    Attrs, Constant, Derivative, Domain, Expr, Inputs, Needs, OpDef, Param, ParamKind, Partial,
+    Run, Sample, Site, TypeRef, elementary, slopes,
+};
+use crate::error::Result;
+use crate::kernels::copy;
+use crate::kernels::elementwise::{self, Binary, Unary};
+use crate::shape::TensorType;
+
+unary!(
+    /// Softplus.
+    SOFTPLUS, "softplus", "Softplus", Unary::Softplus, real, Real, Needs::X0,
+    |s| s.x(0).apply(&elementary::SIGMOID, Attrs::none()),
+    "Elementwise `log(1 + exp(a))`, without overflow: a smooth rectifier.\n\nShape of `a`; integers give floats. The derivative is `sigmoid(a)`."
+);
+unary!(
+    /// Gaussian error linear unit.
+    GELU, "gelu", "GELU", Unary::Gelu, real, Real, Needs::X0, fused &slopes::GELU_GRADIENT,
+    "Elementwise `a F(a)` with the distribution function `F` of the standard normal distribution, `F(a) = (1 + erf(a / sqrt(2))) / 2` (Hendrycks and Gimpel 2016, the exact form).\n\nShape of `a`; integers give floats; 0 at -inf."
+);
+unary!(
+    /// Sigmoid linear unit.
+    SILU, "silu", "SiLU", Unary::Silu, real, Real, Needs::X0, fused &slopes::SILU_GRADIENT,
+    "Elementwise `a sigmoid(a)`, also known as swish (Hendrycks and Gimpel 2016; Ramachandran, Zoph and Le 2017).\n\nShape of `a`; integers give floats; 0 at -inf."
+);
+
+fn slope(attrs: &Attrs) -> f64 {
+    attrs.constant(0).value.to_f64()
+}
+
+/// Leaky rectifier.
+pub static LEAKY_RELU: OpDef = OpDef {
+    name: "leaky_relu",
+    class: "LeakyReLU",
+    doc: "Elementwise `a` above 0, else `slope * a`; NaN for NaN (Maas, Hannun and Ng 2013).\n\nShape of `a`; integers give floats. The derivative is 1 above 0 and `slope` elsewhere, `slope` at 0 included.",
+    inputs: Inputs::Named(&["a"]),
+    params: &[Param::optional("slope", ParamKind::Scalar, "0.01")],
+    run: Run::One {
+        infer: |_: &Attrs, types: &[TypeRef]| -> Result<TensorType> { Ok(real(types)) },
+        forward: |attrs, x, ty| {
+            let x = copy::cast(x[0], ty.dtype)?;
+            elementwise::binary_scalar(Binary::LeakyRelu, &x, attrs.constant(0).value)
+        },
+    },
+    derivative: Derivative::Elementwise(&[Partial::Of(Needs::X0, leaky_slope)]),
+    samples: &[
+        Sample::with(
+            || Attrs::scalar(Constant::float(0.125)),
+            &[(&[2, 3], Domain::Nonzero)],
+        ),
+        Sample::with(
+            || Attrs::scalar(Constant::float(-0.5)),
+            &[(&[], Domain::Nonzero)],
+        ),
+    ],
+};
+
+fn leaky_slope<'a>(s: &Site<'a>) -> Expr<'a> {
+    let (x, y) = (s.x(0), s.y());
+    x.greater(x.constant(0.0))
+        .select(y.constant(1.0), y.constant(slope(s.attrs)))
+}
+
+/// The density of the standard normal distribution.
+pub(super) fn normal_density(x: Expr) -> Expr {
+    (x * x)
+        .mul_scalar(Constant::float(-0.5))
+        .exp()
+        .mul_scalar(Constant::float(
+            0.5 * std::f64::consts::FRAC_2_SQRT_PI / std::f64::consts::SQRT_2,
+        ))
+}

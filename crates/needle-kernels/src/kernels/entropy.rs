@@ -1,0 +1,241 @@
+//! Cross-entropy of softmax rows and its adjoint, in one pass over rows that stay in the cache.
+
+use super::copy::contiguous;
+use super::fold::{MaxOf, SumOf, fold, fold_all};
+use super::number::{Float, Number};
+use super::threads::{self, Shared};
+use crate::array::Array;
+use crate::dispatch;
+use crate::dtype::Scalar;
+use crate::error::{Error, Result};
+
+/// Picoseconds for an element, roughly.
+const COST: usize = 400;
+
+/// What the rows should be.
+#[derive(Clone, Copy)]
+pub enum Target<'a> {
+    /// Shares of all classes, in the shape and dtype of the logits.
+    Shares(&'a Array),
+    /// One class for each row, int64.
+    Labels(&'a Array),
+}
+
+/// The length of the rows and how many there are.
+fn rows_of(x: &Array) -> (usize, usize) {
+    let n = x.shape().last().copied().unwrap_or(1);
+    (n, x.size().checked_div(n).unwrap_or(0))
+}
+
+#[cold]
+fn unsupported(op: &str, x: &Array) -> Error {
+    Error::dtype(op, format_args!("not defined for {}", x.dtype()))
+}
+
+/// Refuses a label that is not a class.
+fn check_labels(op: &str, labels: &Array, classes: usize) -> Result<()> {
+    // SAFETY: the array is contiguous and holds these many integers.
+    let label = |i: usize| unsafe { labels.ptr::<i64>().add(i).read() };
+    match (0..labels.size()).find(|&i| !(0..classes as i64).contains(&label(i))) {
+        None => Ok(()),
+        Some(i) => Err(Error::Index(format!(
+            "{op}: expected labels from 0 to {}, got {} at position {i}",
+            classes - 1,
+            label(i)
+        ))),
+    }
+}
+
+/// One row of logits and its target.
+enum Row<T> {
+    Shares(*const T),
+    Label(usize),
+}
+
+/// Calls `body` with the address of each row of logits, its target, and its number.
+fn each_row<T: Number>(
+    op: &str,
+    x: &Array,
+    target: Target,
+    body: impl Fn(*const T, Row<T>, usize) + Sync,
+) -> Result<()> {
+    let (n, count) = rows_of(x);
+    let from = Shared::new(x.ptr::<T>());
+    let row = |i: usize| from.get().wrapping_add(i * n).cast_const();
+    match target {
+        Target::Shares(t) => {
+            let t = contiguous(t)?;
+            let shares = Shared::new(t.ptr::<T>());
+            threads::for_each(count, n * COST, 1, |range| {
+                for i in range {
+                    body(row(i), Row::Shares(shares.get().wrapping_add(i * n)), i);
+                }
+            });
+        }
+        Target::Labels(t) => {
+            let t = contiguous(t)?;
+            check_labels(op, &t, n)?;
+            let labels = Shared::new(t.ptr::<i64>());
+            threads::for_each(count, n * COST, 1, |range| {
+                for i in range {
+                    // SAFETY: there is a label for each row.
+                    let label = unsafe { labels.get().add(i).read() };
+                    body(row(i), Row::Label(label as usize), i);
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
+/// `sum(t) logsumexp(x) - sum(t x)` for each row of the last axis, and the mean of that.
+pub fn cross_entropy(x: &Array, target: Target) -> Result<Array> {
+    let x = contiguous(x)?;
+    let out = Array::empty(x.dtype(), &[])?;
+    dispatch!(float: x.dtype(), T => {
+        let (n, count) = rows_of(&x);
+        let losses = Array::empty(x.dtype(), &[count])?;
+        let to = Shared::new(losses.ptr_mut::<T>());
+        each_row::<T>("cross_entropy", &x, target, |x, target, i| {
+            // SAFETY: rows have `n` elements, labels are below `n`; the place is this row's.
+            unsafe {
+                let loss = match target {
+                    Row::Shares(t) => entropy_row::<T>(x, t, n),
+                    Row::Label(label) => label_row::<T>(x, label, n),
+                };
+                to.get().add(i).write(loss);
+            }
+        })?;
+        let divisor = <T as Number>::from_scalar(Scalar::UInt(count as u64));
+        // SAFETY: `count` losses, and a fresh result of one element.
+        unsafe {
+            let sum = if count == 0 { T::ZERO } else { fold_all::<T, SumOf>(losses.ptr(), count) };
+            out.ptr_mut::<T>().write(sum.div(divisor));
+        }
+    }, else return Err(unsupported("cross_entropy", &x)));
+    Ok(out)
+}
+
+/// `(sum(t) softmax(x) - t) g` for each row, `g` being one number divided by the count.
+pub fn cross_entropy_gradient(g: &Array, x: &Array, target: Target) -> Result<Array> {
+    let x = contiguous(x)?;
+    let out = Array::empty(x.dtype(), x.shape())?;
+    dispatch!(float: x.dtype(), T => {
+        let (n, count) = rows_of(&x);
+        let divisor = <T as Number>::from_scalar(Scalar::UInt(count as u64));
+        // SAFETY: `g` has one element.
+        let g = unsafe { g.ptr::<T>().read() }.div(divisor);
+        let to = Shared::new(out.ptr_mut::<T>());
+        each_row::<T>("cross_entropy_gradient", &x, target, |x, target, i| {
+            // SAFETY: rows have `n` elements, labels are below `n`; `out` is fresh.
+            unsafe {
+                let out = to.get().add(i * n);
+                match target {
+                    Row::Shares(t) => entropy_gradient_row::<T>(x, t, out, n, g),
+                    Row::Label(label) => label_gradient_row::<T>(x, label, out, n, g),
+                }
+            }
+        })?;
+    }, else return Err(unsupported("cross_entropy_gradient", &x)));
+    Ok(out)
+}
+
+/// Elements of a row whose exponentials are taken at a time.
+const BLOCK: usize = 256;
+
+/// The maximum of a row and the sum of the exponentials behind it.
+#[inline(always)]
+unsafe fn exponentials<S: super::isa::Simd, T: Float>(x: *const T, n: usize) -> (T, T) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let max = fold::<T, MaxOf>(x, 1, n);
+        let mut sum = T::ZERO;
+        let mut block = [T::ZERO; BLOCK];
+        for start in (0..n).step_by(BLOCK) {
+            let len = BLOCK.min(n - start);
+            for (i, place) in block.iter_mut().enumerate().take(len) {
+                *place = x.add(start + i).read().sub(max).exp::<S>();
+            }
+            sum = sum.add(fold::<T, SumOf>(block.as_ptr(), 1, len));
+        }
+        (max, sum)
+    }
+}
+
+simd! {
+    /// # Safety
+    /// Both rows have `n` elements.
+    unsafe fn entropy_row<S>[T: Float](x: *const T, t: *const T, n: usize) -> T {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (max, sum) = exponentials::<S, T>(x, n);
+            let weight = fold::<T, SumOf>(t, 1, n);
+            let mut at = T::ZERO;
+            let mut block = [T::ZERO; BLOCK];
+            for start in (0..n).step_by(BLOCK) {
+                let len = BLOCK.min(n - start);
+                for (i, place) in block.iter_mut().enumerate().take(len) {
+                    let x = x.add(start + i).read().sub(max);
+                    *place = t.add(start + i).read().chain(x);
+                }
+                at = at.add(fold::<T, SumOf>(block.as_ptr(), 1, len));
+            }
+            weight.chain(sum.log::<S>()).sub(at)
+        }
+    }
+}
+
+simd! {
+    /// # Safety
+    /// All rows have `n` elements, and nobody else sees `out`.
+    unsafe fn entropy_gradient_row<S>[T: Float](
+        x: *const T, t: *const T, out: *mut T, n: usize, g: T
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let max = fold::<T, MaxOf>(x, 1, n);
+            for i in 0..n {
+                out.add(i).write(x.add(i).read().sub(max).exp::<S>());
+            }
+            let scale = fold::<T, SumOf>(t, 1, n).div(fold::<T, SumOf>(out, 1, n));
+            for i in 0..n {
+                let share = out.add(i).read().mul(scale).sub(t.add(i).read());
+                out.add(i).write(g.chain(share));
+            }
+        }
+    }
+}
+
+simd! {
+    /// # Safety
+    /// The row has `n` elements, more than `label`.
+    unsafe fn label_row<S>[T: Float](x: *const T, label: usize, n: usize) -> T {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (max, sum) = exponentials::<S, T>(x, n);
+            sum.log::<S>().sub(x.add(label).read().sub(max))
+        }
+    }
+}
+
+simd! {
+    /// # Safety
+    /// Both rows have `n` elements, more than `label`; nobody else sees `out`.
+    unsafe fn label_gradient_row<S>[T: Float](
+        x: *const T, label: usize, out: *mut T, n: usize, g: T
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let max = fold::<T, MaxOf>(x, 1, n);
+            for i in 0..n {
+                out.add(i).write(x.add(i).read().sub(max).exp::<S>());
+            }
+            let scale = T::ONE.div(fold::<T, SumOf>(out, 1, n));
+            let share = out.add(label).read().mul(scale).sub(T::ONE);
+            for i in 0..n {
+                out.add(i).write(g.chain(out.add(i).read().mul(scale)));
+            }
+            out.add(label).write(g.chain(share));
+        }
+    }
+}

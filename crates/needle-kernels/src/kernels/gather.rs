@@ -1,0 +1,125 @@
+//! Slices picked by number along an axis, and their adjoint.
+
+use super::copy::{cast, contiguous};
+use super::number::Number;
+use super::threads::{self, Shared};
+use crate::array::Array;
+use crate::dispatch;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+
+/// Picoseconds for an element, roughly.
+const COST: usize = 150;
+
+/// Indices or labels of any dtype as int64. ValueError for one that is not whole, which `what`
+/// names.
+pub fn whole_numbers(op: &str, what: &str, x: &Array) -> Result<Array> {
+    let numbers = cast(x, DType::I64)?;
+    if x.dtype().is_float() {
+        let back = cast(&numbers, x.dtype())?;
+        let values = x.to_f64_vec().into_iter().zip(back.to_f64_vec());
+        if let Some((i, (value, _))) = values.enumerate().find(|(_, (a, b))| a != b) {
+            return Err(Error::Value(format!(
+                "{op}: expected whole numbers, got {what} {value} at position {i}"
+            )));
+        }
+    }
+    Ok(numbers)
+}
+
+/// Sizes before, along and behind an axis.
+fn around(shape: &[usize], axis: usize) -> [usize; 3] {
+    let product = |part: &[usize]| part.iter().product();
+    [
+        product(&shape[..axis]),
+        shape[axis],
+        product(&shape[axis + 1..]),
+    ]
+}
+
+/// The places along an axis of `len` elements that `indices` (int64) name; negative ones count
+/// from the end.
+fn places(op: &str, indices: &Array, len: usize) -> Result<Vec<usize>> {
+    let indices = contiguous(indices)?;
+    let size = len as i64;
+    (0..indices.size())
+        .map(|i| {
+            // SAFETY: the array is contiguous and holds these many integers.
+            let index = unsafe { indices.ptr::<i64>().add(i).read() };
+            if !(-size..size).contains(&index) {
+                return Err(Error::Index(format!(
+                    "{op}: index {index} is out of bounds for an axis of {len} elements"
+                )));
+            }
+            Ok(if index < 0 { index + size } else { index } as usize)
+        })
+        .collect()
+}
+
+/// `x` at `indices` (int64) along `axis`, which the axes of `indices` replace; `shape` is that
+/// of the result.
+pub fn take(x: &Array, indices: &Array, axis: usize, shape: &[usize]) -> Result<Array> {
+    let [outer, len, inner] = around(x.shape(), axis);
+    let places = places("take", indices, len)?;
+    let x = contiguous(x)?;
+    let out = Array::empty(x.dtype(), shape)?;
+    dispatch!(x.dtype(), T => {
+        let (from, to) = (Shared::new(x.ptr::<T>()), Shared::new(out.ptr_mut::<T>()));
+        threads::for_each(outer * places.len(), inner * COST, 1, |range| {
+            for i in range {
+                let (block, place) = (i / places.len(), places[i % places.len()]);
+                // SAFETY: both runs of `inner` elements are inside; `out` is fresh.
+                unsafe {
+                    let from = from.get().add((block * len + place) * inner);
+                    to.get().add(i * inner).copy_from_nonoverlapping(from, inner);
+                }
+            }
+        });
+    });
+    Ok(out)
+}
+
+/// Zeros of `shape` to which the slices of `g` are added at `indices` (int64) along `axis`:
+/// the adjoint of [`take`].
+pub fn take_gradient(g: &Array, indices: &Array, axis: usize, shape: &[usize]) -> Result<Array> {
+    let [outer, len, inner] = around(shape, axis);
+    let places = places("take_gradient", indices, len)?;
+    let g = contiguous(g)?;
+    let out = Array::zeros(g.dtype(), shape)?;
+    dispatch!(g.dtype(), T => {
+        let (from, to) = (g.ptr::<T>(), out.ptr_mut::<T>());
+        for block in 0..outer {
+            // In order: an index that comes twice always adds up in the same way.
+            for (i, place) in places.iter().enumerate() {
+                // SAFETY: both runs of `inner` elements are inside; `out` is fresh.
+                unsafe {
+                    let from = from.add((block * places.len() + i) * inner);
+                    let to = to.add((block * len + place) * inner);
+                    add_rows::<T>(from, to, [0, 0], inner, 1);
+                }
+            }
+        }
+    });
+    Ok(out)
+}
+
+simd! {
+    /// `to += from` for `count` rows of `n` elements; `steps` are the distances of their
+    /// beginnings in `from` and `to`.
+    ///
+    /// # Safety
+    /// All addresses are valid, and nobody else sees `to`.
+    pub(super) unsafe fn add_rows<S>[T: Number](
+        from: *const T, to: *mut T, steps: [usize; 2], n: usize, count: usize
+    ) {
+        for row in 0..count {
+            for i in 0..n {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let to = to.add(row * steps[1] + i);
+                    to.write(to.read().add(from.add(row * steps[0] + i).read()));
+                }
+            }
+        }
+    }
+}

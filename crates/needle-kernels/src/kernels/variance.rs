@@ -1,0 +1,150 @@
+//! Variance over any axes.
+
+use super::copy::contiguous;
+use super::elementwise::{Binary, binary, binary_scalar};
+use super::fold::{SumOf, fold};
+use super::number::{Float, Number};
+use super::reduce::{Reduce, reduce};
+use super::threads::{self, Shared};
+use crate::array::Array;
+use crate::dispatch;
+use crate::dtype::Scalar;
+use crate::error::Result;
+use crate::shape;
+
+/// The sum of the squared distances from the mean over sorted `axes`, divided by `divisor`;
+/// the array is of floats.
+pub fn variance(x: &Array, axes: &[usize], keepdims: bool, divisor: f64) -> Result<Array> {
+    let last = axes
+        .iter()
+        .rev()
+        .zip((0..x.ndim()).rev())
+        .all(|(&a, b)| a == b);
+    let shape = shape::reduced(x.shape(), axes, keepdims);
+    if x.size() == 0 || !last || axes.is_empty() {
+        let count: usize = axes.iter().map(|&axis| x.shape()[axis]).product();
+        let sum = reduce(Reduce::Sum, x, axes, true)?;
+        let mean = binary_scalar(Binary::Divide, &sum, Scalar::Float(count as f64))?;
+        let d = binary(Binary::Subtract, x, &mean)?;
+        let squares = reduce(
+            Reduce::Sum,
+            &binary(Binary::Multiply, &d, &d)?,
+            axes,
+            keepdims,
+        )?;
+        return binary_scalar(Binary::Divide, &squares, Scalar::Float(divisor));
+    }
+    let x = contiguous(x)?;
+    let out = Array::empty(x.dtype(), &shape)?;
+    let (count, n) = (out.size(), x.size() / out.size());
+    dispatch!(float: x.dtype(), T => {
+        let divisor = <T as Number>::from_scalar(Scalar::Float(divisor));
+        let (from, to) = (Shared::new(x.ptr::<T>()), Shared::new(out.ptr_mut::<T>()));
+        // Many rows: one to a thread. Few: the pieces of each are shared.
+        if n <= PIECE {
+            threads::for_each(count, n * COST, 1, |range| {
+                for i in range {
+                    // SAFETY: `count` rows of `n` elements; each place is this row's.
+                    unsafe {
+                        let moments = moments_of::<T>(from.get().add(i * n), n);
+                        to.get().add(i).write(moments.squares.div(divisor));
+                    }
+                }
+            });
+        } else {
+            for i in 0..count {
+                // SAFETY: as above.
+                unsafe {
+                    let moments = moments_of_pieces::<T>(from.get().add(i * n), n);
+                    to.get().add(i).write(moments.squares.div(divisor));
+                }
+            }
+        }
+    }, else {});
+    Ok(out)
+}
+
+/// Elements whose mean is taken before their distances from it, while they are in the cache.
+const BLOCK: usize = 1024;
+/// Elements that one thread takes at a time.
+const PIECE: usize = 32 * BLOCK;
+/// Picoseconds for an element, roughly.
+const COST: usize = 150;
+
+/// Of some elements: their mean, and the sum of the squared distances from it.
+#[derive(Clone, Copy)]
+struct Moments<T> {
+    count: T,
+    mean: T,
+    squares: T,
+}
+
+impl<T: Float> Moments<T> {
+    const NONE: Self = Self {
+        count: T::ZERO,
+        mean: T::ZERO,
+        squares: T::ZERO,
+    };
+
+    /// Of both sets of elements (T. Chan, G. Golub and R. LeVeque, "Updating formulae and a
+    /// pairwise algorithm for computing sample variances", 1979).
+    #[inline(always)]
+    fn join(self, other: Self) -> Self {
+        if self.count == T::ZERO {
+            return other;
+        }
+        let count = self.count.add(other.count);
+        let (d, share) = (other.mean.sub(self.mean), other.count.div(count));
+        Self {
+            count,
+            mean: self.mean.add(d.mul(share)),
+            squares: self
+                .squares
+                .add(other.squares)
+                .add(d.mul(d).mul(share.mul(self.count))),
+        }
+    }
+}
+
+simd! {
+    /// # Safety
+    /// There are `n` elements.
+    unsafe fn moments_of<S>[T: Float](x: *const T, n: usize) -> Moments<T> {
+        let mut all = Moments::NONE;
+        let mut squares = [T::ZERO; BLOCK];
+        for start in (0..n).step_by(BLOCK) {
+            let len = BLOCK.min(n - start);
+            // SAFETY: the caller's promise.
+            unsafe {
+                let x = x.add(start);
+                let count = T::from_scalar(Scalar::UInt(len as u64));
+                let mean = fold::<T, SumOf>(x, 1, len).div(count);
+                for (i, square) in squares.iter_mut().enumerate().take(len) {
+                    let d = x.add(i).read().sub(mean);
+                    *square = d.mul(d);
+                }
+                let squares = fold::<T, SumOf>(squares.as_ptr(), 1, len);
+                all = all.join(Moments { count, mean, squares });
+            }
+        }
+        all
+    }
+}
+
+/// The pieces of a long row, on several threads; joined in order, whoever took them.
+unsafe fn moments_of_pieces<T: Float>(x: *const T, n: usize) -> Moments<T> {
+    let mut pieces = vec![Moments::<T>::NONE; n.div_ceil(PIECE)];
+    let (from, to) = (Shared::new(x), Shared::new(pieces.as_mut_ptr()));
+    threads::for_each(pieces.len(), PIECE * COST, 1, |range| {
+        for i in range {
+            let (start, len) = (i * PIECE, PIECE.min(n - i * PIECE));
+            // SAFETY: the caller's promise; each place is written by one thread.
+            unsafe {
+                to.get()
+                    .add(i)
+                    .write(moments_of::<T>(from.get().add(start), len));
+            };
+        }
+    });
+    pieces.into_iter().fold(Moments::NONE, Moments::join)
+}

@@ -1,0 +1,194 @@
+//! Kernels along an axis: normalisation, variance, slices by number, and the linear layer.
+
+use crate::support::{Random, each_isa};
+use needle_kernels::Array;
+use needle_kernels::dtype::DType;
+use needle_kernels::kernels::elementwise::{Binary, binary};
+use needle_kernels::kernels::gather::{take, take_gradient, whole_numbers};
+use needle_kernels::kernels::matmul::{linear, matmul};
+use needle_kernels::kernels::normalise::{layer_norm, layer_norm_gradient};
+use needle_kernels::kernels::variance::variance;
+
+/// The runs of elements along an axis: for each, the places of its elements in row-major order.
+fn runs(shape: &[usize], axis: usize) -> Vec<Vec<usize>> {
+    let inner: usize = shape[axis + 1..].iter().product();
+    let outer: usize = shape[..axis].iter().product();
+    let n = shape[axis];
+    (0..outer * inner)
+        .map(|run| {
+            let start = run / inner * n * inner + run % inner;
+            (0..n).map(|i| start + i * inner).collect()
+        })
+        .collect()
+}
+
+fn moments(x: &[f64]) -> (f64, f64) {
+    let n = x.len() as f64;
+    let mean = x.iter().sum::<f64>() / n;
+    (mean, x.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>())
+}
+
+fn shape_with_elements(random: &mut Random, axis: usize) -> Vec<usize> {
+    let mut shape = random.shape(4);
+    while shape.len() <= axis || shape[axis] == 0 {
+        shape = random.shape(4);
+    }
+    shape
+}
+
+#[test]
+fn normalisation_along_any_axis_matches_the_reference() {
+    each_isa(60, |random| {
+        let axis = random.below(3);
+        let shape = shape_with_elements(random, axis);
+        for (dtype, tolerance) in [(DType::F32, 2e-3), (DType::F64, 1e-11)] {
+            let x = random.array(dtype, &shape, false);
+            let g = random.array(dtype, &shape, false);
+            let (eps, values, adjoints) = (1e-2, x.to_f64_vec(), g.to_f64_vec());
+            let y = layer_norm(&x, axis, eps).unwrap().to_f64_vec();
+            let back = layer_norm_gradient(&g, &x, axis, eps).unwrap().to_f64_vec();
+            for run in runs(&shape, axis) {
+                let of = |v: &[f64]| run.iter().map(|&i| v[i]).collect::<Vec<_>>();
+                let (own, g) = (of(&values), of(&adjoints));
+                let n = own.len() as f64;
+                let (mean, squares) = moments(&own);
+                let r = 1.0 / (squares / n + eps).sqrt();
+                let normal: Vec<f64> = own.iter().map(|v| (v - mean) * r).collect();
+                let level = g.iter().sum::<f64>() / n;
+                let share = g.iter().zip(&normal).map(|(g, y)| g * y).sum::<f64>() / n;
+                let size = 1.0 + g.iter().map(|g| (g * r).abs()).fold(0.0, f64::max);
+                for (k, &i) in run.iter().enumerate() {
+                    let expected = r * (g[k] - level - normal[k] * share);
+                    assert!((y[i] - normal[k]).abs() <= tolerance, "{shape:?} {axis}");
+                    assert!(
+                        (back[i] - expected).abs() <= tolerance * size,
+                        "{shape:?} {axis}"
+                    );
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn variance_of_long_and_short_runs_matches_the_reference() {
+    each_isa(2, |random| {
+        for (shape, axes) in [
+            (vec![3, 5], vec![0, 1]),
+            (vec![3, 5], vec![1]),
+            (vec![3, 5], vec![0]),
+            (vec![2, 3, 4], vec![1, 2]),
+            (vec![2, 3, 4], vec![]),
+            (vec![70_000], vec![0]),
+            (vec![3, 40_001], vec![1]),
+        ] {
+            let x = random.array(DType::F64, &shape, false);
+            let rows: usize = shape
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| !axes.contains(i))
+                .map(|(_, n)| n)
+                .product();
+            let n = x.size() / rows;
+            let divisor = n as f64 - 0.5;
+            let out = variance(&x, &axes, false, divisor).unwrap().to_f64_vec();
+            let all = x.to_f64_vec();
+            let places = match axes.as_slice() {
+                [0] if shape.len() > 1 => runs(&shape, 0),
+                _ => (0..rows)
+                    .map(|row| (row * n..(row + 1) * n).collect())
+                    .collect(),
+            };
+            assert_eq!(out.len(), places.len());
+            for (value, run) in out.iter().zip(places) {
+                let own: Vec<f64> = run.iter().map(|&i| all[i]).collect();
+                let expected = moments(&own).1 / divisor;
+                assert!(
+                    (value - expected).abs() <= 1e-13 * expected.max(1e-10),
+                    "{shape:?} {axes:?}"
+                );
+            }
+        }
+    });
+}
+
+/// Far from 0 the sum of the squares would lose every digit.
+#[test]
+fn variance_far_from_zero_keeps_its_digits() {
+    each_isa(1, |_| {
+        let x: Vec<f32> = (0..100_000).map(|i| 4096.0 + (i % 2) as f32).collect();
+        let x = Array::from_slice(&x, &[x.len()]).unwrap();
+        let value = variance(&x, &[0], false, 100_000.0).unwrap().to_f64_vec()[0];
+        assert!((value - 0.25).abs() <= 1e-6, "{value}");
+    });
+}
+
+#[test]
+fn slices_by_number_and_back() {
+    each_isa(60, |random| {
+        let axis = random.below(3);
+        let shape = shape_with_elements(random, axis);
+        let (n, count) = (shape[axis], random.below(7));
+        let places: Vec<usize> = (0..count).map(|_| random.below(n)).collect();
+        let numbers: Vec<i64> = places
+            .iter()
+            .map(|&p| p as i64 - if random.chance(30) { n as i64 } else { 0 })
+            .collect();
+        let indices = Array::from_slice(&numbers, &[count]).unwrap();
+        let x = random.array(DType::F64, &shape, false);
+        let mut taken = shape.clone();
+        taken[axis] = count;
+        let y = take(&x, &indices, axis, &taken).unwrap();
+        let (all, out) = (x.to_f64_vec(), y.to_f64_vec());
+        let back = take_gradient(&y, &indices, axis, &shape)
+            .unwrap()
+            .to_f64_vec();
+        for (to, from) in runs(&taken, axis).iter().zip(runs(&shape, axis)) {
+            for (k, &place) in places.iter().enumerate() {
+                assert!(out[to[k]].to_bits() == all[from[place]].to_bits());
+                let times = places.iter().filter(|&&p| p == place).count() as f64;
+                let expected = times * all[from[place]];
+                assert!((back[from[place]] - expected).abs() <= 1e-12 * expected.abs());
+            }
+            let untouched = (0..n).filter(|place| !places.contains(place));
+            assert!(untouched.into_iter().all(|place| back[from[place]] == 0.0));
+        }
+    });
+}
+
+#[test]
+fn numbers_of_slices_are_whole_and_within_bounds() {
+    let halves = Array::from_slice(&[1.0f32, 0.5], &[2]).unwrap();
+    assert_eq!(
+        whole_numbers("take", "index", &halves)
+            .err()
+            .unwrap()
+            .to_string(),
+        "take: expected whole numbers, got index 0.5 at position 1"
+    );
+    let nan = Array::from_slice(&[f64::NAN], &[1]).unwrap();
+    assert!(whole_numbers("take", "index", &nan).is_err());
+    let x = Array::from_slice(&[0.0f32; 3], &[3]).unwrap();
+    for wrong in [3i64, -4] {
+        let index = Array::from_slice(&[wrong], &[1]).unwrap();
+        assert_eq!(
+            take(&x, &index, 0, &[1]).err().unwrap().to_string(),
+            format!("take: index {wrong} is out of bounds for an axis of 3 elements")
+        );
+    }
+}
+
+#[test]
+fn a_linear_layer_has_the_bits_of_product_and_sum() {
+    each_isa(30, |random| {
+        for dtype in [DType::F32, DType::F64, DType::I32] {
+            let (m, k, n) = (random.below(70), random.below(40), 1 + random.below(70));
+            let a = random.array(dtype, &[m, k], false);
+            let b = random.array(dtype, &[k, n], false);
+            let bias = random.array(dtype, &[1, n], false);
+            let expected = binary(Binary::Add, &matmul(&a, &b).unwrap(), &bias).unwrap();
+            let out = linear(&a, &b, &bias).unwrap();
+            assert!(out.shape() == [m, n] && out.to_f64_vec() == expected.to_f64_vec());
+        }
+    });
+}
