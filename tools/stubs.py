@@ -40,6 +40,7 @@ def ops_stub(ops: Sequence[OpRow]) -> str:
     """The re-exports of `needle.ops`, which the module itself makes in a loop."""
     names = {name for op in ops for name in (op.name, op.class_name)}
     public = names - BUILTINS
+
     # Ruff takes a name in capitals for a constant, and sorts constants, classes and functions;
     # case counts in `__all__`, and does not in an import.
     def kind(name: str) -> tuple[bool, bool]:

@@ -110,7 +110,7 @@ fn unary_kernels_match_the_reference() {
                     _ => 8e-16,
                 };
                 let least = match dtype {
-                    DType::F32 => 1e-6 * f64::from(f32::MIN_POSITIVE),
+                    DType::F32 => 1e-5 * f64::from(f32::MIN_POSITIVE),
                     _ => 1e-6 * f64::MIN_POSITIVE,
                 };
                 for (x, y) in values(&x).into_iter().zip(values(&y)) {
