@@ -33,10 +33,10 @@ from needle.ops import max as max
 from needle.ops import min as min
 
 if TYPE_CHECKING:
-    from needle import data, testing
+    from needle import data, nn, testing
 
 # Imported when first asked for: they bring modules along that training needs, not `import`.
-_LATE = ("data", "testing")
+_LATE = ("data", "nn", "testing")
 
 
 def __getattr__(name: str) -> Any:
@@ -69,6 +69,7 @@ __all__ = [
     "get_num_threads",
     "init",
     "lazy",
+    "nn",
     "no_grad",
     "ones",
     "ones_like",

@@ -1,0 +1,86 @@
+"""Tensors without randomness: one number everywhere, and one-hot rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, SupportsIndex
+
+import numpy as np
+
+from needle.autograd import Tensor
+from needle.init.options import Shape, sizes
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from needle.autograd import Device
+
+__all__ = ["constant", "one_hot", "ones", "ones_like", "zeros", "zeros_like"]
+
+
+def constant(
+    *shape: SupportsIndex | Shape,
+    c: float = 1.0,
+    device: Device | None = None,
+    dtype: DTypeLike = "float32",
+    requires_grad: bool = False,
+) -> Tensor:
+    """Every element is `c`."""
+    array = np.full(sizes(shape), c, dtype=dtype)
+    return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
+
+
+def ones(
+    *shape: SupportsIndex | Shape,
+    device: Device | None = None,
+    dtype: DTypeLike = "float32",
+    requires_grad: bool = False,
+) -> Tensor:
+    """Every element is 1."""
+    return constant(*shape, c=1.0, device=device, dtype=dtype, requires_grad=requires_grad)
+
+
+def zeros(
+    *shape: SupportsIndex | Shape,
+    device: Device | None = None,
+    dtype: DTypeLike = "float32",
+    requires_grad: bool = False,
+) -> Tensor:
+    """Every element is 0."""
+    return constant(*shape, c=0.0, device=device, dtype=dtype, requires_grad=requires_grad)
+
+
+def ones_like(
+    array: Tensor, *, device: Device | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones in the shape and dtype of `array`, on its device unless another one is given."""
+    device = array.device if device is None else device
+    return ones(*array.shape, device=device, dtype=array.dtype, requires_grad=requires_grad)
+
+
+def zeros_like(
+    array: Tensor, *, device: Device | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros in the shape and dtype of `array`, on its device unless another one is given."""
+    device = array.device if device is None else device
+    return zeros(*array.shape, device=device, dtype=array.dtype, requires_grad=requires_grad)
+
+
+def one_hot(
+    n: int,
+    i: Tensor | ArrayLike,
+    device: Device | None = None,
+    dtype: DTypeLike = "float32",
+    requires_grad: bool = False,
+) -> Tensor:
+    """One row of `n` zeros for each class number in `i`, with a 1 in the place of the class.
+
+    `i` may have any shape S and any numeric dtype (it is cast to int32); the result has shape
+    S + (n,). IndexError for a class that is not in 0..n-1.
+    """
+    classes = np.asarray(i.numpy() if isinstance(i, Tensor) else i).astype(np.int32)
+    wrong = classes[(classes < 0) | (classes >= n)]
+    if wrong.size:
+        raise IndexError(f"one_hot: class {wrong[0]} is out of range for {n} classes")
+    array = np.zeros((*classes.shape, n), dtype=dtype)
+    np.put_along_axis(array, classes[..., np.newaxis], 1, axis=-1)
+    return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)

@@ -1,0 +1,37 @@
+"""Types and helpers that the makers of tensors share."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, SupportsIndex, TypedDict, cast
+
+if TYPE_CHECKING:
+    # NumPy imports its `random` when first asked for it: that is not for `import needle` to do.
+    from numpy.random import Generator
+    from numpy.typing import DTypeLike
+
+    from needle.autograd import Device
+
+    RandomSource = Generator | SupportsIndex | None
+
+__all__ = ["RandomOptions", "Shape", "sizes"]
+
+Shape = Sequence[SupportsIndex]
+
+
+class RandomOptions(TypedDict, total=False):
+    """The keywords that the weights hand on to `rand` and `randn`."""
+
+    device: Device | None
+    dtype: DTypeLike
+    requires_grad: bool
+    rng: RandomSource
+
+
+def sizes(shape: tuple[SupportsIndex | Shape, ...]) -> tuple[int, ...]:
+    """The sizes in `shape`, which is several integers or one sequence of them."""
+    alone = shape[0] if len(shape) == 1 else None
+    found = alone if isinstance(alone, Sequence) else cast(Shape, shape)
+    # `rand()` of no sizes is a 0-d tensor; anything that is no integer is a TypeError here.
+    return tuple(operator.index(size) for size in found)

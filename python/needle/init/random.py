@@ -1,0 +1,87 @@
+"""Random tensors, from NumPy's global generator or from one that the caller names."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+import numpy as np
+
+from needle.autograd import Tensor
+from needle.init.options import Shape, sizes
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from needle.autograd import Device
+    from needle.init.options import RandomSource
+
+__all__ = ["generator", "rand", "randb", "randn"]
+
+
+def generator(rng: RandomSource) -> np.random.Generator | None:
+    """The generator that `rng` stands for: itself, a new one for a seed, or None for NumPy's
+    global one. Raises TypeError for anything else, ValueError for a negative seed.
+    """
+    if rng is None or isinstance(rng, np.random.Generator):
+        return rng
+    try:
+        seed = operator.index(rng)
+    except TypeError:
+        name = type(rng).__name__
+        raise TypeError(
+            f"rng: expected a numpy.random.Generator, an integer seed or None, got {name}"
+        ) from None
+    if seed < 0:
+        raise ValueError(f"rng: expected a seed of 0 or more, got {seed}")
+    return np.random.default_rng(seed)
+
+
+def _uniform(shape: tuple[int, ...], rng: RandomSource) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Numbers from [0, 1) in float64, in a single draw."""
+    source = generator(rng)
+    # Of no sizes the global generator gives a number, not an array.
+    return np.asarray(np.random.rand(*shape) if source is None else source.random(shape))
+
+
+def rand(
+    *shape: SupportsIndex | Shape,
+    low: float = 0.0,
+    high: float = 1.0,
+    device: Device | None = None,
+    dtype: DTypeLike = "float32",
+    requires_grad: bool = False,
+    rng: RandomSource = None,
+) -> Tensor:
+    """Numbers drawn evenly from [low, high)."""
+    array = _uniform(sizes(shape), rng) * (high - low) + low
+    return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
+
+
+def randn(
+    *shape: SupportsIndex | Shape,
+    mean: float = 0.0,
+    std: float = 1.0,
+    device: Device | None = None,
+    dtype: DTypeLike = "float32",
+    requires_grad: bool = False,
+    rng: RandomSource = None,
+) -> Tensor:
+    """Numbers drawn from the normal distribution with this mean and standard deviation."""
+    size, source = sizes(shape), generator(rng)
+    drawn = np.random.randn(*size) if source is None else source.standard_normal(size)
+    array = drawn * std + mean
+    return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
+
+
+def randb(
+    *shape: SupportsIndex | Shape,
+    p: float = 0.5,
+    device: Device | None = None,
+    dtype: DTypeLike = "bool",
+    requires_grad: bool = False,
+    rng: RandomSource = None,
+) -> Tensor:
+    """True with probability `p`, else False; of dtype bool unless another one is asked for."""
+    array = _uniform(sizes(shape), rng) <= p
+    return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)

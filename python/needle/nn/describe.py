@@ -1,0 +1,37 @@
+"""The text that `repr` of a module is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from needle.nn.module import Module
+
+__all__ = ["describe"]
+
+
+def describe(module: Module, inside: tuple[Module, ...] = ()) -> str:
+    """The module and those in it, one a line, with the shapes and the number of parameters.
+
+    `inside` are the modules that this one is shown in: they are not shown again.
+    """
+    inside = (*inside, module)
+    lines = [module.extra_repr()] if module.extra_repr() else []
+    named = module.named_children()
+    for name, child in named:
+        repeated = any(child is outer for outer in inside)
+        text = f"{type(child).__name__}(...)" if repeated else describe(child, inside)
+        lines.append(f"({name}): {text}")
+    body = "".join(lines)
+    if named:
+        body = "".join(f"\n{line}" for line in lines).replace("\n", "\n  ") + "\n"
+    return f"{type(module).__name__}({body}){_sizes(module)}"
+
+
+def _sizes(module: Module) -> str:
+    own = ", ".join(f"{name} {p.shape}" for name, p in module.named_parameters(recurse=False))
+    count = sum(p.size for p in module.parameters())
+    if not count:
+        return ""
+    total = f"{count:,} parameter{'s' if count != 1 else ''}"
+    return f"  # {own}: {total}" if own else f"  # {total}"

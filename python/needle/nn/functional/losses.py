@@ -1,0 +1,115 @@
+"""Losses: how far predictions are from targets, as one number.
+
+`reduction` is `"mean"` over all elements, `"sum"`, or `"none"` for a loss of each element. Targets
+are tensors, or what one can be made of. Where prediction and target have one shape, nothing is
+broadcast: (n, 1) against (n,) is an error, and not n * n differences.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from needle import init, ops
+from needle.autograd import Tensor
+from needle.errors import ShapeError
+from needle.nn.functional.activations import softplus
+from needle.nn.functional.ids import checked_ids
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = [
+    "REDUCTIONS",
+    "binary_cross_entropy_with_logits",
+    "checked_reduction",
+    "cross_entropy",
+    "huber_loss",
+    "l1_loss",
+    "mse_loss",
+]
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def cross_entropy(logits: Tensor, target: Tensor | ArrayLike) -> Tensor:
+    """The mean over the rows of `-log(softmax(logits)[class])`, a tensor of shape ().
+
+    Logits are (..., k). Targets are class numbers (...), of any numeric dtype, or probabilities
+    (..., k). Raises ShapeError for other shapes, IndexError for a class that is not an integer
+    from 0 to k - 1.
+    """
+    target = _tensor(target)
+    shape = logits.shape
+    if target.shape == shape[:-1] and shape:
+        ids = checked_ids("cross_entropy", target, shape[-1])
+        target = init.one_hot(shape[-1], ids, dtype=logits.dtype)
+    elif target.shape != shape:
+        raise ShapeError(
+            f"cross_entropy: expected classes {shape[:-1]} or probabilities {shape}, "
+            f"got shape {target.shape}"
+        )
+    return ops.cross_entropy(logits, target)
+
+
+def binary_cross_entropy_with_logits(
+    logits: Tensor, target: Tensor | ArrayLike, reduction: str = "mean"
+) -> Tensor:
+    """`-t log(p) - (1 - t) log(1 - p)` with `p = sigmoid(logits)` and targets `t` from 0 to 1, of
+    the logits' shape. Written as `log(1 + exp(logits)) - t logits`, it does not overflow.
+    """
+    target = _like("binary_cross_entropy_with_logits", logits, target)
+    return _reduced(softplus(logits) - logits * target, reduction)
+
+
+def mse_loss(input: Tensor, target: Tensor | ArrayLike, reduction: str = "mean") -> Tensor:
+    """`(input - target)^2`."""
+    difference = input - _like("mse_loss", input, target)
+    return _reduced(difference * difference, reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor | ArrayLike, reduction: str = "mean") -> Tensor:
+    """`|input - target|`; the derivative is 0 where they are equal."""
+    return _reduced(ops.abs(input - _like("l1_loss", input, target)), reduction)
+
+
+def huber_loss(
+    input: Tensor, target: Tensor | ArrayLike, delta: float = 1.0, reduction: str = "mean"
+) -> Tensor:
+    """`d^2 / 2` where `d = |input - target|` is at most `delta`, and `delta (d - delta / 2)` above.
+
+    Huber, "Robust estimation of a location parameter", 1964. Raises ValueError for a `delta` that
+    is not above 0.
+    """
+    if not delta > 0:
+        raise ValueError(f"huber_loss: expected delta above 0, got {delta}")
+    distance = ops.abs(input - _like("huber_loss", input, target))
+    # Both cases in one: the clipped distance c, times d - c / 2.
+    clipped = ops.minimum(distance, delta)
+    return _reduced(clipped * (distance - 0.5 * clipped), reduction)
+
+
+def checked_reduction(reduction: str) -> str:
+    """`reduction`, or ValueError for an unknown one."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction: expected 'mean', 'sum' or 'none', got {reduction!r}")
+    return reduction
+
+
+def _reduced(losses: Tensor, reduction: str) -> Tensor:
+    checked_reduction(reduction)
+    if reduction == "none":
+        return losses
+    return losses.mean() if reduction == "mean" else losses.sum()
+
+
+def _tensor(target: Tensor | ArrayLike) -> Tensor:
+    return target if isinstance(target, Tensor) else Tensor(target, requires_grad=False)
+
+
+def _like(op: str, input: Tensor, target: Tensor | ArrayLike) -> Tensor:
+    target = _tensor(target)
+    if target.shape != input.shape:
+        raise ShapeError(
+            f"{op}: expected a target of the input's shape {input.shape}, got {target.shape}"
+        )
+    return target

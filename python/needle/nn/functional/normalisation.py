@@ -1,0 +1,97 @@
+"""Batch, layer and root-mean-square normalisation, all with the biased variance."""
+
+from __future__ import annotations
+
+import math
+
+from needle import ops
+from needle.autograd import Tensor
+from needle.errors import ShapeError
+
+__all__ = ["batch_norm", "layer_norm", "rms_norm"]
+
+
+def batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """`(x - mean) / sqrt(var + eps) * weight + bias` for each column of `x`, (n, k).
+
+    Mean and variance are, in training, those of the batch, and the running ones, (k,), become
+    `(1 - momentum) * old + momentum * batch`, without a gradient; otherwise they are the running
+    ones. Without running ones they are always those of the batch. Weight and bias are (k,).
+
+    Ioffe and Szegedy, "Batch normalization", ICML 2015, but for the running variance, which is
+    biased here too. Raises ShapeError for an `x` of other than two dimensions.
+    """
+    if x.ndim != 2:
+        raise ShapeError(f"batch_norm: expected 2 dimensions, got shape {x.shape}")
+    if running_mean is None or running_var is None:
+        return _affine(_standardised_columns(x, eps), weight, bias)
+    if not training:
+        # Detached: else a backward pass would leave gradients on the statistics.
+        slope = (running_var.data + eps) ** -0.5
+        scale = slope if weight is None else weight * slope
+        return _affine(x - running_mean.data, scale, bias)
+    result = _affine(_standardised_columns(x, eps), weight, bias)
+    data = x.data
+    mean = data.mean(axes=0)
+    centred = data - mean
+    _move(running_mean, mean, momentum)
+    _move(running_var, (centred * centred).mean(axes=0), momentum)
+    return result
+
+
+def layer_norm(
+    x: Tensor,
+    normalized_shape: tuple[int, ...],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """`(x - mean) / sqrt(var + eps) * weight + bias`, with mean and variance over the last axes
+    of `x`, whose lengths are `normalized_shape`. Weight and bias have that shape.
+
+    Ba, Kiros and Hinton, "Layer normalization", 2016. Raises ShapeError for an `x` that does not
+    end in `normalized_shape`, or where that is empty.
+    """
+    shape, axes = x.shape, len(normalized_shape)
+    if not axes or shape[-axes:] != normalized_shape:
+        raise ShapeError(
+            f"layer_norm: expected a shape that ends in {normalized_shape}, got {shape}"
+        )
+    if axes == 1:
+        return _affine(ops.layer_norm(x, eps), weight, bias)
+    rows = x.reshape((*shape[:-axes], math.prod(normalized_shape)))
+    return _affine(ops.layer_norm(rows, eps).reshape(shape), weight, bias)
+
+
+def rms_norm(x: Tensor, weight: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+    """`x / sqrt(mean(x^2) + eps) * weight`, with the mean over the last axis; weight is (k,).
+
+    Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019.
+    """
+    scaled = x * ((x * x).mean(axes=-1, keepdims=True) + eps) ** -0.5
+    return _affine(scaled, weight, None)
+
+
+def _standardised_columns(x: Tensor, eps: float) -> Tensor:
+    return ops.layer_norm(x.transpose(), eps).transpose()
+
+
+def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    if weight is not None:
+        x = x * weight
+    return x if bias is None else x + bias
+
+
+def _move(running: Tensor, batch: Tensor, momentum: float) -> None:
+    """The running value, the same object, a step closer to the batch's."""
+    moved = running * (1 - momentum) + batch * momentum
+    running.data = moved.astype(running.dtype)

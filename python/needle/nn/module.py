@@ -1,0 +1,216 @@
+"""Module: what layers, losses and networks have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Self, TypeVar
+
+from numpy.typing import NDArray
+
+from needle.autograd import Tensor
+from needle.nn.describe import describe
+from needle.nn.hooks import HookHandle, Hooks
+from needle.nn.parameter import Parameter
+from needle.nn.state import StateKeys, load, snapshot
+
+__all__ = ["Module"]
+
+T = TypeVar("T")
+
+
+class Module:
+    """A part of a network: parameters, other modules, and a forward pass.
+
+    A subclass calls `super().__init__()`, assigns parameters and modules to attributes, alone or
+    in dicts, lists and tuples, and defines `forward`. An attribute is looked at when it is asked
+    for, so assigning over it is all it takes to exchange a parameter: a plain tensor in its place
+    is used, and is not trained.
+
+    Names of parameters and modules are paths from the module, in the order of assignment:
+    `"layers.0.weight"`. What can be reached by several paths is listed once, under the first.
+    """
+
+    training = True
+    # Names of the attributes that hold buffers.
+    _buffers: frozenset[str] = frozenset()
+    # Made with the first hook of their kind: most modules have none.
+    _before: Hooks | None = None
+    _after: Hooks | None = None
+
+    def __init__(self) -> None:
+        self.training = True
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The result of the module; subclasses define it. Callers call the module itself."""
+        raise NotImplementedError(f"{type(self).__name__}: forward is not defined")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The result of `forward`, with the hooks before and after it."""
+        for before in self._before or ():
+            changed = before(self, args)
+            if changed is not None:
+                args = changed if isinstance(changed, tuple) else (changed,)
+        result = self.forward(*args, **kwargs)
+        for after in self._after or ():
+            changed = after(self, args, result)
+            if changed is not None:
+                result = changed
+        return result
+
+    def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]) -> HookHandle:
+        """Calls `hook(module, args)` before each forward pass; what it returns, unless None,
+        takes the place of the positional arguments (a tuple, or the only one).
+        """
+        self._before = self._before or Hooks()
+        return self._before.add(hook)
+
+    def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> HookHandle:
+        """Calls `hook(module, args, result)` after each forward pass; what it returns, unless
+        None, takes the place of the result.
+        """
+        self._after = self._after or Hooks()
+        return self._after.add(hook)
+
+    def parameters(self, recurse: bool = True) -> list[Parameter]:
+        """Every parameter once: of this module and, unless `recurse` is False, of those inside."""
+        return [parameter for _, parameter in self.named_parameters(recurse)]
+
+    def named_parameters(self, recurse: bool = True) -> list[tuple[str, Parameter]]:
+        """Every parameter with its name."""
+        found = walk(self, deep=recurse)
+        return _once((name, item) for name, item in found if isinstance(item, Parameter))
+
+    def named_buffers(self) -> list[tuple[str, Tensor]]:
+        """Every buffer with its name: tensors that are saved and not trained."""
+        found = ((n, item) for n, item in walk(self) if isinstance(item, Tensor))
+        return _once((n, item) for n, item in found if not isinstance(item, Parameter))
+
+    def register_buffer(self, name: str, tensor: Tensor) -> None:
+        """Assigns `tensor` to the attribute `name`, and makes it part of the state dict.
+
+        A buffer is a plain tensor, such as a running mean. Whatever tensor the attribute holds
+        later is the buffer then. Raises TypeError for anything but a tensor.
+        """
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"register_buffer: expected a Tensor, got {type(tensor).__name__}")
+        setattr(self, name, tensor)
+        self._buffers = self._buffers | {name}
+
+    def children(self) -> list[Module]:
+        """The modules directly in this one."""
+        return [module for _, module in self.named_children()]
+
+    def named_children(self) -> list[tuple[str, Module]]:
+        """The modules directly in this one, with their names."""
+        inner = ((n, item) for n, item in walk(self, deep=False) if isinstance(item, Module))
+        return _once(inner)
+
+    def modules(self) -> list[Module]:
+        """This module and all inside it, at any depth."""
+        return [module for _, module in self.named_modules()]
+
+    def named_modules(self) -> list[tuple[str, Module]]:
+        """This module, under the name `""`, and all inside it, at any depth."""
+        inner = ((n, item) for n, item in walk(self) if isinstance(item, Module))
+        return _once([("", self), *inner])
+
+    def _children(self) -> list[Module]:
+        """All modules inside this one, at any depth."""
+        return [module for _, module in self.named_modules()[1:]]
+
+    def apply(self, function: Callable[[Module], object]) -> Self:
+        """Calls `function` with every module, inner ones first, this one last."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets `training` of this module and of all inside it."""
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Clears `training` of this module and of all inside it."""
+        return self.train(False)
+
+    def reset_grad(self) -> None:
+        """Sets the gradient of every parameter to None."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Copies of all parameters and buffers by name, detached from the graph.
+
+        What has several names is in it under each of them, as one tensor. Raises ValueError
+        where two different ones have the same name.
+        """
+        return snapshot(_tensors(self))
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Tensor | NDArray[Any]], strict: bool = True
+    ) -> StateKeys:
+        """Copies the values of a state dict into the parameters and buffers, which stay the same
+        objects. All is checked before anything changes.
+
+        Values are tensors or NumPy arrays, of the shape and dtype of what they are for. Returns
+        the names that were missing from `state_dict` and those that were unexpected in it. Raises
+        ValueError if there are any, unless `strict` is False; ShapeError, DTypeError and TypeError
+        for a value that does not fit.
+        """
+        return load(_tensors(self), state_dict, strict)
+
+    def extra_repr(self) -> str:
+        """What `repr` shows between the parentheses, such as `"p=0.5"`; subclasses define it."""
+        return ""
+
+    def __repr__(self) -> str:
+        return describe(self)
+
+
+def walk(
+    root: Module | dict[Any, Any] | list[Any] | tuple[Any, ...],
+    *,
+    deep: bool = True,
+    path: str = "",
+    inside: tuple[object, ...] = (),
+) -> Iterator[tuple[str, Parameter | Tensor | Module]]:
+    """Parameters, buffers and modules in `root`, each with the path to it, depth first and in
+    order of insertion. Without `deep`, modules are not entered.
+
+    What is found by two paths comes twice, but nothing is entered from within itself.
+    """
+    buffers = root._buffers if isinstance(root, Module) else ()
+    inside = (*inside, root)
+    for key, item in _entries(root):
+        name = f"{path}.{key}" if path else str(key)
+        if isinstance(item, Tensor):
+            if isinstance(item, Parameter) or key in buffers:
+                yield name, item
+        elif isinstance(item, (Module, dict, list, tuple)):
+            if any(item is outer for outer in inside):
+                continue
+            if isinstance(item, Module):
+                yield name, item
+                if not deep:
+                    continue
+            yield from walk(item, deep=deep, path=name, inside=inside)
+
+
+def _entries(root: object) -> Iterable[tuple[object, object]]:
+    if isinstance(root, (list, tuple)):
+        return enumerate(root)
+    return root.items() if isinstance(root, dict) else vars(root).items()
+
+
+def _tensors(module: Module) -> list[tuple[str, Tensor]]:
+    return [(name, item) for name, item in walk(module) if isinstance(item, Tensor)]
+
+
+def _once(named: Iterable[tuple[str, T]]) -> list[tuple[str, T]]:
+    """Each object once, under its first name."""
+    first: dict[int, tuple[str, T]] = {}
+    for name, item in named:
+        first.setdefault(id(item), (name, item))
+    return list(first.values())
