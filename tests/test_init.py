@@ -74,6 +74,74 @@ def test_draws_from_numpys_global_generator(name):
     np.testing.assert_allclose(double.numpy(), expected_double, rtol=1e-12, atol=1e-15)
 
 
+# The same calls, and what they make of the uniform or normal numbers of a generator.
+def uniform(rng, *shape):
+    return rng.random(shape)
+
+
+def normal(rng, *shape):
+    return rng.standard_normal(shape)
+
+
+FROM_GENERATOR = {
+    "rand": (init.rand, (3, 4), uniform, (3, 4), 1.0, 0.0),
+    "randn": (init.randn, (2, 3), normal, (2, 3), 1.0, 0.0),
+    "rand, one number": (init.rand, (), uniform, (), 1.0, 0.0),
+    "xavier_uniform": (init.xavier_uniform, (30, 20), uniform, (30, 20), 2 * BOUND, -BOUND),
+    "xavier_normal": (init.xavier_normal, (30, 20), normal, (30, 20), math.sqrt(2 / 50), 0.0),
+    "kaiming_uniform": (
+        init.kaiming_uniform,
+        (24, 5, (4, 6, 5)),
+        uniform,
+        (4, 6, 5),
+        1.0,
+        -0.5,
+    ),
+    "kaiming_normal": (init.kaiming_normal, (32, 5), normal, (32, 5), 0.25, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", FROM_GENERATOR)
+def test_draws_from_the_generator_that_is_named(name):
+    make, args, draw, shape, scale, shift = FROM_GENERATOR[name]
+    np.random.seed(1)
+    rng, twin = np.random.default_rng(17), np.random.default_rng(17)
+    for _ in range(2):
+        expected = draw(twin, *shape) * scale + shift
+        made = make(*args, dtype="float64", rng=rng)
+        np.testing.assert_allclose(made.numpy(), expected, rtol=1e-12, atol=1e-15)
+    assert rng.random() == twin.random()
+    # A seed makes the same numbers each time.
+    first = draw(np.random.default_rng(17), *shape) * scale + shift
+    for seed in (17, np.int64(17)):
+        made = make(*args, dtype="float64", rng=seed)
+        np.testing.assert_allclose(made.numpy(), first, rtol=1e-12, atol=1e-15)
+    # And the global generator has not moved.
+    following = np.random.rand()
+    np.random.seed(1)
+    assert following == np.random.rand()
+
+
+def test_randb_with_a_generator():
+    kept = init.randb(200, 50, p=0.3, rng=5)
+    expected = np.random.default_rng(5).random((200, 50)) <= 0.3
+    np.testing.assert_array_equal(kept.numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("rng", "kind", "message"),
+    [
+        ("a", TypeError, "a numpy.random.Generator, an integer seed or None, got str"),
+        (1.5, TypeError, "a numpy.random.Generator, an integer seed or None, got float"),
+        (-1, ValueError, "a seed of 0 or more, got -1"),
+    ],
+)
+def test_what_is_no_generator(rng, kind, message):
+    for make in (init.rand, init.randn, init.randb):
+        with pytest.raises(kind, match=f"^rng: expected {message}$"):
+            make(2, rng=rng)
+
+
 def test_scales_in_float64_before_the_cast():
     np.random.seed(3)
     drawn = init.rand(1000, low=100.0, high=100.5)

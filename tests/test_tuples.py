@@ -70,6 +70,11 @@ def test_detach() -> None:
     assert [t.tolist() for t in d] == (A * 2).tolist()
 
 
+def test_repr() -> None:
+    tt = ndl.make_tuple(Tensor([1.0]), Tensor(2))
+    assert repr(tt) == "needle.TensorTuple(needle.Tensor([1.]), needle.Tensor(2))"
+
+
 def test_no_nesting() -> None:
     inner = ndl.make_tuple(Tensor([1.0]))
     with pytest.raises((TypeError, AssertionError)):

@@ -31,10 +31,21 @@ class LeakyReLU(Module):
 
 
 class GELU(Module):
-    """`x` times the normal distribution function of `x`."""
+    """`x` times the distribution function of the normal distribution at `x`; with
+    `approximate="tanh"`, approximated by tanh.
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f"GELU: approximate expected 'none' or 'tanh', got {approximate!r}")
+        self.approximate = approximate
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(x)
+        return F.gelu(x, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
 
 
 class SiLU(Module):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
 
 from needle import init, ops
-from needle.autograd import Tensor
+from needle.autograd import Tensor, TensorOp
 from needle.ops import log_softmax, relu, sigmoid, softmax, tanh
 
 __all__ = [
@@ -21,12 +24,28 @@ __all__ = [
 ]
 
 
-def gelu(x: Tensor, approximate: str = "tanh") -> Tensor:
-    """`x` times the normal distribution function of `x`, elementwise, approximated by tanh.
+class _Erf(TensorOp):
+    """The error function, elementwise."""
 
-    Hendrycks and Gimpel, "Gaussian error linear units (GELUs)", 2016.
+    def compute(self, a: Any) -> Any:
+        return np.vectorize(math.erf, otypes=[a.dtype])(a)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        (a,) = node.inputs
+        return out_grad * ops.exp(-(a * a)) * (2 / math.sqrt(math.pi))
+
+
+def gelu(x: Tensor, approximate: str = "none") -> Tensor:
+    """`x` times the distribution function of the normal distribution at `x`, elementwise.
+
+    With `approximate="tanh"` it is approximated by tanh, to 0.0005. Hendrycks and Gimpel,
+    "Gaussian error linear units (GELUs)", 2016. Raises ValueError for another `approximate`.
     """
-    return x * (0.5 + 0.5 * tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    if approximate == "tanh":
+        return x * (0.5 + 0.5 * tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    if approximate != "none":
+        raise ValueError(f"gelu: approximate expected 'none' or 'tanh', got {approximate!r}")
+    return x * (0.5 + 0.5 * _Erf()(x * math.sqrt(0.5)))
 
 
 def silu(x: Tensor) -> Tensor:
