@@ -1,4 +1,4 @@
-"""Layers beside NumPy in float64, their gradients, initial values, modes and errors (CONTRACT 7)."""
+"""Layers beside NumPy in float64, their gradients, initial values and errors (CONTRACT 7)."""
 
 from __future__ import annotations
 

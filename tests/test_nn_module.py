@@ -175,7 +175,7 @@ def test_modules_without_super_init_work() -> None:
 
 
 def test_forward_must_be_defined_and_gets_all_arguments() -> None:
-    with pytest.raises(NotImplementedError, match="^Module: forward is not defined$"):
+    with pytest.raises(NotImplementedError, match=r"^Module: forward is not defined$"):
         Module()(1)
 
     class Sum(Module):
