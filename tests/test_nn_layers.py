@@ -370,6 +370,11 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "BatchNorm1d: expected shape (n, 4), got (4,)",
     ),
     (
+        lambda: nn.BatchNorm1d(4)(Tensor(np.ones((0, 4)))),
+        ShapeError,
+        "batch_norm: expected at least 1 row, got shape (0, 4)",
+    ),
+    (
         lambda: nn.LayerNorm1d(4)(Tensor(np.ones((2, 3, 4)))),
         ShapeError,
         "LayerNorm1d: expected shape (n, 4), got (2, 3, 4)",

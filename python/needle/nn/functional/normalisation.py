@@ -28,23 +28,27 @@ def batch_norm(
     ones. Without running ones they are always those of the batch. Weight and bias are (k,).
 
     Ioffe and Szegedy, "Batch normalization", ICML 2015, but for the running variance, which is
-    biased here too. Raises ShapeError for an `x` of other than two dimensions.
+    biased here too. Raises ShapeError for an `x` of other than two dimensions, and for an empty
+    batch.
     """
-    if x.ndim != 2:
-        raise ShapeError(f"batch_norm: expected 2 dimensions, got shape {x.shape}")
-    if running_mean is None or running_var is None:
-        return _affine(_standardised_columns(x, eps), weight, bias)
-    if not training:
+    shape = x.shape
+    if len(shape) != 2:
+        raise ShapeError(f"batch_norm: expected 2 dimensions, got shape {shape}")
+    if running_mean is None or running_var is None or training:
+        if not shape[0]:
+            raise ShapeError(f"batch_norm: expected at least 1 row, got shape {shape}")
+        mean = x.mean(axes=0)
+        centred = x - mean
+        var = (centred * centred).mean(axes=0)
+    else:
         # Detached: else a backward pass would leave gradients on the statistics.
-        slope = (running_var.data + eps) ** -0.5
-        scale = slope if weight is None else weight * slope
-        return _affine(x - running_mean.data, scale, bias)
-    result = _affine(_standardised_columns(x, eps), weight, bias)
-    data = x.data
-    mean = data.mean(axes=0)
-    centred = data - mean
-    _move(running_mean, mean, momentum)
-    _move(running_var, (centred * centred).mean(axes=0), momentum)
+        centred, var = x - running_mean.data, running_var.data
+    slope = (var + eps) ** -0.5
+    # Multiplied first, because both are small.
+    result = _affine(centred, slope if weight is None else weight * slope, bias)
+    if training and running_mean is not None and running_var is not None:
+        _move(running_mean, mean.data, momentum)
+        _move(running_var, var.data, momentum)
     return result
 
 
@@ -79,10 +83,6 @@ def rms_norm(x: Tensor, weight: Tensor | None = None, eps: float = 1e-5) -> Tens
     """
     scaled = x * ((x * x).mean(axes=-1, keepdims=True) + eps) ** -0.5
     return _affine(scaled, weight, None)
-
-
-def _standardised_columns(x: Tensor, eps: float) -> Tensor:
-    return ops.layer_norm(x.transpose(), eps).transpose()
 
 
 def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
