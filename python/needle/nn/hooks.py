@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
@@ -18,7 +17,7 @@ class Hooks:
 
     def __init__(self) -> None:
         self._hooks: dict[int, Callable[..., Any]] = {}
-        self._numbers = itertools.count()
+        self._count = 0
 
     def __iter__(self) -> Iterator[Callable[..., Any]]:
         # A copy, so that a hook may remove itself.
@@ -31,9 +30,9 @@ class Hooks:
         """Registers `hook` behind the others; the handle takes it out again."""
         if not callable(hook):
             raise TypeError(f"hook: expected a function, got {type(hook).__name__}")
-        number = next(self._numbers)
-        self._hooks[number] = hook
-        return HookHandle(self, number)
+        self._count += 1
+        self._hooks[self._count] = hook
+        return HookHandle(self, self._count)
 
     def remove(self, number: int) -> None:
         self._hooks.pop(number, None)

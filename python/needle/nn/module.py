@@ -34,8 +34,8 @@ class Module:
     # Names of the attributes that hold buffers.
     _buffers: frozenset[str] = frozenset()
     # Made with the first hook of their kind: most modules have none.
-    _before: Hooks | None = None
-    _after: Hooks | None = None
+    _forward_pre_hooks: Hooks | None = None
+    _forward_hooks: Hooks | None = None
 
     def __init__(self) -> None:
         self.training = True
@@ -46,12 +46,12 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The result of `forward`, with the hooks before and after it."""
-        for before in self._before or ():
+        for before in self._forward_pre_hooks or ():
             changed = before(self, args)
             if changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
         result = self.forward(*args, **kwargs)
-        for after in self._after or ():
+        for after in self._forward_hooks or ():
             changed = after(self, args, result)
             if changed is not None:
                 result = changed
@@ -61,15 +61,15 @@ class Module:
         """Calls `hook(module, args)` before each forward pass; what it returns, unless None,
         takes the place of the positional arguments (a tuple, or the only one).
         """
-        self._before = self._before or Hooks()
-        return self._before.add(hook)
+        self._forward_pre_hooks = self._forward_pre_hooks or Hooks()
+        return self._forward_pre_hooks.add(hook)
 
     def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> HookHandle:
         """Calls `hook(module, args, result)` after each forward pass; what it returns, unless
         None, takes the place of the result.
         """
-        self._after = self._after or Hooks()
-        return self._after.add(hook)
+        self._forward_hooks = self._forward_hooks or Hooks()
+        return self._forward_hooks.add(hook)
 
     def parameters(self, recurse: bool = True) -> list[Parameter]:
         """Every parameter once: of this module and, unless `recurse` is False, of those inside."""
