@@ -93,6 +93,9 @@ def test_a_plain_tensor_over_a_parameter() -> None:
     assert layer.parameters() == []
     assert list(layer.state_dict()) == []
     assert layer(Tensor([[1.0, 1.0]], dtype="float32")).tolist() == [[11.0, 22.0]]
+    layer.weight = Tensor([[1.0, 2.0]], dtype="float32")
+    assert layer(Tensor([[3.0]], dtype="float32")).tolist() == [[13.0, 26.0]]
+    layer.weight = Tensor([[1.0, 0.0], [0.0, 2.0]], dtype="float32")
     layer.bias = None
     assert layer(Tensor([[1.0, 1.0]], dtype="float32")).tolist() == [[1.0, 2.0]]
     layer.bias = Parameter([[1.0, 1.0]], dtype="float32")

@@ -81,6 +81,7 @@ def one_hot(
     wrong = classes[(classes < 0) | (classes >= n)]
     if wrong.size:
         raise IndexError(f"one_hot: class {wrong[0]} is out of range for {n} classes")
-    array = np.zeros((*classes.shape, n), dtype=dtype)
-    np.put_along_axis(array, classes[..., np.newaxis], 1, axis=-1)
+    rows = np.zeros((classes.size, n), dtype=dtype)
+    rows[np.arange(classes.size), classes.ravel()] = 1
+    array = rows.reshape(*classes.shape, n)
     return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)

@@ -62,8 +62,10 @@ class Linear(Module):
             self.bias = Parameter(drawn.reshape((1, out_features)))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[-1:] != (self.in_features,):
-            raise ShapeError(f"Linear: expected shape (..., {self.in_features}), got {x.shape}")
+        # The weight's own, since it may have been exchanged.
+        width = self.weight.shape[:1]
+        if x.shape[-1:] != width:
+            raise ShapeError(f"Linear: expected shape (..., {width[0]}), got {x.shape}")
         return F.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
