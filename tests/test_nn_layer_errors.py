@@ -16,9 +16,18 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: nn.Linear(4, 3)(Tensor(np.ones((2, 5)))),
         ShapeError,
-        "Linear: expected shape (..., 4), got (2, 5)",
+        "linear: expected (..., 4) for a weight of (4, 3), got (2, 5)",
     ),
-    (lambda: nn.Linear(4, 3)(Tensor(1.0)), ShapeError, "Linear: expected shape (..., 4), got ()"),
+    (
+        lambda: nn.Linear(4, 3, bias=False)(Tensor(np.ones((2, 5)))),
+        ShapeError,
+        "linear: expected (..., 4) for a weight of (4, 3), got (2, 5)",
+    ),
+    (
+        lambda: nn.Linear(4, 3, bias=False)(Tensor(1.0)),
+        ShapeError,
+        "linear: expected (..., 4) for a weight of (4, 3), got ()",
+    ),
     (
         lambda: nn.BatchNorm1d(4)(Tensor(np.ones((2, 5)))),
         ShapeError,

@@ -242,7 +242,16 @@ def test_softplus_has_its_limits() -> None:
 
 
 def test_the_functions_are_those_of_ops_where_there_is_one() -> None:
-    for name in ("relu", "sigmoid", "tanh", "softmax", "log_softmax"):
+    for name in (
+        "relu",
+        "sigmoid",
+        "tanh",
+        "softmax",
+        "log_softmax",
+        "silu",
+        "softplus",
+        "cross_entropy",
+    ):
         assert getattr(F, name) is getattr(ndl.ops, name)
     for name in F.__all__:
         assert getattr(F, name).__doc__, name

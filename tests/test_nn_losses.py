@@ -166,22 +166,22 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: nn.SoftmaxLoss()(Tensor(LOGITS), Tensor([0, 1, 2, 3, 4, 5, 0])),
         IndexError,
-        f"{CE} integers from 0 to 4, got 5",
+        f"{CE} labels from 0 to 4, got 5 at position 5",
     ),
     (
         lambda: nn.SoftmaxLoss()(Tensor(LOGITS), Tensor([0.0, -1.0, 2, 3, 4, 1, 0])),
         IndexError,
-        f"{CE} integers from 0 to 4, got -1.0",
+        f"{CE} labels from 0 to 4, got -1 at position 1",
     ),
     (
         lambda: nn.SoftmaxLoss()(Tensor(LOGITS), Tensor([0, 1, 2, 3, 4, 1.5, 0])),
-        IndexError,
-        f"{CE} integers from 0 to 4, got 1.5",
+        ValueError,
+        f"{CE} whole numbers, got label 1.5 at position 5",
     ),
     (
         lambda: nn.SoftmaxLoss()(Tensor(LOGITS), Tensor([0, 1])),
         ShapeError,
-        f"{CE} classes (7,) or probabilities (7, 5), got shape (2,)",
+        f"{CE} a target of shape (7, 5) (shares of 5 classes) or (7,) (labels), got (2,)",
     ),
     (
         lambda: nn.MSELoss()(Tensor(np.ones((3, 1))), Tensor(np.ones(3))),

@@ -18,8 +18,8 @@ __all__ = ["BCEWithLogitsLoss", "HuberLoss", "L1Loss", "MSELoss", "SoftmaxLoss"]
 class SoftmaxLoss(Module):
     """The mean over the batch of `logsumexp(logits) - logits[class]`, a tensor of shape ().
 
-    Logits are (n, k), `y` holds n class numbers of any numeric dtype. IndexError for a class that
-    is not an integer from 0 to k - 1, ShapeError for other shapes.
+    Logits are (n, k), `y` holds n class numbers of any numeric dtype. IndexError for a class
+    that is not from 0 to k - 1, ValueError for one that is not whole, ShapeError for other shapes.
     """
 
     def forward(self, logits: Tensor, y: Tensor | ArrayLike) -> Tensor:

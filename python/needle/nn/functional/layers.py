@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from needle import init
+import numpy as np
+
+from needle import init, ops
 from needle.autograd import Tensor
 from needle.errors import ShapeError
-from needle.nn.functional.ids import checked_ids
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -34,22 +35,35 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Raises ShapeError where the shapes do not fit.
     """
-    product = x @ weight
-    if bias is None:
-        return product
-    if x.ndim == 1 and bias.ndim == 2:
-        # A row would give a single sample an axis that it does not have.
-        bias = bias.reshape((-1,))
-    return product + bias
+    if bias is not None:
+        # `ops.linear` does not differentiate a row that meets a single sample.
+        alone = x.ndim == 1 and bias.ndim == 2
+        return ops.linear(x, weight, bias.reshape((-1,)) if alone else bias)
+    shape, expected = x.shape, weight.shape
+    if shape[-1:] != expected[:1]:
+        raise ShapeError(
+            f"linear: expected (..., {expected[0]}) for a weight of {expected}, got {shape}"
+        )
+    return x @ weight
 
 
 def embedding(ids: Tensor | ArrayLike, weight: Tensor) -> Tensor:
     """The rows of `weight`, (n, d), for `ids` of any shape S and any numeric dtype: S + (d,).
 
-    Raises IndexError for an id that is not an integer from 0 to n - 1.
+    Raises IndexError for an id that is not an integer from 0 to n - 1, TypeError for ids that are
+    no numbers.
     """
+    array = ids.numpy() if isinstance(ids, Tensor) else np.asarray(ids)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"embedding: expected numbers as ids, got dtype {array.dtype}")
     count = weight.shape[0]
-    return init.one_hot(count, checked_ids("embedding", ids, count), dtype=weight.dtype) @ weight
+    fits = (array >= 0) & (array < count)
+    if array.dtype.kind == "f":
+        fits &= array == np.floor(array)
+    if not fits.all():
+        wrong = array[~fits].flat[0]
+        raise IndexError(f"embedding: expected integers from 0 to {count - 1}, got {wrong}")
+    return ops.take(weight, array)
 
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True, rng: RandomSource = None) -> Tensor:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from needle import init, ops
+from needle import ops
 from needle.autograd import Tensor
 from needle.errors import ShapeError
-from needle.nn.functional.activations import softplus
-from needle.nn.functional.ids import checked_ids
+from needle.ops import cross_entropy
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -31,26 +30,6 @@ __all__ = [
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def cross_entropy(logits: Tensor, target: Tensor | ArrayLike) -> Tensor:
-    """The mean over the rows of `-log(softmax(logits)[class])`, a tensor of shape ().
-
-    Logits are (..., k). Targets are class numbers (...), of any numeric dtype, or probabilities
-    (..., k). Raises ShapeError for other shapes, IndexError for a class that is not an integer
-    from 0 to k - 1.
-    """
-    target = _tensor(target)
-    shape = logits.shape
-    if target.shape == shape[:-1] and shape:
-        ids = checked_ids("cross_entropy", target, shape[-1])
-        target = init.one_hot(shape[-1], ids, dtype=logits.dtype)
-    elif target.shape != shape:
-        raise ShapeError(
-            f"cross_entropy: expected classes {shape[:-1]} or probabilities {shape}, "
-            f"got shape {target.shape}"
-        )
-    return ops.cross_entropy(logits, target)
-
-
 def binary_cross_entropy_with_logits(
     logits: Tensor, target: Tensor | ArrayLike, reduction: str = "mean"
 ) -> Tensor:
@@ -58,7 +37,7 @@ def binary_cross_entropy_with_logits(
     the logits' shape. Written as `log(1 + exp(logits)) - t logits`, it does not overflow.
     """
     target = _like("binary_cross_entropy_with_logits", logits, target)
-    return _reduced(softplus(logits) - logits * target, reduction)
+    return _reduced(ops.softplus(logits) - logits * target, reduction)
 
 
 def mse_loss(input: Tensor, target: Tensor | ArrayLike, reduction: str = "mean") -> Tensor:
