@@ -13,8 +13,8 @@ import pytest
 
 from needle.apps.training import Settings, Trainer
 from needle.cli import main, run
-from needle.cli.files import written_whole
 from needle.data import load_mnist
+from needle.files import written_whole
 
 
 def one_line_error(capsys: pytest.CaptureFixture[str]) -> str:

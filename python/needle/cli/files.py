@@ -1,12 +1,9 @@
-"""Files that a command writes: checked before the work begins, and written whole or not at all."""
+"""Files that a command writes: checked before the work begins."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
@@ -28,20 +25,3 @@ def output_file(
     if not os.access(path.parent, os.W_OK):
         raise click.BadParameter(f"the folder {path.parent} is not writable")
     return path
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name only when the block ends without an exception.
-
-    Until then it has a temporary name in the same folder, and what stood there before is intact.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from needle.apps.training import EpochReport
-from needle.cli.files import output_file, written_whole
+from needle.cli.files import output_file
+from needle.files import written_whole
 
 
 def plot_file(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:

@@ -12,9 +12,10 @@ import numpy as np
 
 import needle as ndl
 from needle.apps.training import EpochReport, Settings, Trainer
-from needle.cli.files import output_file, written_whole
+from needle.cli.files import output_file
 from needle.cli.plot import draw_curve, plot_file
 from needle.data import DownloadError, LabelledImages, find_mnist, load_digits, load_mnist
+from needle.files import written_whole
 
 DEFAULTS = Settings()
 FILE = click.Path(path_type=Path)
