@@ -1,4 +1,4 @@
-"""Fetches the MNIST files from public mirrors into a folder, each checked before it appears.
+"""Fetches MNIST and CIFAR-10 from public mirrors into a folder, each checked before it appears.
 
 `pooch` does the work: it writes to a temporary name beside the target, compares the SHA-256 and
 renames only what is right, so that a file that stands in the folder is a complete one.
@@ -35,6 +35,13 @@ MNIST_MIRRORS: Sequence[str] = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "http://yann.lecun.com/exdb/mnist/",
 )
+
+# The archive of the Python version, as its author publishes it.
+CIFAR10_SHA256: Mapping[str, str] = {
+    "cifar-10-python.tar.gz": "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+}
+
+CIFAR10_MIRRORS: Sequence[str] = ("https://www.cs.toronto.edu/~kriz/",)
 
 # Base addresses that replace MNIST_MIRRORS, separated by blanks.
 MIRRORS_VARIABLE = "NEEDLE_MNIST_MIRRORS"
