@@ -23,7 +23,7 @@ from needle.autograd import (
 )
 from needle.backend_selection import NDArray
 from needle.device import all_devices, cpu, default_device
-from needle.errors import AxisError, DTypeError, GradError, ShapeError
+from needle.errors import AxisError, DTypeError, FileFormatError, GradError, ShapeError
 from needle.init import ones, ones_like, zeros, zeros_like
 from needle.machine import get_num_threads, set_num_threads, show_config
 from needle.modes import lazy, no_grad
@@ -33,21 +33,26 @@ from needle.ops import max as max
 from needle.ops import min as min
 
 if TYPE_CHECKING:
-    from needle import data, nn, testing
+    from needle import data, nn, saving, testing
+    from needle.saving import load, load_checkpoint, save, save_checkpoint
 
 # Imported when first asked for: they bring modules along that training needs, not `import`.
-_LATE = ("data", "nn", "testing")
+_LATE = ("data", "nn", "saving", "testing")
+_OF_SAVING = ("load", "load_checkpoint", "save", "save_checkpoint")
 
 
 def __getattr__(name: str) -> Any:
     if name in _LATE:
         return importlib.import_module(f"needle.{name}")
+    if name in _OF_SAVING:
+        return getattr(importlib.import_module("needle.saving"), name)
     raise AttributeError(f"module 'needle' has no attribute '{name}'")
 
 
 __all__ = [
     "AxisError",
     "DTypeError",
+    "FileFormatError",
     "GradError",
     "NDArray",
     "Op",
@@ -69,12 +74,17 @@ __all__ = [
     "get_num_threads",
     "init",
     "lazy",
+    "load",
+    "load_checkpoint",
     "nn",
     "no_grad",
     "ones",
     "ones_like",
     "ops",
     "optim",
+    "save",
+    "save_checkpoint",
+    "saving",
     "set_num_threads",
     "show_config",
     "testing",

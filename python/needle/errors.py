@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["AxisError", "DTypeError", "GradError", "ShapeError"]
+__all__ = ["AxisError", "DTypeError", "FileFormatError", "GradError", "ShapeError"]
 
 
 class ShapeError(ValueError):
@@ -19,3 +19,7 @@ class AxisError(np.exceptions.AxisError):
 
 class GradError(RuntimeError):
     """A gradient that cannot be had: nothing was recorded, or data was replaced since."""
+
+
+class FileFormatError(ValueError):
+    """A file that is damaged, incomplete, or of another kind than it should be."""
