@@ -49,6 +49,10 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'needle' has no attribute '{name}'")
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE, *_OF_SAVING})
+
+
 __all__ = [
     "AxisError",
     "DTypeError",

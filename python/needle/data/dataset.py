@@ -30,13 +30,14 @@ class Dataset:
     transforms: Sequence[Callable[[Any], Any]] | None = None
 
     def __init__(self, transforms: Sequence[Callable[[Any], Any]] | None = None) -> None:
-        if transforms is not None and not (
-            isinstance(transforms, list | tuple) and all(map(callable, transforms))
-        ):
-            raise TypeError(
-                f"{type(self).__name__}: transforms: expected a list of callables, "
-                f"got {type(transforms).__name__}"
-            )
+        if transforms is not None:
+            listed = isinstance(transforms, list | tuple)
+            wrong = [t for t in transforms if not callable(t)] if listed else [transforms]
+            if wrong:
+                raise TypeError(
+                    f"{type(self).__name__}: transforms: expected a list of callables, "
+                    f"got {type(wrong[0]).__name__}{' in it' if listed else ''}"
+                )
         self.transforms = transforms
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

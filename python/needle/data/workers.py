@@ -15,6 +15,7 @@ import os
 import pickle
 import queue
 import signal
+import sys
 import threading
 import traceback
 from collections import deque
@@ -92,8 +93,10 @@ class _Pool:
 
     def close(self, pending: Iterable[Future[Any]]) -> None:
         """End threads and processes; jobs that nobody waits for are dropped."""
-        if os.getpid() != self._owner:
-            return  # a copy in a forked child, as garbage: nothing here is the child's
+        if os.getpid() != self._owner or sys.is_finalizing():
+            # A copy in a forked child, as garbage: nothing here is the child's. Or the very end of
+            # the program: threads do not run any more, and multiprocessing has ended the processes.
+            return
         running = [future for future in pending if not future.cancel()]
         for _ in self._threads:
             self._jobs.put(None)
@@ -128,10 +131,12 @@ class _Process:
     def __init__(self, function: Function) -> None:
         context = multiprocessing.get_context()
         self._pipe, theirs = context.Pipe()
-        # Only the child may hold its end: else its death would not show as the end of the pipe.
+        # Each side may hold its own end only: else a death would not show as the end of the pipe. A
+        # fork inherits both.
+        inherited = self._pipe if context.get_start_method() == "fork" else None
         with theirs:
             self._process: BaseProcess = context.Process(
-                target=_serve, args=(theirs, function), daemon=True
+                target=_serve, args=(theirs, inherited, function), daemon=True
             )
             try:
                 self._process.start()
@@ -166,8 +171,10 @@ class _Process:
             self._process.join()
 
 
-def _serve(pipe: Connection, function: Function) -> None:
+def _serve(pipe: Connection, inherited: Connection | None, function: Function) -> None:
     """What a process does until it is told to stop, or the holder of the pipe's other end dies."""
+    if inherited is not None:
+        inherited.close()
     # Ctrl-C goes to the whole group, and is for the parent to answer. `terminate` means it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
