@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import socket
+import tarfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,8 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from needle.data import DownloadError, find_mnist
-from needle.data.download import MNIST_MIRRORS, MNIST_SHA256, fetch, mnist_mirrors
+from needle.data import DataError, DownloadError, find_cifar10, find_mnist
+from needle.data.cifar10 import TEST_FILES, TRAIN_FILES, unpack
+from needle.data.download import (
+    CIFAR10_MIRRORS,
+    CIFAR10_SHA256,
+    MNIST_MIRRORS,
+    MNIST_SHA256,
+    fetch,
+    mnist_mirrors,
+)
 
 FILES = {"one.gz": b"the first file" * 1000, "two.gz": b"the second file"}
 HASHES = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
@@ -180,3 +190,84 @@ def test_environment_replaces_the_mirrors(monkeypatch):
 def test_hashes_are_of_the_four_files():
     assert len(MNIST_SHA256) == len(set(MNIST_SHA256.values())) == 4
     assert all(len(sha256) == 64 and int(sha256, 16) for sha256 in MNIST_SHA256.values())
+
+
+def cifar10_archive(members: dict[str, bytes]) -> bytes:
+    """A .tar.gz file with these files in it, and with some that want to be elsewhere."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        for name, content in {**members, "../evil": b"!", "cifar-10-batches-py/note": b"!"}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+        link = tarfile.TarInfo("cifar-10-batches-py/link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        tar.addfile(link)
+    return stream.getvalue()
+
+
+BATCHES = {
+    name: name.encode() for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
+}
+MEMBERS = {f"cifar-10-batches-py/{name}": content for name, content in BATCHES.items()}
+ARCHIVE = "cifar-10-python.tar.gz"
+
+
+@pytest.fixture
+def serve_archive(mirror, monkeypatch):
+    """Serves bytes as the archive, with the right hash."""
+
+    def serve(content: bytes) -> str:
+        monkeypatch.delenv("NEEDLE_CIFAR10", raising=False)
+        mirror.files[ARCHIVE] = content
+        hashes = {ARCHIVE: hashlib.sha256(content).hexdigest()}
+        monkeypatch.setattr("needle.data.cifar10.CIFAR10_SHA256", hashes)
+        return mirror.url
+
+    return serve
+
+
+def test_find_cifar10_downloads_and_unpacks_what_it_knows(serve_archive, mirror, tmp_path):
+    url = serve_archive(cifar10_archive(MEMBERS))
+    cache = tmp_path / "deep" / "cache"
+    folder = find_cifar10(cache=cache, mirrors=[url])
+    assert folder == cache / "cifar-10-batches-py"
+    assert content_of(tmp_path) == BATCHES
+    assert find_cifar10(cache=cache, mirrors=[url]) == folder
+    assert mirror.asked == [ARCHIVE]
+
+
+def test_cifar10_with_another_hash_is_not_unpacked(serve_archive, mirror, tmp_path):
+    url = serve_archive(cifar10_archive(MEMBERS))
+    mirror.files[ARCHIVE] = cifar10_archive({})
+    with pytest.raises(DownloadError, match="content with another SHA-256"):
+        find_cifar10(cache=tmp_path, mirrors=[url])
+    assert content_of(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda good: good[: len(good) // 2], "damaged: a .tar.gz file was expected"),
+        (lambda good: b"no archive", "damaged: a .tar.gz file was expected"),
+        (
+            lambda good: cifar10_archive(dict(list(MEMBERS.items())[:3])),
+            "a CIFAR-10 archive expected: filename 'cifar-10-batches-py/data_batch_4' not found",
+        ),
+    ],
+    ids=["truncated", "no archive", "incomplete"],
+)
+def test_a_damaged_archive_is_named(spoil, message, tmp_path):
+    archive = tmp_path / ARCHIVE
+    archive.write_bytes(spoil(cifar10_archive(MEMBERS)))
+    with pytest.raises(DataError) as caught:
+        unpack(archive, tmp_path / "batches")
+    assert str(caught.value).startswith(f"{archive}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_published_archive():
+    # The publisher's page gives the MD5 c58f30108f718f92721af3b95e74349a of the same file.
+    assert list(CIFAR10_SHA256) == [ARCHIVE]
+    assert all(len(sha256) == 64 and int(sha256, 16) for sha256 in CIFAR10_SHA256.values())
+    assert CIFAR10_MIRRORS
