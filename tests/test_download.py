@@ -206,9 +206,7 @@ def cifar10_archive(members: dict[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-BATCHES = {
-    name: name.encode() for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
-}
+BATCHES = {name: name.encode() for name in TRAIN_FILES + TEST_FILES}
 MEMBERS = {f"cifar-10-batches-py/{name}": content for name, content in BATCHES.items()}
 ARCHIVE = "cifar-10-python.tar.gz"
 

@@ -6,6 +6,7 @@ archive of NumPy's files; the texts are one more array in it, of bytes of JSON.
 
 from __future__ import annotations
 
+import errno
 import json
 import zipfile
 import zlib
@@ -27,6 +28,8 @@ _F = TypeVar("_F")
 
 # The name that both formats keep for the texts.
 RESERVED = "__metadata__"
+
+_BAD_ZIP = (zipfile.BadZipFile, zlib.error)
 
 
 def write_arrays(path: str | PathLike[str], arrays: Arrays, texts: Texts) -> None:
@@ -68,7 +71,7 @@ def _of_suffix(path: str | PathLike[str], functions: Mapping[str, _F]) -> _F:
 def _write_safetensors(file: BinaryIO, arrays: Arrays, texts: Texts) -> None:
     from safetensors.numpy import save
 
-    file.write(save(dict(arrays), metadata=dict(texts)))
+    file.write(save(dict(arrays), metadata=dict(texts) or None))
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -115,9 +118,10 @@ def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
             }
         texts = arrays.pop(RESERVED, None)
         return arrays, {} if texts is None else json.loads(texts.tobytes())
-    except OSError:
-        raise
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (OSError, EOFError, ValueError, NotImplementedError, *_BAD_ZIP) as error:
+        # A place before the beginning of the file is the archive's mistake.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         reason = " ".join(str(error).split())
         raise FileFormatError(
             f"{path}: damaged: a complete .npz file of numbers was expected ({reason})"
