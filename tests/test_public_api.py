@@ -19,7 +19,8 @@ NAMES = {
     "needle": """Op Tensor TensorOp TensorTuple TensorTupleOp Value NDArray cpu default_device
         all_devices ones zeros ones_like zeros_like ops init autograd data from_numpy from_dlpack
         lazy no_grad empty_cache get_num_threads set_num_threads show_config
-        ShapeError DTypeError AxisError GradError""",
+        ShapeError DTypeError AxisError GradError FileFormatError save load save_checkpoint
+        load_checkpoint""",
     "needle.autograd": """Op TensorOp TensorTupleOp Value Tensor TensorTuple NDArray Device cpu
         all_devices array_api find_topo_sort topo_sort_dfs compute_gradient_of_variables
         sum_node_list LAZY_MODE TENSOR_COUNTER""",
@@ -33,6 +34,9 @@ NAMES = {
         MakeTensorTuple TupleGetItem FusedAddScalars Stack Split""",
     "needle.init": """rand randn constant ones zeros randb one_hot zeros_like ones_like
         xavier_uniform xavier_normal kaiming_uniform kaiming_normal""",
+    "needle.data": """Dataset DataLoader NDArrayDataset MNISTDataset CIFAR10Dataset Transform
+        RandomFlipHorizontal RandomCrop Subset random_split Batch DataError""",
+    "needle.saving": "save load save_checkpoint load_checkpoint Checkpoint",
     "needle.backend_selection": """BACKEND array_api NDArray Device all_devices cpu
         default_device""",
     "needle.apps.simple_ml": "parse_mnist softmax_loss nn_epoch loss_err",
@@ -101,7 +105,8 @@ def test_import_loads_no_heavy_library(run_python: RunPython) -> None:
     numpys, loaded = (set(run_python(code.format(m)).stdout.split()) for m in ("numpy", "needle"))
     heavy = {"sklearn", "scipy", "matplotlib", "pooch", "requests", "torch"}
     # Some versions of NumPy import `numpy.random` when it is first used.
-    heavy |= {"numpy.random", "needle.nn", "needle.data"}
+    heavy |= {"numpy.random", "safetensors", "multiprocessing"}
+    heavy |= {"needle.nn", "needle.data", "needle.saving"}
     assert "numpy" in loaded
     assert not (loaded - numpys) & heavy
 

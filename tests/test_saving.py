@@ -351,7 +351,7 @@ def test_a_kill_at_any_moment_leaves_the_last_good_file(suffix: str, tmp_path: P
                 save_for_ever(path)
             finally:
                 os._exit(1)
-        time.sleep(moments.uniform(0.002, 0.03))
+        time.sleep(moments.uniform(0.002, 0.04))
         os.kill(child, signal.SIGKILL)
         assert os.waitpid(child, 0)[1] == signal.SIGKILL
         found = ndl.load_checkpoint(path, rng=False)

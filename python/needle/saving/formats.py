@@ -124,7 +124,7 @@ def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
             raise
         reason = " ".join(str(error).split())
         raise FileFormatError(
-            f"{path}: damaged: a complete .npz file of numbers was expected ({reason})"
+            f"{path}: damaged: a complete .npz file was expected ({reason})"
         ) from None
 
 
