@@ -143,7 +143,7 @@ REFERENCE: dict[str, Callable[..., Any]] = {
     "permute": lambda op, a: np.transpose(a, op.axes),
     "astype": lambda op, a: a.astype(op.dtype),
     "matmul": elementwise(np.matmul),
-    "linear": elementwise(lambda a, weight, bias: a @ weight + bias),
+    "linear": elementwise(lambda a, weight, bias: a @ weight + bias.ravel()),
     "logsumexp": reduction(logsumexp),
     "softmax": lambda op, a: np.exp(a - logsumexp(a, op.axis)),
     "log_softmax": lambda op, a: a - logsumexp(a, op.axis),

@@ -1241,8 +1241,8 @@ def matmul(a: _TensorLike, b: _TensorLike) -> Tensor:
 def linear(a: _TensorLike, weight: _TensorLike, bias: _TensorLike) -> Tensor:
     """`a @ weight + bias`: a linear layer in one op.
 
-    (..., k) @ (k, n) plus (n,) or (1, n) gives (..., n). The dtype is the promoted one of all
-    three. Raises ShapeError where the shapes do not fit.
+    (..., k) @ (k, n) plus (n,) or (1, n) gives (..., n), for a single row too. The dtype is the
+    promoted one of all three. Raises ShapeError where the shapes do not fit.
     """
 
 @overload

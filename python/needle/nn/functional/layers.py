@@ -36,9 +36,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Raises ShapeError where the shapes do not fit.
     """
     if bias is not None:
-        # `ops.linear` does not differentiate a row that meets a single sample.
-        alone = x.ndim == 1 and bias.ndim == 2
-        return ops.linear(x, weight, bias.reshape((-1,)) if alone else bias)
+        return ops.linear(x, weight, bias)
     shape, expected = x.shape, weight.shape
     if shape[-1:] != expected[:1]:
         raise ShapeError(
