@@ -439,27 +439,70 @@ def get_isa() -> str:
 
 def sgd_step(
     params: Sequence[Tensor],
-    velocities: list[Tensor | None],
+    velocities: dict[Tensor, Tensor],
     *,
     lr: float,
-    momentum: float = 0.0,
-    weight_decay: float = 0.0,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
 ) -> None:
     """Gradient descent over all parameters that have a gradient."""
 
 def adam_step(
     params: Sequence[Tensor],
-    means: list[Tensor | None],
-    squares: list[Tensor | None],
+    means: dict[Tensor, Tensor],
+    squares: dict[Tensor, Tensor],
     *,
     t: int,
     lr: float,
     beta1: float,
     beta2: float,
     eps: float,
-    weight_decay: float = 0.0,
+    weight_decay: float,
+    decoupled: bool,
 ) -> None:
-    """A step of Adam over all parameters that have a gradient."""
+    """A step of Adam, or AdamW, over all parameters that have a gradient."""
+
+def rmsprop_step(
+    params: Sequence[Tensor],
+    squares: dict[Tensor, Tensor],
+    means: dict[Tensor, Tensor],
+    velocities: dict[Tensor, Tensor],
+    *,
+    lr: float,
+    alpha: float,
+    eps: float,
+    momentum: float,
+    weight_decay: float,
+    centered: bool,
+) -> None:
+    """A step of RMSProp over all parameters that have a gradient."""
+
+def adagrad_step(
+    params: Sequence[Tensor],
+    sums: dict[Tensor, Tensor],
+    *,
+    lr: float,
+    eps: float,
+    weight_decay: float,
+    start: float,
+) -> None:
+    """A step of Adagrad over all parameters that have a gradient."""
+
+def lion_step(
+    params: Sequence[Tensor],
+    means: dict[Tensor, Tensor],
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    weight_decay: float,
+) -> None:
+    """A step of Lion over all parameters that have a gradient."""
+
+def global_norm(tensors: Sequence[Tensor]) -> float:
+    """The L2 norm of all elements of all tensors together, computed in float64."""
 
 def empty_cache() -> None:
     """Returns the memory that waits for reuse to the system."""

@@ -59,6 +59,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(machine::get_isa, module)?)?;
     module.add_function(wrap_pyfunction!(optimise::sgd_step, module)?)?;
     module.add_function(wrap_pyfunction!(optimise::adam_step, module)?)?;
+    module.add_function(wrap_pyfunction!(optimise::rmsprop_step, module)?)?;
+    module.add_function(wrap_pyfunction!(optimise::adagrad_step, module)?)?;
+    module.add_function(wrap_pyfunction!(optimise::lion_step, module)?)?;
+    module.add_function(wrap_pyfunction!(optimise::global_norm, module)?)?;
     module.add_function(wrap_pyfunction!(table::op_table, module)?)?;
     module.add_function(wrap_pyfunction!(table::op_names, module)?)?;
     machine::warn_of_settings(module.py())

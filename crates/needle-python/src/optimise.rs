@@ -2,132 +2,159 @@
 
 use crate::errors::OrRaise;
 use crate::tensor::{PyTensor, handle};
+use needle_core::Tensor;
 use needle_core::array::Array;
 use needle_core::graph::Value;
-use needle_core::kernels::optimise::{self, Adam, Sgd};
-use needle_core::{Result, Tensor};
+use needle_core::kernels::optimise::{self, Adagrad, Adam, Job, Lion, RmsProp, Sgd, Step};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::PyDict;
+use smallvec::SmallVec;
 
 type Params<'py> = Vec<Bound<'py, PyTensor>>;
+type States<'a, 'py> = &'a [&'a Bound<'py, PyDict>];
 
-/// A parameter that has a gradient: its place in the list, its value and the gradient's.
-struct Found {
-    place: usize,
+/// A parameter that has a gradient, with all that a step reads, computed.
+struct Found<'a, 'py> {
+    param: &'a Bound<'py, PyTensor>,
     value: Array,
     grad: Array,
+    states: SmallVec<[State<'py>; 3]>,
+    arrays: SmallVec<[Array; 3]>,
 }
 
-fn found(params: &Params<'_>) -> PyResult<Vec<Found>> {
-    let mut list = Vec::new();
-    for (place, param) in params.iter().enumerate() {
-        let Some(grad) = param.as_super().get().grad(param.py()) else {
-            continue;
-        };
-        let grad = grad.bind(param.py()).cast::<PyTensor>()?;
-        list.push(Found {
-            place,
-            value: handle(param)?.array().or_raise()?,
-            grad: handle(grad)?.array().or_raise()?,
-        });
-    }
-    Ok(list)
+struct State<'py> {
+    tensor: Bound<'py, PyTensor>,
+    /// Whether it has to be put into the dict of its kind.
+    is_new: bool,
 }
 
-/// The array of an entry of a list of states, `None` where there is none yet.
-fn state(states: &Bound<'_, PyList>, place: usize) -> PyResult<Option<Array>> {
-    let item = states.get_item(place)?;
-    if item.is_none() {
-        return Ok(None);
+/// The step itself, the same for every rule. `states` has a dict for each kind of state, by
+/// parameter; a parameter that is not in it gets its first state there.
+fn take(step: &Step, params: &Params<'_>, states: States<'_, '_>) -> PyResult<()> {
+    let states = &states[..step.states()];
+    // Values that wait to be computed may run Python code: all of it runs before the jobs
+    // look at who holds which memory.
+    let mut list = Vec::with_capacity(params.len());
+    for param in params {
+        list.extend(find(step, param, states)?);
     }
-    Ok(Some(handle(item.cast::<PyTensor>()?)?.array().or_raise()?))
-}
-
-/// Puts an array into a state, which keeps its identity.
-fn put(states: &Bound<'_, PyList>, place: usize, array: Array) -> PyResult<()> {
-    let item = states.get_item(place)?;
-    if item.is_none() {
-        let new = PyTensor::create(states.py(), Tensor::leaf(array, false))?;
-        return states.set_item(place, new);
-    }
-    handle(item.cast::<PyTensor>()?)?.set_value(Value::One(array));
-    Ok(())
-}
-
-fn check_length(op: &str, params: &Params<'_>, states: &Bound<'_, PyList>) -> PyResult<()> {
-    if params.len() == states.len() {
-        return Ok(());
-    }
-    Err(PyValueError::new_err(format!(
-        "{op}: expected a state for each of {} parameters, got {}",
-        params.len(),
-        states.len()
-    )))
-}
-
-/// Gradient descent over all parameters that have a gradient: `u = momentum u +
-/// (1 - momentum) (grad + weight_decay p)` and `p = p - lr u`.
-///
-/// `velocities` is a list with the `u` of each parameter, `None` before its first step; new
-/// ones are put into it. It stays as it is without momentum. Nothing is changed where an
-/// error is raised: ShapeError for a state of another shape than its parameter, DTypeError
-/// for parameters that are not floats, ValueError for a list of another length.
-#[pyfunction]
-#[allow(clippy::needless_pass_by_value)] // A list that was made for this call.
-#[pyo3(signature = (params, velocities, *, lr, momentum=0.0, weight_decay=0.0))]
-pub fn sgd_step(
-    params: Params<'_>,
-    velocities: &Bound<'_, PyList>,
-    lr: f64,
-    momentum: f64,
-    weight_decay: f64,
-) -> PyResult<()> {
-    check_length("sgd", &params, velocities)?;
-    let settings = Sgd {
-        lr,
-        momentum,
-        weight_decay,
-    };
-    let mut done = Vec::new();
-    for found in found(&params)? {
-        let u = state(velocities, found.place)?;
-        let result = optimise::sgd(&found.value, &found.grad, u.as_ref(), &settings);
-        done.push((found.place, result.or_raise()?));
-    }
-    for (place, (value, velocity)) in done {
-        handle(&params[place])?.set_value(Value::One(value));
-        if let Some(velocity) = velocity {
-            put(velocities, place, velocity)?;
+    // A tensor has one handle on its memory, and `list` the other.
+    let jobs = list
+        .iter()
+        .map(|found| Job::new(step, &found.value, &found.grad, &found.arrays, 2))
+        .collect::<needle_core::Result<Vec<_>>>()
+        .or_raise()?;
+    // SAFETY: the GIL is held since the jobs were made, and no code of Python's has run.
+    unsafe { optimise::run(step, &jobs) };
+    for (found, job) in list.into_iter().zip(jobs) {
+        let (value, arrays) = job.results();
+        handle(found.param)?.set_value(Value::One(value));
+        for ((state, array), dict) in found.states.into_iter().zip(arrays).zip(states) {
+            handle(&state.tensor)?.set_value(Value::One(array));
+            if state.is_new {
+                dict.set_item(found.param, state.tensor)?;
+            }
         }
     }
     Ok(())
 }
 
-/// A step of Adam over all parameters that have a gradient (Kingma and Ba 2015, algorithm 1;
-/// `weight_decay p` is added to the gradient).
+/// What a step reads of a parameter, `None` where it has no gradient.
+fn find<'a, 'py>(
+    step: &Step,
+    param: &'a Bound<'py, PyTensor>,
+    states: States<'_, 'py>,
+) -> PyResult<Option<Found<'a, 'py>>> {
+    let py = param.py();
+    let Some(grad) = param.as_super().get().grad(py) else {
+        return Ok(None);
+    };
+    let grad = handle(grad.bind(py).cast::<PyTensor>()?)?
+        .array()
+        .or_raise()?;
+    let value = handle(param)?.array().or_raise()?;
+    let mut found = Found {
+        param,
+        value,
+        grad,
+        states: SmallVec::new(),
+        arrays: SmallVec::new(),
+    };
+    for dict in states {
+        let state = match dict.get_item(param)? {
+            Some(tensor) => State {
+                tensor: tensor.cast_into::<PyTensor>()?,
+                is_new: false,
+            },
+            None => State {
+                tensor: PyTensor::create(
+                    py,
+                    Tensor::leaf(step.first_state(&found.value).or_raise()?, false),
+                )?,
+                is_new: true,
+            },
+        };
+        found
+            .arrays
+            .push(handle(&state.tensor)?.array().or_raise()?);
+        found.states.push(state);
+    }
+    Ok(Some(found))
+}
+
+/// Gradient descent over all parameters that have a gradient: with `h = grad + weight_decay p`
+/// it is `u = momentum u + (1 - dampening) h` and `p = p - lr u`, or `p = p - lr (momentum u +
+/// (1 - dampening) h)` with `nesterov`; without momentum `p = p - lr h`.
 ///
-/// `means` and `squares` are lists with the moments of each parameter, `None` before its
-/// first step; new ones are put into them. `t` is the number of the step, from 1 on. Nothing
-/// is changed where an error is raised: ShapeError for a state of another shape than its
-/// parameter, DTypeError for parameters that are not floats, ValueError for a list of
-/// another length or a step below 1.
+/// `velocities` is a dict with the `u` of each parameter; it gets those that are missing, as
+/// zeros before the step. It stays as it is without momentum. Nothing is changed where an
+/// error is raised: ShapeError for a state of another shape than its parameter, DTypeError
+/// for parameters that are not floats.
 #[pyfunction]
-#[pyo3(signature = (params, means, squares, *, t, lr, beta1, beta2, eps, weight_decay=0.0))]
-#[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // As above; settings.
+#[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // Made for the call; settings.
+#[pyo3(signature = (params, velocities, *, lr, momentum, dampening, weight_decay, nesterov))]
+pub fn sgd_step(
+    params: Params<'_>,
+    velocities: &Bound<'_, PyDict>,
+    lr: f64,
+    momentum: f64,
+    dampening: f64,
+    weight_decay: f64,
+    nesterov: bool,
+) -> PyResult<()> {
+    let settings = Sgd {
+        lr,
+        momentum,
+        dampening,
+        weight_decay,
+        nesterov,
+    };
+    take(&optimise::sgd(&settings), &params, &[velocities])
+}
+
+/// A step of Adam over all parameters that have a gradient (Kingma and Ba 2015, algorithm 1):
+/// `weight_decay p` is added to the gradient or, if `decoupled`, `lr weight_decay p` is
+/// subtracted from the parameter (AdamW, Loshchilov and Hutter 2019).
+///
+/// `means` and `squares` are dicts with the moments of each parameter, as for `sgd_step`. `t`
+/// is the number of the step, from 1 on. Errors as for `sgd_step`, and ValueError for a
+/// step below 1.
+#[pyfunction]
+#[pyo3(signature = (params, means, squares, *, t, lr, beta1, beta2, eps, weight_decay, decoupled))]
+#[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // As above.
 pub fn adam_step(
     params: Params<'_>,
-    means: &Bound<'_, PyList>,
-    squares: &Bound<'_, PyList>,
+    means: &Bound<'_, PyDict>,
+    squares: &Bound<'_, PyDict>,
     t: i32,
     lr: f64,
     beta1: f64,
     beta2: f64,
     eps: f64,
     weight_decay: f64,
+    decoupled: bool,
 ) -> PyResult<()> {
-    check_length("adam", &params, means)?;
-    check_length("adam", &params, squares)?;
     if t < 1 {
         return Err(PyValueError::new_err(format!(
             "adam: expected a step from 1 on, got {t}"
@@ -139,22 +166,109 @@ pub fn adam_step(
         beta2,
         eps,
         weight_decay,
+        decoupled,
         t,
     };
-    let mut done = Vec::new();
-    for found in found(&params)? {
-        let moments = (state(means, found.place)?, state(squares, found.place)?);
-        let moments = match &moments {
-            (Some(m), Some(v)) => Some([m, v]),
-            _ => None,
-        };
-        let result: Result<_> = optimise::adam(&found.value, &found.grad, moments, &settings);
-        done.push((found.place, result.or_raise()?));
-    }
-    for (place, [value, mean, square]) in done {
-        handle(&params[place])?.set_value(Value::One(value));
-        put(means, place, mean)?;
-        put(squares, place, square)?;
-    }
-    Ok(())
+    take(&optimise::adam(&settings), &params, &[means, squares])
+}
+
+/// A step of RMSProp over all parameters that have a gradient: with `h = grad +
+/// weight_decay p` it is `v = alpha v + (1 - alpha) h^2` and `p = p - lr h / (sqrt(v) + eps)`.
+/// If `centered`, the square of the mean of `h` is subtracted from `v` there; with momentum
+/// the step is `u = momentum u + h / (sqrt(v) + eps)`.
+///
+/// `squares`, `means` and `velocities` are dicts, as for `sgd_step`; the last two are used
+/// where they are needed. Errors as for `sgd_step`.
+#[pyfunction]
+#[pyo3(signature = (
+    params, squares, means, velocities, *, lr, alpha, eps, momentum, weight_decay, centered
+))]
+#[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // As above.
+pub fn rmsprop_step(
+    params: Params<'_>,
+    squares: &Bound<'_, PyDict>,
+    means: &Bound<'_, PyDict>,
+    velocities: &Bound<'_, PyDict>,
+    lr: f64,
+    alpha: f64,
+    eps: f64,
+    momentum: f64,
+    weight_decay: f64,
+    centered: bool,
+) -> PyResult<()> {
+    let settings = RmsProp {
+        lr,
+        alpha,
+        eps,
+        momentum,
+        weight_decay,
+        centered,
+    };
+    let states = if centered {
+        [squares, means, velocities]
+    } else {
+        [squares, velocities, means]
+    };
+    take(&optimise::rms_prop(&settings), &params, &states)
+}
+
+/// A step of Adagrad over all parameters that have a gradient: with `h = grad +
+/// weight_decay p` it is `s = s + h^2` and `p = p - lr h / (sqrt(s) + eps)`.
+///
+/// `sums` is a dict with the `s` of each parameter, as for `sgd_step`; one that is missing
+/// begins with `start`. Errors as for `sgd_step`.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // As above.
+#[pyo3(signature = (params, sums, *, lr, eps, weight_decay, start))]
+pub fn adagrad_step(
+    params: Params<'_>,
+    sums: &Bound<'_, PyDict>,
+    lr: f64,
+    eps: f64,
+    weight_decay: f64,
+    start: f64,
+) -> PyResult<()> {
+    let settings = Adagrad {
+        lr,
+        eps,
+        weight_decay,
+        start,
+    };
+    take(&optimise::adagrad(&settings), &params, &[sums])
+}
+
+/// A step of Lion over all parameters that have a gradient (Chen et al. 2023): `p = p -
+/// lr (sign(beta1 m + (1 - beta1) grad) + weight_decay p)` and `m = beta2 m +
+/// (1 - beta2) grad`.
+///
+/// `means` is a dict with the `m` of each parameter, as for `sgd_step`. Errors as there.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // As above.
+#[pyo3(signature = (params, means, *, lr, beta1, beta2, weight_decay))]
+pub fn lion_step(
+    params: Params<'_>,
+    means: &Bound<'_, PyDict>,
+    lr: f64,
+    beta1: f64,
+    beta2: f64,
+    weight_decay: f64,
+) -> PyResult<()> {
+    let settings = Lion {
+        lr,
+        beta1,
+        beta2,
+        weight_decay,
+    };
+    take(&optimise::lion(&settings), &params, &[means])
+}
+
+/// The L2 norm of all elements of all tensors together, computed in float64.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // As above.
+pub fn global_norm(tensors: Params<'_>) -> PyResult<f64> {
+    let arrays = tensors
+        .iter()
+        .map(|tensor| handle(tensor)?.array().or_raise())
+        .collect::<PyResult<Vec<_>>>()?;
+    optimise::norm(&arrays).or_raise()
 }

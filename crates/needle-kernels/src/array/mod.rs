@@ -168,7 +168,7 @@ impl Array {
     }
 
     /// The element `[0, 0, ...]` for writing. Only the maker of a fresh array, or the owner
-    /// of one for which [`Storage::is_unique`] holds, may write.
+    /// of one for which [`Storage::is_private`] holds, may write.
     #[inline]
     pub fn ptr_mut<T: Element>(&self) -> *mut T {
         self.ptr::<T>().cast_mut()

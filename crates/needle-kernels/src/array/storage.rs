@@ -169,6 +169,15 @@ impl Storage {
         self.header().refs.load(Ordering::Acquire) == 1 && self.header().origin == Origin::Own
     }
 
+    /// Whether these many handles are all there are, the memory is ours, and no other library
+    /// has ever seen it: then whoever has the handles may write in place.
+    pub fn is_private(&self, handles: usize) -> bool {
+        let header = self.header();
+        header.refs.load(Ordering::Acquire) == handles
+            && header.origin == Origin::Own
+            && !header.seen.load(Ordering::Relaxed)
+    }
+
     /// Whether an embedder lent the memory: giving it back may run its code.
     #[inline]
     pub fn is_lent(&self) -> bool {

@@ -39,7 +39,7 @@ pub(crate) trait Number: Element {
 }
 
 /// Functions with real values.
-pub(crate) trait Float: Number {
+pub(crate) trait Float: Number + Into<f64> {
     const ONE: Self;
     fn sqrt(self) -> Self;
     /// `x^0.5` as C's `pow` has it: +0 for -0 and infinity for -infinity.

@@ -5,6 +5,7 @@ mod accuracy;
 mod copy;
 mod elementwise;
 mod matmul;
+mod optimise;
 mod reduce;
 mod rows;
 mod softmax;

@@ -1,0 +1,235 @@
+//! Steps of optimisers: one pass over all parameters, their gradients and their states.
+//!
+//! What one step does to one element stands in [`rules`]. The driver here is the same for
+//! all of them: a [`Job`] says which memory a parameter and its states have before and after
+//! the step, and [`run`] goes over all jobs in pieces that threads share. Memory that one
+//! owner alone holds is changed in place. All other memory is left as it is: its elements
+//! are copied, piece by piece, and the copy is changed.
+
+mod norm;
+mod rules;
+
+use super::copy::{cast, contiguous, full};
+use super::number::{Float, Number};
+use super::threads;
+use crate::array::Array;
+use crate::dispatch;
+use crate::dtype::Scalar;
+use crate::error::{Error, Result};
+use crate::shape;
+pub use norm::norm;
+use rules::Rule;
+pub use rules::{Adagrad, Adam, Lion, RmsProp, Sgd, adagrad, adam, lion, rms_prop, sgd};
+use smallvec::SmallVec;
+use std::ops::Range;
+
+/// Numbers that a rule may use.
+const FACTORS: usize = 9;
+/// States that a rule may have for each element.
+const STATES: usize = 3;
+/// Elements of a piece: few enough that a copy is still in the cache when it is changed.
+const BLOCK: usize = 4096;
+
+/// A rule with its numbers, ready to run.
+#[derive(Clone, Copy)]
+pub struct Step {
+    name: &'static str,
+    states: usize,
+    /// What a state is before the first step.
+    start: f64,
+    /// Picoseconds for an element, roughly.
+    cost: usize,
+    factors: [f64; FACTORS],
+    /// # Safety
+    /// As [`piece`].
+    piece: unsafe fn(&[f64; FACTORS], &Job, Range<usize>),
+}
+
+impl Step {
+    fn of<R: Rule>(name: &'static str, numbers: &[f64]) -> Self {
+        let mut factors = [0.0; FACTORS];
+        factors[..numbers.len()].copy_from_slice(numbers);
+        Self {
+            name,
+            states: R::STATES,
+            start: 0.0,
+            cost: R::COST,
+            factors,
+            piece: piece::<R>,
+        }
+    }
+
+    /// How many states each parameter has.
+    pub fn states(&self) -> usize {
+        self.states
+    }
+
+    /// A state as it is before the first step.
+    pub fn first_state(&self, param: &Array) -> Result<Array> {
+        full(param.dtype(), param.shape(), Scalar::Float(self.start))
+    }
+}
+
+/// The memory of one operand before and after a step; the same where it changes in place.
+struct Slot {
+    old: Array,
+    new: Array,
+}
+
+/// One parameter in a step.
+pub struct Job {
+    param: Slot,
+    grad: Array,
+    states: SmallVec<[Slot; STATES]>,
+}
+
+impl Job {
+    /// Checks the operands and provides the memory of the results. Nothing is changed yet.
+    ///
+    /// `handles` is how many handles the caller knows of on the memory of the parameter, and
+    /// on that of each state: where there are no others, it changes in place.
+    ///
+    /// Errors: dtype for a parameter that is not of floats, shape where an operand has
+    /// another one than the parameter, memory.
+    pub fn new(
+        step: &Step,
+        param: &Array,
+        grad: &Array,
+        states: &[Array],
+        handles: usize,
+    ) -> Result<Self> {
+        if !param.dtype().is_float() {
+            let message = format_args!("expected float parameters, got {}", param.dtype());
+            return Err(Error::dtype(step.name, message));
+        }
+        let slot = |x: &Array| {
+            let own = x.storage().is_private(handles);
+            let old = like(step.name, param, x)?;
+            let shared = !own && old.storage().is_same(x.storage());
+            let new = if shared {
+                Array::empty(param.dtype(), param.shape())?
+            } else {
+                old.clone()
+            };
+            Ok(Slot { old, new })
+        };
+        Ok(Self {
+            param: slot(param)?,
+            grad: like(step.name, param, grad)?,
+            states: states.iter().map(slot).collect::<Result<_>>()?,
+        })
+    }
+
+    /// The parameter and its states after [`run`].
+    pub fn results(self) -> (Array, impl Iterator<Item = Array>) {
+        let states = self.states.into_iter().map(|slot| slot.new);
+        (self.param.new, states)
+    }
+}
+
+/// An operand as the parameter has it: row-major, of its dtype and shape.
+fn like(op: &str, p: &Array, x: &Array) -> Result<Array> {
+    if x.shape() != p.shape() {
+        return Err(Error::shape(
+            op,
+            format_args!(
+                "a parameter of shape {} meets {}",
+                shape::display(p.shape()),
+                shape::display(x.shape())
+            ),
+        ));
+    }
+    contiguous(&cast(x, p.dtype())?)
+}
+
+/// Takes the step.
+///
+/// # Safety
+/// Since the jobs were made nobody has taken a further handle on the memory of a parameter
+/// or a state, and nobody reads or writes it while this runs.
+pub unsafe fn run(step: &Step, jobs: &[Job]) {
+    let mut pieces = Vec::new();
+    let mut total = 0;
+    for (job, start) in jobs.iter().flat_map(|job| {
+        let starts = (0..job.grad.size()).step_by(BLOCK);
+        starts.map(move |start| (job, start))
+    }) {
+        let range = start..job.grad.size().min(start + BLOCK);
+        total += range.len();
+        pieces.push((job, range));
+    }
+    let cost = step.cost * total / pieces.len().max(1);
+    threads::for_each(pieces.len(), cost, 1, |range| {
+        for (job, range) in &pieces[range] {
+            // SAFETY: the caller's promise; pieces do not overlap.
+            unsafe { (step.piece)(&step.factors, job, range.clone()) };
+        }
+    });
+}
+
+/// Takes the step for some of the elements.
+///
+/// # Safety
+/// As [`run`], and nobody else works on these elements.
+unsafe fn piece<R: Rule>(factors: &[f64; FACTORS], job: &Job, range: Range<usize>) {
+    dispatch!(float: job.grad.dtype(), T => {
+        let factors = factors.map(|x| <T as Number>::from_scalar(Scalar::Float(x)));
+        let state = |i: usize| match job.states.get(i) {
+            // SAFETY: the caller's promise.
+            Some(slot) => unsafe { slot.claim::<T>(&range) },
+            None => &mut [],
+        };
+        // SAFETY: all have these elements, row-major, and only the gradient may be shared.
+        unsafe {
+            let grad = job.grad.ptr::<T>().add(range.start);
+            let param = job.param.claim::<T>(&range);
+            row::<T, R>(param, grad, state(0), state(1), state(2), &factors);
+        }
+    }, else {});
+}
+
+impl Slot {
+    /// Elements of the new memory, with what they were before the step.
+    ///
+    /// # Safety
+    /// As [`piece`]; and this is called once for the elements.
+    unsafe fn claim<'a, T: Float>(&self, range: &Range<usize>) -> &'a mut [T] {
+        // SAFETY: both arrays have these elements, row-major; the caller's promise.
+        unsafe {
+            let to = self.new.ptr_mut::<T>().add(range.start);
+            if !self.new.storage().is_same(self.old.storage()) {
+                let from = self.old.ptr::<T>().add(range.start);
+                to.copy_from_nonoverlapping(from, range.len());
+            }
+            std::slice::from_raw_parts_mut(to, range.len())
+        }
+    }
+}
+
+simd! {
+    /// Changes a row of a parameter and of its states. States that the rule does not have
+    /// are empty.
+    ///
+    /// Each operand is an argument of its own, so that the compiler knows them to be apart.
+    ///
+    /// # Safety
+    /// `g` and the states have as many elements as `p`.
+    unsafe fn row<S>[T: Float, R: Rule](
+        p: &mut [T], g: *const T, a: &mut [T], b: &mut [T], c: &mut [T], factors: &[T; FACTORS]
+    ) {
+        for i in 0..p.len() {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let mut states = [T::ZERO; STATES];
+                if R::STATES > 0 { states[0] = *a.get_unchecked(i); }
+                if R::STATES > 1 { states[1] = *b.get_unchecked(i); }
+                if R::STATES > 2 { states[2] = *c.get_unchecked(i); }
+                let x = p.get_unchecked_mut(i);
+                *x = R::update(factors, *x, g.add(i).read(), &mut states);
+                if R::STATES > 0 { *a.get_unchecked_mut(i) = states[0]; }
+                if R::STATES > 1 { *b.get_unchecked_mut(i) = states[1]; }
+                if R::STATES > 2 { *c.get_unchecked_mut(i) = states[2]; }
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+"""Clipping of gradients: they are replaced, never changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from needle import _core, ops
+from needle._core import Tensor
+from needle.optim.settings import at_least_zero
+
+
+def clip_grad_norm(
+    params: Tensor | Iterable[Tensor], max_norm: float, *, error_if_nonfinite: bool = False
+) -> float:
+    """Scale the gradients of `params` down together if their common L2 norm is above `max_norm`
+    (Pascanu, Mikolov and Bengio 2013).
+
+    Returns the norm before, 0.0 where no parameter has a gradient. It is computed in float64. A
+    parameter that is given twice counts once.
+
+    Raises ValueError for a negative `max_norm` and, with `error_if_nonfinite`, for a norm that is
+    infinite or NaN; without, an infinite norm leaves zeros and NaN, and NaN changes nothing.
+    """
+    limit = at_least_zero("max_norm", max_norm)
+    found = _with_gradient(params)
+    norm = _core.global_norm([grad for _, grad in found])
+    if error_if_nonfinite and not math.isfinite(norm):
+        raise ValueError(f"clip_grad_norm: the norm of the gradients is {norm}")
+    if norm > limit:
+        for param, grad in found:
+            param.grad = grad * (limit / norm)
+    return norm
+
+
+def clip_grad_value(params: Tensor | Iterable[Tensor], value: float) -> None:
+    """Move every element of the gradients of `params` into `[-value, value]`.
+
+    Raises ValueError for a negative `value`.
+    """
+    limit = at_least_zero("value", value)
+    for param, grad in _with_gradient(params):
+        param.grad = ops.maximum(ops.minimum(grad, limit), -limit)
+
+
+def _with_gradient(params: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Each parameter that has a gradient, once, with the gradient's values."""
+    listed = [params] if isinstance(params, Tensor) else dict.fromkeys(params)
+    return [(param, param.grad.data) for param in listed if param.grad is not None]

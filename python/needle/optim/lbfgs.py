@@ -1,0 +1,237 @@
+"""L-BFGS with a line search."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from needle._core import Tensor
+from needle.optim.optimizer import Optimizer, Params
+from needle.optim.settings import Setting, at_least_zero, count
+
+Vector = NDArray[Any]
+Closure = Callable[[], Tensor]
+Point = tuple[float, Vector]
+Search = Callable[..., tuple[Any, ...]]
+
+
+class LBFGS(Optimizer):
+    """L-BFGS (Nocedal and Wright 2006, algorithms 7.4 and 7.5): quasi-Newton steps from the last
+    `history_size` changes of parameters and gradient, for losses without noise.
+
+    `step(closure)` makes up to `max_iter` steps along directions of descent, and at most
+    `max_eval` evaluations of the loss (a line search is brought to its end; by default
+    1.25 `max_iter`, as PyTorch has it). Each is as long as SciPy's line search finds, which needs
+    SciPy: the strong Wolfe conditions hold with c1 = 1e-4 and c2 = 0.9. `lr` is the length that a
+    search tries first, in units of the quasi-Newton step. It ends early where the largest element
+    of the gradient is at most `tolerance_grad`, or where parameters or loss change by at most
+    `tolerance_change`.
+
+    All parameters together are one vector, in their common dtype; there is one group.
+
+    Raises ModuleNotFoundError without SciPy.
+    """
+
+    lr = Setting(at_least_zero)
+    max_iter = Setting(count)
+    max_eval = Setting(count)
+    tolerance_grad = Setting(at_least_zero)
+    tolerance_change = Setting(at_least_zero)
+    history_size = Setting(count)
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1.0,
+        max_iter: int = 20,
+        max_eval: int | None = None,
+        tolerance_grad: float = 1e-7,
+        tolerance_change: float = 1e-9,
+        history_size: int = 10,
+    ) -> None:
+        self._search = _line_search()
+        super().__init__(
+            params,
+            lr=lr,
+            max_iter=max_iter,
+            max_eval=max(1, max_iter * 5 // 4) if max_eval is None else max_eval,
+            tolerance_grad=tolerance_grad,
+            tolerance_change=tolerance_change,
+            history_size=history_size,
+        )
+        self._pairs: list[tuple[Vector, Vector]] = []
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Add the only group. Raises ValueError for a second one."""
+        if self.param_groups:
+            raise ValueError("params: LBFGS has one group of parameters")
+        super().add_param_group(group)
+
+    def step(self, closure: Closure | None = None) -> Tensor:  # type: ignore[override]
+        """Go down from where the parameters are. Returns the loss there, before the step.
+
+        `closure()` computes the loss at the present parameters, calls `backward()` on it and
+        returns it; gradients are set to None before. If it raises, the parameters are back where
+        the last step left them. Afterwards gradients are those of the last evaluation.
+
+        Raises TypeError without a closure, ValueError where the loss is not one number, or not
+        finite at the start.
+        """
+        if closure is None:
+            raise TypeError("step: LBFGS needs a closure that computes the loss")
+        problem = _Problem(self.params, closure)
+        x = _position(self.params)
+        try:
+            loss, gradient = problem.at(x)
+            if not math.isfinite(loss):
+                raise ValueError(f"step: expected a finite loss at the start, got {loss}")
+            first: Tensor = problem.loss
+            for _ in range(self.max_iter):
+                done = problem.count >= self.max_eval
+                if done or np.abs(gradient).max(initial=0.0) <= self.tolerance_grad:
+                    break
+                found = self._descend(problem, x, (loss, gradient))
+                if found is None:
+                    break
+                before, (x, (loss, gradient)) = (x, loss), found
+                moved = np.abs(x - before[0]).max(initial=0.0)
+                if min(moved, abs(loss - before[1])) <= self.tolerance_change:
+                    break
+        except BaseException:
+            problem.move(x)
+            raise
+        problem.move(x)
+        return first
+
+    def _descend(self, problem: _Problem, x: Vector, at: Point) -> tuple[Vector, Point] | None:
+        """The next position, and loss and gradient there; None where no step goes down."""
+        loss, gradient = at
+        direction = self.lr * self._direction(gradient)
+        if float(direction @ gradient) >= 0.0:
+            return None
+        with warnings.catch_warnings():
+            # That it found nothing is also what it returns.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            length, *_ = self._search(
+                lambda x: problem.at(x)[0],
+                lambda x: problem.at(x)[1],
+                x,
+                direction,
+                gradient,
+                loss,
+                maxiter=25,
+            )
+        if length is None:
+            return None
+        # The same bits as in the search, which has evaluated it.
+        new = (x + length * direction).astype(x.dtype)
+        found = problem.at(new)
+        self._remember(new - x, found[1] - gradient)
+        return new, found
+
+    def _remember(self, s: Vector, y: Vector) -> None:
+        # The strong Wolfe conditions make this positive, but for rounding.
+        if float(s @ y) > 1e-10 * float(s @ s) ** 0.5 * float(y @ y) ** 0.5:
+            self._pairs = [*self._pairs, (s, y)][-self.history_size :]
+
+    def _direction(self, gradient: Vector) -> Vector:
+        """Minus the approximate inverse Hessian times the gradient, by the two-loop recursion."""
+        q = -gradient
+        if not self._pairs:
+            return q * min(1.0, 1.0 / float(np.abs(gradient).sum()))
+        weights = []
+        for s, y in reversed(self._pairs):
+            weights.append(float(s @ q) / float(s @ y))
+            q = q - weights[-1] * y
+        s, y = self._pairs[-1]
+        q *= float(s @ y) / float(y @ y)
+        for (s, y), weight in zip(self._pairs, reversed(weights), strict=True):
+            q += (weight - float(y @ q) / float(s @ y)) * s
+        return q
+
+    def state_dict(self) -> dict[str, Any]:
+        """As every optimiser's; `pairs` are the remembered changes of parameters and gradient."""
+        pairs = [[s.copy(), y.copy()] for s, y in self._pairs]
+        return {**super().state_dict(), "pairs": pairs}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """As every optimiser's."""
+        if "pairs" not in state:
+            raise ValueError("state: expected the key 'pairs'")
+        position = _position(self.params)
+        pairs = []
+        for i, pair in enumerate(state["pairs"]):
+            arrays = [np.array(array) for array in pair]
+            kinds = [(array.shape, array.dtype) for array in arrays]
+            if kinds != [(position.shape, position.dtype)] * 2:
+                wanted = f"{position.dtype} vectors of length {position.size}"
+                raise ValueError(f"pairs: expected two {wanted} at {i}")
+            pairs.append((arrays[0], arrays[1]))
+        super().load_state_dict({key: value for key, value in state.items() if key != "pairs"})
+        self._pairs = pairs
+
+
+class _Problem:
+    """Loss and gradient as functions of one flat vector."""
+
+    def __init__(self, params: list[Tensor], closure: Closure) -> None:
+        self._params = params
+        self._closure = closure
+        self._last: tuple[Vector, Point] | None = None
+        self.count = 0
+        self.loss: Any = None
+
+    def move(self, x: Vector) -> None:
+        """Give the parameters the values of `x`."""
+        end = 0
+        for param in self._params:
+            begin, end = end, end + param.size
+            values = x[begin:end].reshape(param.shape)
+            param.data = Tensor(values, dtype=param.dtype, requires_grad=False)
+
+    def at(self, x: Vector) -> Point:
+        """Loss and gradient at `x`: one evaluation, however often it is asked for."""
+        # The search computes its places in float64.
+        x = x.astype(_dtype(self._params))
+        if self._last is not None and np.array_equal(self._last[0], x):
+            return self._last[1]
+        self.move(x)
+        for param in self._params:
+            param.grad = None
+        self.count += 1
+        self.loss = self._closure()
+        if not isinstance(self.loss, Tensor) or self.loss.size != 1:
+            raise ValueError("step: expected the closure to return a loss of one element")
+        value = float(self.loss.item())
+        grads = [np.zeros(p.size) if p.grad is None else p.grad.numpy() for p in self._params]
+        # The search turns back from infinity, but not from NaN.
+        point = (math.inf if math.isnan(value) else value, _flat(grads, x.dtype))
+        self._last = (x, point)
+        return point
+
+
+def _dtype(params: list[Tensor]) -> np.dtype[Any]:
+    return np.result_type(*(param.dtype for param in params))
+
+
+def _position(params: list[Tensor]) -> Vector:
+    return _flat([param.numpy() for param in params], _dtype(params))
+
+
+def _flat(arrays: list[Vector], dtype: np.dtype[Any]) -> Vector:
+    return np.concatenate([array.ravel() for array in arrays], dtype=dtype)
+
+
+def _line_search() -> Search:
+    try:
+        from scipy.optimize import line_search
+    except ModuleNotFoundError as error:
+        message = "LBFGS needs SciPy\nhint: pip install 'needle[scipy]'"
+        raise ModuleNotFoundError(message, name="scipy") from error
+    search: Search = line_search
+    return search
