@@ -1,4 +1,4 @@
-"""Optimisers beside NumPy, and what a step leaves alone (CONTRACT 8)."""
+"""The rules of optimisers and the clipping of gradients beside NumPy (CONTRACT 8)."""
 
 from __future__ import annotations
 
@@ -77,15 +77,140 @@ def test_adam_is_the_formula(dtype: str, decay: float) -> None:
         np.testing.assert_allclose(optimizer.v[param].numpy(), squares[i], rtol=1e-4, atol=1e-7)
 
 
+def shrunk(p: Any, g: Any, o: dict[str, Any], decoupled: bool) -> tuple[Any, Any]:
+    """Parameter and gradient with the weight decay in the one or the other."""
+    decay = o.get("weight_decay", 0.0)
+    return (p * (1 - o["lr"] * decay), g) if decoupled else (p, g + decay * p)
+
+
+def sgd(p: Any, g: Any, s: list[Any], o: dict[str, Any], t: int) -> Any:
+    p, g = shrunk(p, g, o, False)
+    m = o["momentum"]
+    rest = 1 - o.get("dampening", m)
+    s[0] = m * s[0] + rest * g
+    return p - o["lr"] * (m * s[0] + rest * g if o.get("nesterov") else s[0])
+
+
+def adamw(p: Any, g: Any, s: list[Any], o: dict[str, Any], t: int) -> Any:
+    p, g = shrunk(p, g, o, True)
+    s[0] = 0.9 * s[0] + 0.1 * g
+    s[1] = 0.999 * s[1] + 0.001 * g * g
+    return p - o["lr"] * (s[0] / (1 - 0.9**t)) / (np.sqrt(s[1] / (1 - 0.999**t)) + 1e-8)
+
+
+def rmsprop(p: Any, g: Any, s: list[Any], o: dict[str, Any], t: int) -> Any:
+    p, g = shrunk(p, g, o, False)
+    s[0] = 0.99 * s[0] + 0.01 * g * g
+    s[1] = 0.99 * s[1] + 0.01 * g
+    spread = s[0] - s[1] ** 2 if o.get("centered") else s[0]
+    s[2] = o.get("momentum", 0.0) * s[2] + g / (np.sqrt(spread) + 1e-8)
+    return p - o["lr"] * s[2]
+
+
+def adagrad(p: Any, g: Any, s: list[Any], o: dict[str, Any], t: int) -> Any:
+    p, g = shrunk(p, g, o, False)
+    s[0] = s[0] + g * g + (o.get("initial_accumulator", 0.0) if t == 1 else 0.0)
+    return p - o["lr"] * g / (np.sqrt(s[0]) + 1e-10)
+
+
+def lion(p: Any, g: Any, s: list[Any], o: dict[str, Any], t: int) -> Any:
+    p, _ = shrunk(p, g, o, True)
+    direction = np.sign(0.9 * s[0] + 0.1 * g)
+    s[0] = 0.99 * s[0] + 0.01 * g
+    return p - o["lr"] * direction
+
+
+RULES: list[tuple[Any, Any, str, dict[str, Any]]] = [
+    (optim.SGD, sgd, "u", {"momentum": 0.9, "dampening": 0.0}),
+    (optim.SGD, sgd, "u", {"momentum": 0.9, "dampening": 0.5, "weight_decay": 0.01}),
+    (optim.SGD, sgd, "u", {"momentum": 0.9, "nesterov": True}),
+    (optim.SGD, sgd, "u", {"momentum": 0.9, "nesterov": True, "dampening": 0.0}),
+    (optim.AdamW, adamw, "mv", {"weight_decay": 0.0}),
+    (optim.AdamW, adamw, "mv", {"weight_decay": 0.1}),
+    (optim.RMSProp, rmsprop, "v", {}),
+    (optim.RMSProp, rmsprop, "va", {"centered": True, "weight_decay": 0.01}),
+    (optim.RMSProp, rmsprop, "v.u", {"momentum": 0.9}),
+    (optim.RMSProp, rmsprop, "vau", {"momentum": 0.9, "centered": True}),
+    (optim.Adagrad, adagrad, "s", {}),
+    (optim.Adagrad, adagrad, "s", {"initial_accumulator": 0.5, "weight_decay": 0.01}),
+    (optim.Lion, lion, "m", {}),
+    (optim.Lion, lion, "m", {"weight_decay": 0.1}),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("make", "formula", "names", "options"), RULES)
+def test_a_rule_is_its_formula(
+    dtype: str, make: Any, formula: Any, names: str, options: dict[str, Any]
+) -> None:
+    options = {"lr": 0.05, **options}
+    params, arrays = problem(dtype)
+    arrays = [array.astype("float64") for array in arrays]
+    optimizer = make(params, **options)
+    states = [[np.zeros_like(array) for _ in range(3)] for array in arrays]
+    for t in range(1, 6):
+        grads = give_gradients(params, t)
+        optimizer.step()
+        for i, grad in enumerate(grads):
+            arrays[i] = formula(arrays[i], grad.astype("float64"), states[i], options, t)
+    tolerance = 1e-4 if dtype == "float32" else 1e-12
+    for param, array, state in zip(params, arrays, states, strict=True):
+        assert param.dtype == dtype
+        np.testing.assert_allclose(param.numpy(), array, rtol=tolerance, atol=tolerance)
+        for name, expected in zip(names, state, strict=False):
+            if name != ".":
+                found = getattr(optimizer, name)[param].numpy()
+                np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_without_dampening_the_velocity_is_a_sum() -> None:
+    """`dampening=0` is PyTorch's: the velocity is a sum, from the bare gradient on."""
+    p = Tensor([0.0])
+    optimizer = optim.SGD([p], lr=1.0, momentum=0.5, dampening=0.0)
+    for expected in (-1.0, -2.5, -4.25):
+        p.grad = Tensor([1.0])
+        optimizer.step()
+        assert p.item() == expected
+
+
 def test_clipping_scales_all_gradients_together() -> None:
-    a, b = Tensor([3.0]), Tensor([0.0, 0.0])
-    a.grad, b.grad = Tensor([3.0]), Tensor([0.0, 4.0])
-    optimizer = optim.SGD([a, b])
-    optimizer.clip_grad_norm(10.0)
-    assert a.grad.tolist() == [3.0]
-    optimizer.clip_grad_norm(1.0)
+    a, b, without = Tensor([3.0]), Tensor([0.0, 0.0]), Tensor([1.0])
+    a.grad, b.grad = before = Tensor([3.0]), Tensor([0.0, 4.0])
+    optimizer = optim.SGD([a, b, without])
+    assert optimizer.clip_grad_norm(10.0) == 5.0
+    assert a.grad is before[0]
+    assert optimizer.clip_grad_norm(1.0) == 5.0
     np.testing.assert_allclose(a.grad.numpy(), [0.6])
     np.testing.assert_allclose(b.grad.numpy(), [0.0, 0.8])
+    assert [grad.tolist() for grad in before] == [[3.0], [0.0, 4.0]]
+    assert without.grad is None
+
+
+def test_clip_grad_norm() -> None:
+    a = Tensor([0.0, 0.0], dtype="float32")
+    a.grad = Tensor([3e30, 4e30], dtype="float32")
+    assert optim.clip_grad_norm([a, a], 1.0) == pytest.approx(5e30)
+    assert a.grad.dtype == "float32"
+    np.testing.assert_allclose(a.grad.numpy(), [0.6, 0.8], rtol=1e-6)
+    assert optim.clip_grad_norm(a, 0.0) == pytest.approx(1.0)
+    assert a.grad.tolist() == [0.0, 0.0]
+    assert optim.clip_grad_norm([Tensor([1.0])], 1.0) == 0.0
+    a.grad = Tensor([np.nan, 1.0], dtype="float32")
+    with pytest.raises(ValueError, match="clip_grad_norm: the norm of the gradients is nan"):
+        optim.clip_grad_norm([a], 1.0, error_if_nonfinite=True)
+    with pytest.raises(ValueError, match="max_norm: expected a finite number of at least 0"):
+        optim.clip_grad_norm([a], -1.0)
+
+
+def test_clip_grad_value() -> None:
+    a, without = Tensor([0.0, 0.0, 0.0], dtype="float32"), Tensor([1.0])
+    a.grad = before = Tensor([-3.0, 0.5, 7.0], dtype="float32")
+    optim.clip_grad_value([a, without], 1.0)
+    assert a.grad.tolist() == [-1.0, 0.5, 1.0]
+    assert a.grad.dtype == "float32"
+    assert before.tolist() == [-3.0, 0.5, 7.0]
+    with pytest.raises(ValueError, match="value: expected a finite number of at least 0, got -1"):
+        optim.clip_grad_value([a], -1)
 
 
 def test_errors_change_nothing() -> None:
@@ -100,9 +225,9 @@ def test_errors_change_nothing() -> None:
     optimizer.u[real] = Tensor([1.0, 2.0])
     with pytest.raises(ndl.ShapeError, match=r"a parameter of shape \(1,\) meets \(2,\)"):
         optimizer.step()
+    adam = optim.Adam([real])
+    adam.t = -1
     with pytest.raises(ValueError, match="adam: expected a step from 1 on, got 0"):
-        adam = optim.Adam([real])
-        adam.t = -1
         adam.step()
     assert real.tolist() == [1.0]
     assert optimizer.u[real].tolist() == [1.0, 2.0]

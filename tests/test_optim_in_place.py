@@ -1,4 +1,4 @@
-"""A step writes in place only where nobody can see it (DESIGN 6), whoever else holds a parameter."""
+"""A step writes in place only where nobody can see it, whoever else holds a parameter."""
 
 from __future__ import annotations
 

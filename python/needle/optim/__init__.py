@@ -7,15 +7,30 @@ values it has seen: a step writes into a parameter's memory only where nobody el
 Learning rates over time stand in `needle.optim.schedules`.
 """
 
-from needle.optim import schedules
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from needle.optim.adagrad import Adagrad
 from needle.optim.adam import Adam, AdamW
 from needle.optim.clipping import clip_grad_norm, clip_grad_value
-from needle.optim.lbfgs import LBFGS
 from needle.optim.lion import Lion
 from needle.optim.optimizer import Optimizer
 from needle.optim.rmsprop import RMSProp
 from needle.optim.sgd import SGD
+
+if TYPE_CHECKING:
+    from needle.optim import schedules
+    from needle.optim.lbfgs import LBFGS
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when first asked for: not every program needs them.
+    if name == "LBFGS":
+        return importlib.import_module("needle.optim.lbfgs").LBFGS
+    if name == "schedules":
+        return importlib.import_module("needle.optim.schedules")
+    raise AttributeError(f"module 'needle.optim' has no attribute '{name}'")
+
 
 __all__ = [
     "LBFGS",

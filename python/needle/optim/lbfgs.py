@@ -88,9 +88,10 @@ class LBFGS(Optimizer):
         x = _position(self.params)
         try:
             loss, gradient = problem.at(x)
-            if not math.isfinite(loss):
-                raise ValueError(f"step: expected a finite loss at the start, got {loss}")
             first: Tensor = problem.loss
+            if not math.isfinite(loss):
+                found = first.item()
+                raise ValueError(f"step: expected a finite loss at the start, got {found}")
             for _ in range(self.max_iter):
                 done = problem.count >= self.max_eval
                 if done or np.abs(gradient).max(initial=0.0) <= self.tolerance_grad:
