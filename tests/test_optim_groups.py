@@ -204,7 +204,7 @@ def test_a_wrong_group_is_not_added() -> None:
     other = Tensor([2.0])
     optimizer = optim.SGD([p])
     for group in ({"params": [other, p]}, {"params": [other], "lr": -1.0}):
-        with pytest.raises(ValueError, match="twice|lr: expected"):
+        with pytest.raises(ValueError, match=r"twice|lr: expected"):
             optimizer.add_param_group(group)
     assert optimizer.params == [p]
     assert len(optimizer.param_groups) == 1
