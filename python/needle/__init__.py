@@ -33,11 +33,11 @@ from needle.ops import max as max
 from needle.ops import min as min
 
 if TYPE_CHECKING:
-    from needle import data, nn, saving, testing
+    from needle import data, nn, optimize, saving, testing
     from needle.saving import load, load_checkpoint, save, save_checkpoint
 
 # Imported when first asked for: they bring modules along that training needs, not `import`.
-_LATE = ("data", "nn", "saving", "testing")
+_LATE = ("data", "nn", "optimize", "saving", "testing")
 _OF_SAVING = ("load", "load_checkpoint", "save", "save_checkpoint")
 
 
@@ -86,6 +86,7 @@ __all__ = [
     "ones_like",
     "ops",
     "optim",
+    "optimize",
     "save",
     "save_checkpoint",
     "saving",

@@ -407,6 +407,16 @@ def find_topo_sort(node_list: Iterable[Value]) -> list[Any]:
     depth-first from left to right, each once, the last of the list at the end.
     """
 
+def jvp(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """Forward mode: the tangent of each of `outputs` when each of `inputs` moves along its
+    tangent, a tensor of its shape; None for an output that depends on none of them.
+
+    Raises ValueError for another number of tangents than inputs, ShapeError for a tangent of
+    another shape, GradError where an op of the user's stands between.
+    """
+
 def get_lazy_mode() -> bool:
     """Whether results wait until they are read, in threads that have not said otherwise."""
 

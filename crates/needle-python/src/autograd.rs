@@ -1,12 +1,13 @@
 //! What `needle.autograd` offers of the engine: backward, order, modes, counters.
 
 use crate::coerce;
-use crate::errors::OrRaise;
+use crate::errors::{OrRaise, ShapeError};
 use crate::tensor::{PyTensor, handle};
 use crate::value::{OBJECTS, PyValue, live_object, wrap};
-use needle_core::Tensor;
 use needle_core::graph::{self, Mode};
 use needle_core::ops::{Attrs, arithmetic};
+use needle_core::{Tensor, shape};
+use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -49,6 +50,47 @@ pub fn backward(
         value.get().set_grad(Some(wrap(py, gradient)?.unbind()));
     }
     Ok(())
+}
+
+/// Forward mode: the tangent of each of `outputs` when each of `inputs` moves along its
+/// tangent, a tensor of its shape; `None` for an output that depends on none of them.
+///
+/// Raises ValueError for another number of tangents than inputs, ShapeError for a tangent of
+/// another shape, GradError where an op of the user's stands between.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // Lists that were made for this call.
+pub fn jvp<'py>(
+    py: Python<'py>,
+    outputs: Vec<Bound<'py, PyTensor>>,
+    inputs: Vec<Bound<'py, PyTensor>>,
+    tangents: Vec<Bound<'py, PyTensor>>,
+) -> PyResult<Vec<Option<Bound<'py, PyAny>>>> {
+    if inputs.len() != tangents.len() {
+        return Err(PyValueError::new_err(format!(
+            "jvp: expected {} tangents, got {}",
+            inputs.len(),
+            tangents.len()
+        )));
+    }
+    let outputs = outputs.iter().map(handle).collect::<PyResult<Vec<_>>>()?;
+    let mut pairs = Vec::with_capacity(inputs.len());
+    for (input, tangent) in inputs.iter().zip(&tangents) {
+        let (input, tangent) = (handle(input)?, handle(tangent)?);
+        let (own, given) = (input.ty().or_raise()?, tangent.ty().or_raise()?);
+        if own.shape != given.shape {
+            return Err(ShapeError::new_err(format!(
+                "jvp: a tangent has shape {}, expected {}",
+                shape::display(&given.shape),
+                shape::display(&own.shape)
+            )));
+        }
+        pairs.push((input, tangent));
+    }
+    graph::jvp(&outputs, &pairs)
+        .or_raise()?
+        .into_iter()
+        .map(|tangent| tangent.map(|tangent| wrap(py, tangent)).transpose())
+        .collect()
 }
 
 /// The nodes that `node_list` depends on, inputs before their consumers: post-order

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from needle._core import Tensor
+from needle._scipy import scipy_optimize
 from needle.optim.optimizer import Optimizer, Params
 from needle.optim.settings import Setting, at_least_zero, count
 
@@ -54,7 +55,7 @@ class LBFGS(Optimizer):
         tolerance_change: float = 1e-9,
         history_size: int = 10,
     ) -> None:
-        self._search = _line_search()
+        self._search: Search = scipy_optimize("LBFGS").line_search
         super().__init__(
             params,
             lr=lr,
@@ -226,13 +227,3 @@ def _position(params: list[Tensor]) -> Vector:
 
 def _flat(arrays: list[Vector], dtype: np.dtype[Any]) -> Vector:
     return np.concatenate([array.ravel() for array in arrays], dtype=dtype)
-
-
-def _line_search() -> Search:
-    try:
-        from scipy.optimize import line_search
-    except ModuleNotFoundError as error:
-        message = "LBFGS needs SciPy\nhint: pip install 'needle[scipy]'"
-        raise ModuleNotFoundError(message, name="scipy") from error
-    search: Search = line_search
-    return search

@@ -1,0 +1,210 @@
+"""Functions of tensors as SciPy calls them: of one flat vector, with their derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from needle import _core
+from needle._core import Tensor
+from needle.errors import GradError
+from needle.optimize.structure import Structure, Vector, outputs
+
+Function = Callable[..., Any]
+
+
+@contextmanager
+def recording(record: bool) -> Iterator[None]:
+    """Records operations, or does not, whatever the mode of the thread is."""
+    lazy, no_grad = _core.get_thread_mode()
+    _core.set_thread_mode(lazy, not record)
+    try:
+        yield
+    finally:
+        _core.set_thread_mode(lazy, no_grad)
+
+
+class _Evaluated:
+    """A function at one point: the graph of the last evaluation answers all questions there."""
+
+    def __init__(self, who: str, function: Function, at: Structure, args: Sequence[Any]) -> None:
+        self.who = who
+        self.structure = at
+        self._function = function
+        self._args = args
+        self._x: Vector | None = None
+        self.leaves: list[Tensor] = []
+
+    def move(self, x: Vector) -> bool:
+        """Evaluate at `x`; False where that has been done."""
+        if self._x is not None and np.array_equal(self._x, x):
+            return False
+        first = not self.leaves
+        self._x = None
+        # SciPy may write into its vector later on, so the graph stands on a copy: the only one.
+        copy = np.array(x, dtype=np.float64)
+        self.leaves = self.structure.tensors(copy, requires_grad=True)
+        with recording(True):
+            self.take(self._function(self.structure.build(self.leaves), *self._args))
+        if first:
+            self.check_start()
+        self._x = copy
+        return True
+
+    def take(self, result: Any) -> None:
+        """Keep the result of the function."""
+        raise NotImplementedError
+
+    def check_start(self) -> None:
+        """Raise where the values at the start cannot be used."""
+        raise NotImplementedError
+
+    def check_reached(self, derivatives: Iterable[Tensor | None]) -> None:
+        """Raise GradError where there is no derivative at all."""
+        if all(derivative is None for derivative in derivatives):
+            raise GradError(f"{self.who}: the result does not depend on x through needle's ops")
+
+    def _gradients(self, of: Tensor, seed: Tensor | None, *, record: bool) -> list[Tensor | None]:
+        for leaf in self.leaves:
+            leaf.grad = None
+        with recording(record):
+            of.backward(seed)
+        return [leaf.grad for leaf in self.leaves]
+
+
+class Objective(_Evaluated):
+    """A function with one number as its result: value, gradient, Hessian times a vector.
+
+    With `second`, gradients are recorded, as Hessians need it.
+    """
+
+    second = False
+    _value = np.nan
+    _grads: Sequence[Tensor | None] | None = None
+
+    def take(self, result: Any) -> None:
+        """Keep the result, which must be a tensor of one element."""
+        if not isinstance(result, Tensor):
+            kind = type(result).__name__
+            raise TypeError(f"{self.who}: expected the function to return a tensor, got {kind}")
+        if result.size != 1:
+            raise ValueError(f"{self.who}: expected a scalar result, got shape {result.shape}")
+        self._result, self._value, self._grads = result, float(result.item()), None
+
+    def check_start(self) -> None:
+        """Raise ValueError for a value that is not finite."""
+        if not np.isfinite(self._value):
+            raise ValueError(f"{self.who}: expected a finite value at x0, got {self._value}")
+
+    def value(self, x: Vector) -> float:
+        """The value."""
+        self.move(x)
+        return self._value
+
+    def gradient(self, x: Vector) -> Vector:
+        """The gradient; zeros for a parameter that the function ignores."""
+        return self.structure.vector(self._gradient(x))
+
+    def _gradient(self, x: Vector) -> Sequence[Tensor | None]:
+        self.move(x)
+        if self._grads is None:
+            depends = self._result.requires_grad
+            found = self._gradients(self._result, None, record=self.second) if depends else []
+            self.check_reached(found)
+            self._grads = found
+        return self._grads
+
+    def hessp(self, x: Vector, vector: Vector) -> Vector:
+        """The Hessian times a vector, as the gradient of the gradient times that vector."""
+        # A constant gradient has no history, and adds nothing.
+        pairs = zip(self._gradient(x), self._directions(vector), strict=True)
+        moving = [(g, d) for g, d in pairs if g is not None and g.requires_grad]
+        if not moving:
+            return np.zeros_like(self.structure.start)
+        if len(moving) == 1:
+            found = self._gradients(*moving[0], record=False)
+        else:
+            with recording(True):
+                slope = _core.stack([(g * d).sum() for g, d in moving]).sum()
+            found = self._gradients(slope, None, record=False)
+        return self.structure.vector(found)
+
+    def _directions(self, vector: Vector) -> list[Tensor]:
+        copy = np.array(vector, dtype=np.float64).reshape(-1)
+        return self.structure.tensors(copy, requires_grad=False)
+
+    def hessian(self, x: Vector) -> NDArray[np.float64]:
+        """The Hessian: one product for each column."""
+        columns = [self.hessp(x, unit) for unit in np.eye(self.structure.start.size)]
+        return np.stack(columns, axis=1)
+
+
+class Residuals(_Evaluated):
+    """A function with a vector, or a structure of tensors, as its result: values, Jacobian."""
+
+    def take(self, result: Any) -> None:
+        """Keep the tensors of the result."""
+        self._results = outputs(result, self.who)
+        self.sizes = [result.size for result in self._results]
+
+    def check_start(self) -> None:
+        """Raise ValueError for a value that is not finite."""
+        if not self._results or not all(np.isfinite(r.numpy()).all() for r in self._results):
+            raise ValueError(f"{self.who}: expected finite values at x0")
+
+    def value(self, x: Vector) -> Vector:
+        """All residuals, one after the other."""
+        self.move(x)
+        parts = [result.numpy().ravel() for result in self._results]
+        return np.concatenate(parts, dtype=np.float64)
+
+    def jacobian(self, x: Vector) -> NDArray[np.float64]:
+        """The Jacobian: column by column in forward mode where there are no more parameters than
+        residuals, and only ops of needle; else row by row in reverse mode.
+        """
+        self.move(x)
+        jacobian = np.zeros((sum(self.sizes), self.structure.start.size))
+        if jacobian.shape[1] <= jacobian.shape[0]:
+            try:
+                reached = self._columns(jacobian)
+            except GradError:  # an op of the user's, which has no rule for forward mode
+                jacobian[:] = 0.0
+                reached = self._rows(jacobian)
+        else:
+            reached = self._rows(jacobian)
+        self.check_reached(reached)
+        return jacobian
+
+    def _columns(self, jacobian: NDArray[np.float64]) -> list[Tensor | None]:
+        reached: list[Tensor | None] = []
+        column = 0
+        for leaf in self.leaves:
+            for unit in np.eye(leaf.size):
+                direction = _core.from_numpy(unit.reshape(leaf.shape))
+                with recording(False):
+                    tangents = _core.jvp(self._results, [leaf], [direction])
+                row = 0
+                for tangent, size in zip(tangents, self.sizes, strict=True):
+                    if tangent is not None:
+                        jacobian[row : row + size, column] = tangent.numpy().ravel()
+                    row += size
+                column += 1
+                reached += tangents
+        return reached
+
+    def _rows(self, jacobian: NDArray[np.float64]) -> list[Tensor | None]:
+        reached: list[Tensor | None] = []
+        first = 0
+        for result, size in zip(self._results, self.sizes, strict=True):
+            # What depends on no parameter has zeros.
+            for i, unit in enumerate(np.eye(size) if result.requires_grad else ()):
+                seed = Tensor(unit.reshape(result.shape), dtype=result.dtype, requires_grad=False)
+                found = self._gradients(result, seed, record=False)
+                jacobian[first + i] = self.structure.vector(found)
+                reached += found
+            first += size
+        return reached
