@@ -26,6 +26,11 @@ def jax() -> Any | None:
     return _load("jax")
 
 
+def scipy_optimize() -> Any | None:
+    """SciPy's solvers, None where it is not installed."""
+    return _load("scipy.optimize")
+
+
 @cache
 def _load(name: str) -> ModuleType | None:
     try:

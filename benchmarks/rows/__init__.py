@@ -17,6 +17,7 @@ from .million import million
 from .mnist import mnist, posts, wide
 from .package import imports, size
 from .small import add, small
+from .solvers import solvers
 from .training import mlp, optimisers, second_order
 from .zero_copy import zero_copy
 
@@ -34,6 +35,7 @@ ROWS: Mapping[str, Row] = {
     "mlp": mlp,
     "second-order": second_order,
     "optimisers": optimisers,
+    "solvers": solvers,
     "matmul": matmul,
     "batched": batched,
     "elementwise": elementwise,
