@@ -143,6 +143,7 @@ REFERENCE: dict[str, Callable[..., Any]] = {
     "permute": lambda op, a: np.transpose(a, op.axes),
     "astype": lambda op, a: a.astype(op.dtype),
     "matmul": elementwise(np.matmul),
+    "transposed_matmul": lambda op, a, b: (a.T if op.left else a) @ (b.T if op.right else b),
     "linear": elementwise(lambda a, weight, bias: a @ weight + bias.ravel()),
     "logsumexp": reduction(logsumexp),
     "softmax": lambda op, a: np.exp(a - logsumexp(a, op.axis)),

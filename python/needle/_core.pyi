@@ -790,6 +790,15 @@ class MatMul(TensorOp):
 
     def __init__(self) -> None: ...
 
+class TransposedMatMul(TensorOp):
+    """`a @ b` of two matrices, of which the first (if `left`) and the second (if `right`) are
+    transposed before.
+    """
+
+    left: Final[bool]
+    right: Final[bool]
+    def __init__(self, left: bool = False, right: bool = False) -> None: ...
+
 class Linear(TensorOp):
     """`a @ weight + bias`: a linear layer in one op."""
 
@@ -1289,6 +1298,19 @@ def matmul(a: _TensorLike, b: _TensorLike) -> Tensor:
     (..., m, k) @ (..., k, n) gives (..., m, n); leading axes broadcast; a 1-D operand is a row
     on the left and a column on the right, and its axis goes away. The dtype is the promoted one.
     Raises ShapeError where the inner dimensions differ or an operand has none.
+    """
+
+def transposed_matmul(
+    a: _TensorLike,
+    b: _TensorLike,
+    left: bool = False,
+    right: bool = False,
+) -> Tensor:
+    """`a @ b` of two matrices, of which the first (if `left`) and the second (if `right`) are
+    transposed before.
+
+    Nothing is copied for it: the adjoints of products are made of it. The dtype is the promoted
+    one. Raises ShapeError where an operand is no matrix or the inner dimensions differ.
     """
 
 def linear(a: _TensorLike, weight: _TensorLike, bias: _TensorLike) -> Tensor:

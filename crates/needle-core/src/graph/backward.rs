@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::ops::{Attr, Attrs, Run, arithmetic, tuple};
 use crate::shape;
 use smallvec::SmallVec;
+use std::cell::Cell;
 
 /// The gradient of one tensor that somebody holds.
 pub struct Gradient {
@@ -41,13 +42,14 @@ pub fn backward(root: &Tensor, seed: Option<Tensor>) -> Result<Vec<Gradient>> {
         ));
     }
     let seed = seed_for(root, seed)?;
+    let mut missing = Vec::new();
+    let (mut sweep, keeps) = Sweep::collect(root.promote(), &mut missing)?;
     let mode = Mode {
         transient: true,
+        keeps,
         ..current_mode()
     };
     with_mode(mode, || {
-        let mut missing = Vec::new();
-        let mut sweep = Sweep::collect(root.promote(), &mut missing)?;
         if !mode.is_lazy() && !missing.is_empty() {
             realise::realise(&missing, Access::Nodes)?;
         }
@@ -90,7 +92,7 @@ struct Visit {
     pending: bool,
     /// Whether a user holds the node.
     held: bool,
-    /// Whether its rule reads values, which are saved until it has run.
+    /// Whether its rule reads values that are saved until it has run, and no longer.
     saves: bool,
     /// Where the inputs stand among the visits, or [`NOWHERE`].
     targets: SmallVec<[u32; 2]>,
@@ -105,14 +107,32 @@ struct Sweep {
     visits: Vec<Visit>,
 }
 
+/// Sweeps after one that differentiated a gradient, for which small values are kept: the
+/// program does so in every step, it seems.
+const EXPECTED: u32 = 16;
+
+thread_local! {
+    static LEFT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether values should be kept for later sweeps; `higher` if this one differentiates a
+/// gradient. A program that never does pays nothing.
+fn keeps_values(higher: bool) -> bool {
+    let left = if higher { EXPECTED } else { LEFT.get() };
+    LEFT.set(left.saturating_sub(1));
+    left > 0
+}
+
 impl Sweep {
     /// The visits from the newest node to the oldest, with what their rules will read
-    /// saved; the values of it that are not there are listed.
-    fn collect(root: NodeId, missing: &mut Vec<NodeId>) -> Result<Self> {
+    /// saved; the values of it that are not there are listed. And whether small values
+    /// should be kept for later sweeps.
+    fn collect(root: NodeId, missing: &mut Vec<NodeId>) -> Result<(Self, bool)> {
         let mut arena = arena::lock();
         let sweep = arena.next_sweep();
         let mut order: Vec<(u64, NodeId)> = Vec::new();
         let mut stack = vec![root];
+        let mut higher = false;
         while let Some(id) = stack.pop() {
             let node = arena.node_mut(id);
             if !node.requires_grad && (node.operation.is_some() || node.handles == 0) {
@@ -122,6 +142,7 @@ impl Sweep {
                 continue;
             }
             order.push((node.sequence, id));
+            higher |= node.transient;
             if node.requires_grad {
                 stack.extend(node.inputs.iter().map(|edge| edge.id));
             }
@@ -130,6 +151,7 @@ impl Sweep {
         for (place, (_, id)) in order.iter().enumerate() {
             arena.node_mut(*id).place = place as u32;
         }
+        let keeps = keeps_values(higher);
         let mut visits = Vec::with_capacity(order.len());
         for (_, id) in order {
             let node = arena.node(id);
@@ -144,7 +166,8 @@ impl Sweep {
                 }
             };
             let targets = node.inputs.iter().map(place).collect();
-            let saves = !pending && save(&mut arena, id, missing)?;
+            let saves =
+                !pending && save(&mut arena, id, missing)? && !(keeps && arena.node(id).is_small());
             visits.push(Visit {
                 id,
                 pending,
@@ -154,7 +177,7 @@ impl Sweep {
                 adjoints: SmallVec::new(),
             });
         }
-        Ok(Self { visits })
+        Ok((Self { visits }, keeps))
     }
 
     fn run(&mut self, seed: Tensor, mode: Mode) -> Result<Vec<Gradient>> {

@@ -12,12 +12,15 @@ pub struct Mode {
     pub lazy: Option<bool>,
     /// Record nothing for gradients.
     pub no_grad: bool,
-    /// Record for a sweep: results go with their handles, nothing is saved.
+    /// Record for a sweep: results go with their handles, and nothing is saved but small
+    /// values where [`Mode::keeps`] says so.
     pub transient: bool,
+    /// Gradients are being differentiated: save small values for the rules of gradients.
+    pub keeps: bool,
 }
 
 thread_local! {
-    static MODE: Cell<Mode> = const { Cell::new(Mode { lazy: None, no_grad: false, transient: false }) };
+    static MODE: Cell<Mode> = const { Cell::new(Mode { lazy: None, no_grad: false, transient: false, keeps: false }) };
 }
 
 /// Whether the process is lazy where a thread has not said otherwise.

@@ -3,6 +3,7 @@
 use super::tensor::Tensor;
 use crate::array::Array;
 use crate::error::Result;
+use crate::ops::TypeRef;
 use crate::ops::{Attrs, Needs, OpDef};
 use crate::shape::TensorType;
 use smallvec::SmallVec;
@@ -117,6 +118,10 @@ impl Value {
         }
     }
 
+    pub(super) fn is_small(&self) -> bool {
+        self.arrays().iter().all(|array| array.size() <= SMALL)
+    }
+
     pub(super) fn is_exported(&self) -> bool {
         self.arrays()
             .iter()
@@ -165,7 +170,7 @@ pub(super) struct Node {
     /// The version that brought the present shape and dtype.
     pub type_version: u32,
     pub requires_grad: bool,
-    /// Made by a sweep: its value goes with its last handle, and it saves nothing.
+    /// Made by a sweep.
     pub transient: bool,
     /// The value was replaced by hand: recomputing would give another one.
     pub replaced: bool,
@@ -191,7 +196,16 @@ pub(super) struct Node {
     pub embedder: usize,
 }
 
+/// Elements up to which a value is small: keeping it costs little, and computing it again is
+/// mostly overhead.
+const SMALL: usize = 1 << 14;
+
 impl Node {
+    /// Whether the value, where there is one, is small.
+    pub fn is_small(&self) -> bool {
+        self.value.as_ref().is_none_or(Value::is_small)
+    }
+
     /// The types of the outputs, as far as they are known.
     pub fn types(&self) -> Types {
         match &self.value {
@@ -206,6 +220,22 @@ impl Node {
         match (&self.value, &self.types) {
             (Some(value), _) => value.tensor_type(),
             (None, Types::One(ty)) => Some(ty.clone()),
+            _ => None,
+        }
+    }
+
+    /// The same without a copy.
+    #[inline]
+    pub fn type_ref(&self) -> Option<TypeRef<'_>> {
+        match (&self.value, &self.types) {
+            (Some(Value::One(array)), _) => Some(TypeRef {
+                shape: array.shape(),
+                dtype: array.dtype(),
+            }),
+            (None, Types::One(ty)) => Some(TypeRef {
+                shape: &ty.shape,
+                dtype: ty.dtype,
+            }),
             _ => None,
         }
     }

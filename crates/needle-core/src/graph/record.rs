@@ -147,6 +147,8 @@ pub(super) fn record_value(
     embedder: usize,
     value: Value,
 ) -> Tensor {
+    let keeps = mode.keeps && value.is_small();
+    let mode = Mode { keeps, ..mode };
     insert(arena, operation, edges, mode, embedder, |node| {
         node.value = Some(value);
     })
@@ -177,7 +179,7 @@ fn insert(
     let requires_grad = !mode.no_grad
         && operation.is_differentiable()
         && edges.iter().any(|edge| arena.node(edge.id).requires_grad);
-    let saves = if requires_grad && !mode.transient {
+    let saves = if requires_grad && (!mode.transient || mode.keeps) {
         saves_of(arena, &operation, &edges)
     } else {
         Needs::NOTHING

@@ -1,5 +1,6 @@
 //! The graph as an algebra: rules that work here record what they do.
 
+use super::arena;
 use super::node::NodeId;
 use super::record::{self, Source};
 use super::tensor::Tensor;
@@ -134,7 +135,21 @@ impl Tape {
 
     /// Whether two values have one shape and dtype.
     pub fn same_type(&self, a: Id, b: Id) -> bool {
-        a == b || (a != FAILED && b != FAILED && self.ty(a) == self.ty(b))
+        if a == b || a == FAILED || b == FAILED {
+            return a == b;
+        }
+        // Nodes are compared where they are, under one lock.
+        let values = self.values.borrow();
+        let id = |id: Id| values.get(id.0 as usize).and_then(|slot| slot.node_id());
+        if let (Some(a), Some(b)) = (id(a), id(b)) {
+            let arena = arena::lock();
+            let types = (arena.node(a).type_ref(), arena.node(b).type_ref());
+            if let (Some(a), Some(b)) = types {
+                return a.dtype == b.dtype && a.shape == b.shape;
+            }
+        }
+        drop(values);
+        self.ty(a) == self.ty(b)
     }
 
     fn ty(&self, id: Id) -> TensorType {

@@ -230,11 +230,13 @@ impl<'a> Expr<'a> {
             return self;
         }
         let axes = shape::broadcast_axes(target, &own);
-        let summed = if axes.is_empty() {
-            self
-        } else {
-            self.sum(&axes, false)
-        };
+        if axes.is_empty() {
+            return self.reshape(target);
+        }
+        let summed = self.sum(&axes, false);
+        if own.len() == axes.len() + target.len() {
+            return summed;
+        }
         summed.reshape(target)
     }
 
@@ -257,6 +259,11 @@ impl<'a> Expr<'a> {
     /// Puts axes of length 1 back that a reduction of `full` over `axes` took away, and
     /// repeats them.
     pub fn spread(self, full: &[usize], axes: &[usize]) -> Self {
+        // Broadcasting puts leading axes back by itself.
+        if axes.iter().copied().eq(0..axes.len()) && self.shape().as_slice() == &full[axes.len()..]
+        {
+            return self.broadcast_to(full);
+        }
         self.reshape(&shape::reduced(full, axes, true))
             .broadcast_to(full)
     }

@@ -1,8 +1,10 @@
 //! Linear algebra: the matrix product, alone and with a bias.
 
 use super::{
-    Attrs, Derivative, Domain, Expr, Inputs, Needs, OpDef, Run, Sample, Site, Tangent, TypeRef,
+    Attr, Attrs, Derivative, Domain, Expr, Inputs, Needs, OpDef, Param, ParamKind, Run, Sample,
+    Site, Tangent, TypeRef,
 };
+use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::kernels::{copy, matmul};
 use crate::shape::{self, Dims, TensorType};
@@ -51,6 +53,12 @@ pub static MATMUL: OpDef = OpDef {
 fn product_term<'a>(s: &Site<'a>, g: Expr<'a>, i: usize) -> Expr<'a> {
     let (a, b) = (s.x(0), s.x(1));
     let (shape_a, shape_b) = (a.shape(), b.shape());
+    if shape_a.len() == 2 && shape_b.len() == 2 {
+        return match i {
+            0 => g.with(&TRANSPOSED_MATMUL, swapped(false, true), b),
+            _ => a.with(&TRANSPOSED_MATMUL, swapped(true, false), g),
+        };
+    }
     // Vectors are lifted to matrices: a row on the left, a column on the right.
     let row = lifted(&shape_a, 0);
     let column = lifted(&shape_b, 1);
@@ -70,6 +78,83 @@ fn product_term<'a>(s: &Site<'a>, g: Expr<'a>, i: usize) -> Expr<'a> {
     };
     result.reshape(if i == 0 { &shape_a } else { &shape_b })
 }
+
+fn swapped(left: bool, right: bool) -> Attrs {
+    Attrs::of([Attr::Bool(left), Attr::Bool(right)])
+}
+
+/// Matrix product with transposed factors.
+pub static TRANSPOSED_MATMUL: OpDef = OpDef {
+    name: "transposed_matmul",
+    class: "TransposedMatMul",
+    doc: "`a @ b` of two matrices, of which the first (if `left`) and the second (if `right`) are transposed before.\n\nNothing is copied for it: the adjoints of products are made of it. The dtype is the promoted one. Raises ShapeError where an operand is no matrix or the inner dimensions differ.",
+    inputs: Inputs::Named(&["a", "b"]),
+    params: &[
+        Param::optional("left", ParamKind::Bool, "False"),
+        Param::optional("right", ParamKind::Bool, "False"),
+    ],
+    run: Run::One {
+        infer: |attrs, t| {
+            let (&[m, k], &[l, n]) = (t[0].shape, t[1].shape) else {
+                return Err(Error::shape(
+                    "transposed_matmul",
+                    format_args!(
+                        "expected two matrices, got {} and {}",
+                        shape::display(t[0].shape),
+                        shape::display(t[1].shape)
+                    ),
+                ));
+            };
+            let [m, k] = if attrs.flag(0) { [k, m] } else { [m, k] };
+            let [l, n] = if attrs.flag(1) { [n, l] } else { [l, n] };
+            Ok(TensorType {
+                shape: shape::matmul("transposed_matmul", &[m, k], &[l, n])?,
+                dtype: t[0].dtype.promote(t[1].dtype),
+            })
+        },
+        forward: |attrs, x, ty| {
+            let factor = |i: usize| -> Result<Array> {
+                let x = copy::cast(x[i], ty.dtype)?;
+                Ok(if attrs.flag(i) { x.permute(&[1, 0]) } else { x })
+            };
+            matmul::matmul(&factor(0)?, &factor(1)?)
+        },
+    },
+    derivative: Derivative::Rule {
+        needs: Needs::X0.and(Needs::X1),
+        vjp: |s, g, i| {
+            let (g, a, b) = (g[0]?, s.x(0), s.x(1));
+            let (left, right) = (s.attrs.flag(0), s.attrs.flag(1));
+            let product = |x: Expr<'_>, y, attrs| x.with(&TRANSPOSED_MATMUL, attrs, y).id();
+            let id = match (i, left, right) {
+                (0, false, _) => product(g, b, swapped(false, !right)),
+                (0, true, _) => product(b, g, swapped(right, true)),
+                (_, _, false) => product(a, g, swapped(!left, false)),
+                (_, _, true) => product(g, a, swapped(true, left)),
+            };
+            Some(Expr::new(s.algebra, id))
+        },
+        jvp: Tangent::Multilinear,
+    },
+    samples: &[
+        Sample::with(
+            || swapped(false, true),
+            &[(&[3, 2], Domain::Real), (&[4, 2], Domain::Real)],
+        ),
+        Sample::with(
+            || swapped(true, false),
+            &[(&[2, 3], Domain::Real), (&[2, 4], Domain::Real)],
+        ),
+        Sample::with(
+            || swapped(true, true),
+            &[(&[2, 3], Domain::Real), (&[4, 2], Domain::Real)],
+        ),
+        Sample::with(
+            || swapped(false, false),
+            &[(&[2, 3], Domain::Real), (&[3, 1], Domain::Real)],
+        ),
+    ],
+};
 
 /// Product with a matrix, and a bias.
 pub static LINEAR: OpDef = OpDef {

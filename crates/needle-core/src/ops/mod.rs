@@ -294,6 +294,7 @@ pub static ALL: &[&OpDef] = &[
     &shaping::ASTYPE,
     // linear algebra
     &linalg::MATMUL,
+    &linalg::TRANSPOSED_MATMUL,
     &linalg::LINEAR,
     // softmax family
     &softmax::LOGSUMEXP,

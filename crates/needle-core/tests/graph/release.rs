@@ -40,6 +40,43 @@ fn interior_values_go_with_the_sweep() {
 }
 
 #[test]
+fn small_values_stay_once_gradients_are_differentiated() {
+    without_leak(|| {
+        eagerly(|| {
+            let cube = |n: usize| {
+                let x = var(&vec![0.5; n]);
+                let inner = exp(&x);
+                let y = sum(&mul(&inner, &inner));
+                (x, y, keep(inner))
+            };
+            let (x, y, inner) = cube(2);
+            let slope = gradient(&y, &x);
+            assert!(
+                is_released(&inner),
+                "nothing speaks for a second derivative yet"
+            );
+            gradient(&sum(&slope), &x);
+            let (x, y, inner) = cube(2);
+            let slope = gradient(&y, &x);
+            assert!(!is_released(&inner), "the next sweep will read it");
+            gradient(&sum(&slope), &x);
+            drop((x, y, slope));
+            assert!(is_released(&inner), "the graph is gone");
+            let (x, y, inner) = cube(1 << 15);
+            gradient(&y, &x);
+            assert!(is_released(&inner), "large values are computed again");
+            // Sixteen sweeps later nothing speaks for it any more.
+            for _ in 0..16 {
+                gradient(&y, &x);
+            }
+            let (x, y, inner) = cube(2);
+            gradient(&y, &x);
+            assert!(is_released(&inner));
+        });
+    });
+}
+
+#[test]
 fn what_no_rule_reads_goes_at_once() {
     without_leak(|| {
         eagerly(|| {
