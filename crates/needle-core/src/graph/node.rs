@@ -201,9 +201,13 @@ pub(super) struct Node {
 const SMALL: usize = 1 << 14;
 
 impl Node {
-    /// Whether the value, where there is one, is small.
+    /// Whether the value is small, or would be if it was there.
     pub fn is_small(&self) -> bool {
-        self.value.as_ref().is_none_or(Value::is_small)
+        match (&self.value, self.type_ref()) {
+            (Some(value), _) => value.is_small(),
+            (None, Some(ty)) => ty.shape.iter().product::<usize>() <= SMALL,
+            (None, None) => false,
+        }
     }
 
     /// The types of the outputs, as far as they are known.
