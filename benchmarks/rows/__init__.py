@@ -12,7 +12,9 @@ from ..figures import Figure
 from ..timing import Plan
 from .arrays import elementwise, function, matrices, softmaxes
 from .chain import chain
+from .limits import limits
 from .matmul import batched, matmul
+from .memory import memory
 from .million import million
 from .mnist import mnist, posts, wide
 from .package import imports, size
@@ -42,6 +44,8 @@ ROWS: Mapping[str, Row] = {
     "matrices": matrices,
     "softmax": softmaxes,
     "function": function,
+    "memory": memory,
+    "limits": limits,
     "import": imports,
     "size": size,
 }

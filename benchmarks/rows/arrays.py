@@ -49,6 +49,7 @@ MATRIX = (
     Work("sum over axis 1", "a.sum(1)", "a.sum(1)", "a.sum(1)"),
     Work("sum over the middle of (64,256,128)", "c.sum(1)", "c.sum(1)", "c.sum(1)"),
     Work("mean", "a.mean()", "a.mean()", "a.mean()"),
+    Work("var", "a.var()", "a.var()", "a.var(correction=0)"),
     Work("a.T + b", "a.T + t", "a.T + t", "a.T + t"),
     Work("row broadcast", "a + row", "a + row", "a + row"),
     Work("column broadcast", "a + column", "a + column", "a + column"),
@@ -113,29 +114,37 @@ def _positive(*shape: int, seed: int) -> Any:
 # --- recorded, with gradients -------------------------------------------------------------------
 
 RECORDED: Sequence[tuple[str, str, str]] = (
-    ("softmax", "ops.softmax(a)", "torch.softmax(a, 1)"),
-    ("log_softmax", "ops.log_softmax(a)", "torch.log_softmax(a, 1)"),
-    ("layer_norm", "ops.layer_norm(a)", "torch.nn.functional.layer_norm(a, (1024,))"),
+    ("softmax", "ops.softmax(a).backward(g)", "torch.softmax(a, 1).backward(g)"),
+    ("log_softmax", "ops.log_softmax(a).backward(g)", "torch.log_softmax(a, 1).backward(g)"),
+    (
+        "log_softmax and NLL",
+        "ops.cross_entropy(a, labels).backward()",
+        "F.cross_entropy(a, labels).backward()",
+    ),
+    ("layer_norm", "ops.layer_norm(a).backward(g)", "F.layer_norm(a, (1024,)).backward(g)"),
+    ("gelu", "ops.gelu(a).backward(g)", "F.gelu(a).backward(g)"),
 )
 
 
 def softmaxes(plan: Plan) -> list[Figure]:
-    """softmax, log_softmax and layer_norm with gradient, (2048,1024) float32, beside PyTorch's"""
+    """softmax and its loss, layer_norm, gelu, with gradient, (2048,1024), beside PyTorch's"""
     return [_with_gradient(name, mine, theirs, plan) for name, mine, theirs in RECORDED]
 
 
 def _with_gradient(name: str, needle: str, pytorch: str, plan: Plan) -> Figure:
     array, seed = (np.random.default_rng(i).standard_normal((2048, 1024), "f4") for i in (0, 1))
-    mine = {"a": ndl.Tensor(array), "g": ndl.Tensor(seed, requires_grad=False), "ops": ops}
-    contestants = [Contestant(NEEDLE, Repeated(f"({needle}).backward(g)", mine))]
+    labels = np.random.default_rng(2).integers(0, 1024, 2048)
+    a, g = ndl.Tensor(array), ndl.Tensor(seed, requires_grad=False)
+    mine = {"a": a, "g": g, "labels": ndl.Tensor(labels, requires_grad=False), "ops": ops}
+    contestants = [Contestant(NEEDLE, Repeated(needle, mine))]
     if torch := peers.torch():
+        tensors = {"g": torch.from_numpy(seed), "labels": torch.from_numpy(labels)}
         a = torch.from_numpy(array).requires_grad_()
-        theirs = {"a": a, "g": torch.from_numpy(seed), "torch": torch}
-        code = f"a.grad = None; ({pytorch}).backward(g)"
-        contestants.append(Contestant(PYTORCH, Repeated(code, theirs)))
+        theirs = {"a": a, "torch": torch, "F": torch.nn.functional, **tensors}
+        contestants.append(Contestant(PYTORCH, Repeated(f"a.grad = None; {pytorch}", theirs)))
     samples = compete(contestants, plan.at_most(5))[""]
     title = f"{name}, forward and backward, (2048,1024)"
-    return Figure(f"gradient/{name}", title, samples, [Bound(0.9, (PYTORCH,))])
+    return Figure(f"gradient/{name.replace(' ', '-')}", title, samples, [Bound(0.9, (PYTORCH,))])
 
 
 def function(plan: Plan, size: int = 10_000_000) -> list[Figure]:

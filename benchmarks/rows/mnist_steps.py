@@ -21,20 +21,20 @@ Epoch = Callable[[], float]
 
 
 def needle_epoch(problem: Problem) -> Epoch:
-    """needle, in the words of the posts; SGD assigns to `.data`."""
+    """needle, in the words of the posts, with its own SGD."""
     images, targets = ndl.from_numpy(problem.images), ndl.from_numpy(problem.targets)
 
     def epoch() -> float:
         first: Any = ndl.Tensor(problem.first, requires_grad=True)
         second: Any = ndl.Tensor(problem.second, requires_grad=True)
+        optimizer = ndl.optim.SGD([first, second], lr=float(RATE))
         for start in problem.starts:
             x, y = images[start : start + BATCH], targets[start : start + BATCH]
             z = ops.relu(x @ first) @ second
             row = ops.log(ops.exp(z).sum((1,))) - (z * y).sum((1,))
             loss = row.sum() / x.shape[0]
             loss.backward()
-            first.data = first.data - RATE * first.grad.data
-            second.data = second.data - RATE * second.grad.data
+            optimizer.step()
         return float(loss.numpy())
 
     return epoch
@@ -52,6 +52,32 @@ def torch_epoch(torch: Any, problem: Problem) -> Epoch:
             z = torch.relu(x @ first) @ second
             row = z.exp().sum(1).log() - (z * y).sum(1)
             loss = row.sum() / x.shape[0]
+            loss.backward()
+            with torch.no_grad():
+                first.sub_(first.grad, alpha=RATE)
+                second.sub_(second.grad, alpha=RATE)
+            first.grad = second.grad = None
+        return float(loss.item())
+
+    return epoch
+
+
+def torch_compiled_epoch(torch: Any, problem: Problem) -> Epoch:
+    """PyTorch with forward, loss and backward compiled by `torch.compile`."""
+    images, targets = torch.tensor(problem.images), torch.tensor(problem.targets)
+
+    @torch.compile  # type: ignore[untyped-decorator]
+    def loss_of(first: Any, second: Any, x: Any, y: Any) -> Any:
+        z = torch.relu(x @ first) @ second
+        return (z.exp().sum(1).log() - (z * y).sum(1)).sum() / x.shape[0]
+
+    def epoch() -> float:
+        first = torch.tensor(problem.first, requires_grad=True)
+        second = torch.tensor(problem.second, requires_grad=True)
+        for start in problem.starts:
+            loss = loss_of(
+                first, second, images[start : start + BATCH], targets[start : start + BATCH]
+            )
             loss.backward()
             with torch.no_grad():
                 first.sub_(first.grad, alpha=RATE)

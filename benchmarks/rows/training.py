@@ -107,8 +107,8 @@ def _needle_mlp(x: Any, y: Any, arrays: list[Any]) -> Step:
     optimizer = ndl.optim.SGD(weights, lr=float(_RATE))
 
     def step() -> object:
-        hidden = ops.tanh(ops.tanh(inputs @ a + b) @ c + d)
-        error = hidden @ e + f - targets
+        hidden = ops.tanh(ops.linear(ops.tanh(ops.linear(inputs, a, b)), c, d))
+        error = ops.linear(hidden, e, f) - targets
         loss = (error * error).mean()
         loss.backward()
         optimizer.step()
@@ -123,8 +123,8 @@ def _torch_mlp(torch: Any, x: Any, y: Any, arrays: list[Any]) -> Step:
     a, b, c, d, e, f = weights
 
     def step() -> object:
-        hidden = torch.tanh(torch.tanh(inputs @ a + b) @ c + d)
-        error = hidden @ e + f - targets
+        hidden = torch.tanh(torch.addmm(d, torch.tanh(torch.addmm(b, inputs, a)), c))
+        error = torch.addmm(f, hidden, e) - targets
         loss = (error * error).mean()
         loss.backward()
         with torch.no_grad():
@@ -192,7 +192,8 @@ def _needle_pinn(x: Any, arrays: list[Any]) -> Step:
 
     def step() -> object:
         points: Any = ndl.Tensor(x)
-        u = ops.tanh(ops.tanh(points @ a + b) @ c + d) @ e + f
+        hidden = ops.tanh(ops.linear(ops.tanh(ops.linear(points, a, b)), c, d))
+        u = ops.linear(hidden, e, f)
         u.sum().backward()
         slope = points.grad
         slope.sum().backward()
@@ -210,7 +211,8 @@ def _torch_pinn(torch: Any, x: Any, arrays: list[Any]) -> Step:
 
     def step() -> object:
         points = torch.tensor(x, requires_grad=True)
-        u = torch.tanh(torch.tanh(points @ a + b) @ c + d) @ e + f
+        hidden = torch.tanh(torch.addmm(d, torch.tanh(torch.addmm(b, points, a)), c))
+        u = torch.addmm(f, hidden, e)
         (slope,) = torch.autograd.grad(u.sum(), points, create_graph=True)
         (curvature,) = torch.autograd.grad(slope.sum(), points, create_graph=True)
         residual = curvature + u

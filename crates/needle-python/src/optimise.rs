@@ -67,6 +67,10 @@ fn find<'a, 'py>(
     states: States<'_, 'py>,
 ) -> PyResult<Option<Found<'a, 'py>>> {
     let py = param.py();
+    // A frozen parameter may have a gradient all the same, pending, which nobody asks for.
+    if !handle(param)?.requires_grad() {
+        return Ok(None);
+    }
     let Some(grad) = param.as_super().get().grad(py) else {
         return Ok(None);
     };
