@@ -33,7 +33,7 @@ ALL = [*RUN, *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "CHANGELOG", "AR
 ALL = [path for path in ALL if path.exists()]
 
 # Every file and folder of ours, from the root.
-FOLDERS = ("crates", "python", "tests", "benchmarks", "docs", "tools", ".ci")
+FOLDERS = ("crates", "python", "tests", "benchmarks", "docs", "examples", "tools", ".ci")
 FILES = [f"/{path.name}" for path in ROOT.iterdir()] + [
     f"/{path.relative_to(ROOT).as_posix()}"
     for folder in FOLDERS
@@ -89,7 +89,7 @@ def shell_lines(path: Path) -> Iterator[list[str]]:
         elif block.language == "console":
             lines = block.text.splitlines()
             yield from (_words(line[2:]) for line in lines if line.startswith("$ "))
-    starts = ("make ", "needle ", "python -m ", "cargo ", "pip ", "maturin ", ".venv/")
+    starts = ("make ", "needle ", "python ", "cargo ", "pip ", "maturin ", ".venv/")
     yield from (_words(span) for span in spans(path) if span.startswith(starts))
 
 
@@ -212,6 +212,8 @@ def test_named_commands_exist(path: Path) -> None:
             assert all((ROOT / file).exists() for file in files), f"{path.name}: {line}"
         elif words[0] == "pip":
             _check_extras(words)
+        elif words[0] == "python" and words[1].startswith("examples/"):
+            _check_example(words[1], words[2:])
         else:
             known = {"cargo", "maturin", ".venv/bin/ruff"}
             assert words[0] in known, f"{path.name}: {line}: is that a command?"
@@ -238,6 +240,11 @@ def _check_benchmarks(words: list[str]) -> None:
         if option == "--rows":
             rows = (ROOT / "benchmarks" / "rows" / "__init__.py").read_text(encoding="utf-8")
             assert all(f'"{row}":' in rows for row in value.split(","))
+
+
+def _check_example(script: str, words: list[str]) -> None:
+    source = (ROOT / script).read_text(encoding="utf-8")
+    assert all(f'"{word}"' in source for word in words if word.startswith("--")), script
 
 
 def _check_extras(words: list[str]) -> None:
