@@ -23,7 +23,7 @@ RUST_SOURCES := $(wildcard Cargo.toml Cargo.lock .cargo/config.toml) \
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help mnist test build generate check fmt clippy lint types stubs cargo-test pytest isa-test \
-    accuracy bench bench-peers clean
+    docs accuracy bench bench-peers clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -38,7 +38,7 @@ build: $(BUILD)  ## an importable release build in .venv
 generate: $(BUILD)  ## write the files that are made from the op table: stubs, docs/ops.md
 	$(BIN)/python -m tools
 
-check: fmt clippy lint build types stubs cargo-test pytest isa-test  ## what CI runs, cheapest first
+check: fmt clippy lint build types stubs cargo-test pytest isa-test docs  ## what CI runs, cheapest first
 
 fmt:  ## formatting of the Rust sources
 	cargo fmt --all --check
@@ -75,6 +75,9 @@ isa-test: $(BUILD)  ## the op table under every instruction set, and on several 
 	  NEEDLE_NUM_THREADS=$$n $(BIN)/python -m pytest -q $(OP_TESTS) || exit 1; \
 	done
 
+docs: $(TOOLS)  ## the documentation as a site, in site/; a broken link or name is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet  # the variable stops an advertisement
+
 accuracy: $(TOOLS)  ## every float32 through the elementary functions: half an hour
 	cargo test --release -p needle-kernels --test kernels -- --ignored --nocapture every_float32
 
@@ -85,7 +88,7 @@ bench-peers: $(TOOLS)  ## install PyTorch and JAX into .venv, for `make bench`
 	$(BIN)/python -m pip install $(PIP_FLAGS) torch jax
 
 clean:  ## remove .venv, builds and caches
-	rm -rf $(VENV) target dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) target dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f python/needle/*.so python/needle/*.pyd python/needle/*.dylib
 	find python tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 

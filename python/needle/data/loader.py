@@ -20,6 +20,7 @@ Collate = Callable[[list[Any]], Any]
 class DataLoader:
     """Batches of the samples of `dataset`: tuples with one tensor for each field.
 
+    >>> from needle.data import NDArrayDataset
     >>> loader = DataLoader(NDArrayDataset(np.arange(5.0)), batch_size=2)
     >>> [x.tolist() for (x,) in loader]
     [[0.0, 1.0], [2.0, 3.0], [4.0]]

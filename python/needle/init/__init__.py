@@ -11,6 +11,9 @@ A shape is several integers, or one tuple or list of them. Every function takes
 - `device`: where the tensor lives, by default `needle.default_device()`;
 - `dtype`: by default float32;
 - `requires_grad`: by default False.
+
+All raise ValueError for a negative length or seed, DTypeError, a TypeError, for a dtype that needle
+does not have, and TypeError for anything else that is not of the kind that is wanted.
 """
 
 from needle.init.constants import constant, one_hot, ones, ones_like, zeros, zeros_like

@@ -53,7 +53,10 @@ def rand(
     requires_grad: bool = False,
     rng: RandomSource = None,
 ) -> Tensor:
-    """Numbers drawn evenly from [low, high)."""
+    """Numbers drawn evenly from [low, high), of the given shape, by default float32.
+
+    Raises TypeError or ValueError for a shape, dtype or `rng` that cannot be.
+    """
     array = _uniform(sizes(shape), rng) * (high - low) + low
     return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
 

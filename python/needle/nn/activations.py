@@ -10,14 +10,14 @@ __all__ = ["GELU", "LeakyReLU", "ReLU", "SiLU", "Sigmoid", "Softmax", "Tanh"]
 
 
 class ReLU(Module):
-    """`max(x, 0)`; the derivative at 0 is 0."""
+    """`max(x, 0)`, elementwise; the derivative at 0 is 0."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x)
 
 
 class LeakyReLU(Module):
-    """`x` above 0, `negative_slope * x` elsewhere."""
+    """`x` above 0, `negative_slope * x` elsewhere (Maas, Hannun and Ng 2013)."""
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
@@ -31,8 +31,10 @@ class LeakyReLU(Module):
 
 
 class GELU(Module):
-    """`x` times the distribution function of the normal distribution at `x`; with
-    `approximate="tanh"`, approximated by tanh.
+    """`x` times the distribution function of the normal distribution at `x`, elementwise; with
+    `approximate="tanh"`, approximated by tanh, to 0.0005 (Hendrycks and Gimpel 2016).
+
+    Raises ValueError for another `approximate`.
     """
 
     def __init__(self, approximate: str = "none") -> None:
@@ -49,28 +51,31 @@ class GELU(Module):
 
 
 class SiLU(Module):
-    """`x * sigmoid(x)`."""
+    """`x * sigmoid(x)`, elementwise (Hendrycks and Gimpel 2016)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.silu(x)
 
 
 class Sigmoid(Module):
-    """`1 / (1 + exp(-x))`."""
+    """`1 / (1 + exp(-x))`, elementwise."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.sigmoid(x)
 
 
 class Tanh(Module):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent, elementwise."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.tanh(x)
 
 
 class Softmax(Module):
-    """`exp(x) / sum(exp(x))` along `axis`."""
+    """`exp(x) / sum(exp(x))` along `axis`: positive numbers that add up to 1.
+
+    Called, it raises AxisError for an axis that `x` does not have.
+    """
 
     def __init__(self, axis: int = -1) -> None:
         super().__init__()

@@ -95,7 +95,8 @@ class Embedding(Module):
 
 
 class Dropout(Module):
-    """In training, sets elements to 0 with probability `p` and divides the others by `1 - p`.
+    """In training, sets elements to 0 with probability `p` and divides the others by `1 - p`, so
+    that their expectation stays (Srivastava et al. 2014). Raises ValueError for p outside 0 to 1.
 
     Draws from `rng`, a `numpy.random.Generator` or the seed of a new one, or else from NumPy's
     global generator.

@@ -38,21 +38,32 @@ class _ReducedLoss(Module):
 
 
 class MSELoss(_ReducedLoss):
-    """`(input - target)^2`, for two tensors of one shape."""
+    """`(input - target)^2`, for an input and a target of one shape.
+
+    `reduction` is "mean" over all elements or "sum", which give a tensor of shape (), or "none",
+    which gives the loss of each element. Raises ValueError for another one; called, it raises
+    ShapeError for two shapes: nothing is broadcast.
+    """
 
     def forward(self, input: Tensor, target: Tensor | ArrayLike) -> Tensor:
         return F.mse_loss(input, target, self.reduction)
 
 
 class L1Loss(_ReducedLoss):
-    """`|input - target|`, for two tensors of one shape."""
+    """`|input - target|`, for an input and a target of one shape; the derivative is 0 where they
+    are equal. `reduction` and errors as for `MSELoss`.
+    """
 
     def forward(self, input: Tensor, target: Tensor | ArrayLike) -> Tensor:
         return F.l1_loss(input, target, self.reduction)
 
 
 class HuberLoss(_ReducedLoss):
-    """`d^2 / 2` up to a distance `d` of `delta`, and linear above; for two tensors of one shape."""
+    """`d^2 / 2` where `d = |input - target|` is at most `delta`, and `delta (d - delta / 2)` above
+    (Huber 1964); for an input and a target of one shape.
+
+    `reduction` and errors as for `MSELoss`. Raises ValueError for a `delta` that is not above 0.
+    """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -68,7 +79,11 @@ class HuberLoss(_ReducedLoss):
 
 
 class BCEWithLogitsLoss(_ReducedLoss):
-    """The binary cross-entropy of `sigmoid(logits)` against targets from 0 to 1 of one shape."""
+    """The binary cross-entropy `-t log(p) - (1 - t) log(1 - p)` of `p = sigmoid(logits)` and
+    targets `t` from 0 to 1, of the logits' shape; it does not overflow.
+
+    `reduction` and errors as for `MSELoss`.
+    """
 
     def forward(self, logits: Tensor, target: Tensor | ArrayLike) -> Tensor:
         return F.binary_cross_entropy_with_logits(logits, target, self.reduction)

@@ -27,7 +27,9 @@ class BatchNorm1d(Module):
 
     `weight` (ones) and `bias` (zeros) are (dim,); so are the buffers `running_mean` (zeros) and
     `running_var` (ones), which become `(1 - momentum) * old + momentum * batch` in each training
-    pass. Variances are biased. ShapeError for another shape than (n, dim).
+    pass. Variances are biased. `needle.nn.functional.batch_norm` has formula and source.
+
+    Called, it raises ShapeError for another shape than (n, dim).
     """
 
     running_mean: Tensor
@@ -73,7 +75,9 @@ class LayerNorm(Module):
     """Normalises over the last axes, whose lengths are `normalized_shape`, an integer or several.
 
     `weight` (ones) and `bias` (zeros) have that shape; without `elementwise_affine` both are
-    None, without `bias` the latter. ShapeError for an input that does not end in that shape.
+    None, without `bias` the latter. `needle.nn.functional.layer_norm` has formula and source.
+
+    Called, it raises ShapeError for an input that does not end in that shape.
     """
 
     def __init__(
@@ -107,7 +111,8 @@ class LayerNorm(Module):
 class LayerNorm1d(Module):
     """Normalises each row of (n, dim); `weight` (ones) and `bias` (zeros) are (dim,).
 
-    ShapeError for another shape than (n, dim).
+    It is `LayerNorm` for two dimensions. Called, it raises ShapeError for another shape than
+    (n, dim).
     """
 
     def __init__(
@@ -136,7 +141,8 @@ class LayerNorm1d(Module):
 class RMSNorm(Module):
     """Divides by the root mean square over the last axis, of length `dim`.
 
-    `weight` (ones) is (dim,). ShapeError for another last dimension.
+    `weight` (ones) is (dim,). `needle.nn.functional.rms_norm` has formula and source. Called, it
+    raises ShapeError for another last dimension.
     """
 
     def __init__(

@@ -4,6 +4,8 @@ A schedule takes the rates that the groups of an optimiser have when it is made 
 rates, and sets those of its own from then on. All rates but those of `ReduceOnPlateau` are
 functions of the base rates and the number of steps, so nothing drifts, and a schedule that loads
 a state goes on exactly.
+
+Constructors raise TypeError or ValueError, naming the parameter, for one that cannot be.
 """
 
 from __future__ import annotations

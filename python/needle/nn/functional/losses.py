@@ -35,19 +35,29 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """`-t log(p) - (1 - t) log(1 - p)` with `p = sigmoid(logits)` and targets `t` from 0 to 1, of
     the logits' shape. Written as `log(1 + exp(logits)) - t logits`, it does not overflow.
+
+    `reduction` is "mean", "sum" or "none"; ValueError for another one, ShapeError for two shapes.
     """
     target = _like("binary_cross_entropy_with_logits", logits, target)
     return _reduced(ops.softplus(logits) - logits * target, reduction)
 
 
 def mse_loss(input: Tensor, target: Tensor | ArrayLike, reduction: str = "mean") -> Tensor:
-    """`(input - target)^2`."""
+    """`(input - target)^2`, for an input and a target of one shape.
+
+    `reduction` is "mean" over all elements or "sum", with a result of shape (), or "none". Raises
+    ValueError for another one, ShapeError for two shapes: nothing is broadcast.
+    """
     difference = input - _like("mse_loss", input, target)
     return _reduced(difference * difference, reduction)
 
 
 def l1_loss(input: Tensor, target: Tensor | ArrayLike, reduction: str = "mean") -> Tensor:
-    """`|input - target|`; the derivative is 0 where they are equal."""
+    """`|input - target|`, for an input and a target of one shape; the derivative is 0 where they
+    are equal.
+
+    `reduction` is "mean", "sum" or "none"; ValueError for another one, ShapeError for two shapes.
+    """
     return _reduced(ops.abs(input - _like("l1_loss", input, target)), reduction)
 
 
@@ -56,8 +66,9 @@ def huber_loss(
 ) -> Tensor:
     """`d^2 / 2` where `d = |input - target|` is at most `delta`, and `delta (d - delta / 2)` above.
 
-    Huber, "Robust estimation of a location parameter", 1964. Raises ValueError for a `delta` that
-    is not above 0.
+    Huber, "Robust estimation of a location parameter", 1964. `reduction` is "mean", "sum" or
+    "none". Raises ValueError for another one and for a `delta` that is not above 0, ShapeError for
+    two shapes.
     """
     if not delta > 0:
         raise ValueError(f"huber_loss: expected delta above 0, got {delta}")
