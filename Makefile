@@ -76,7 +76,7 @@ isa-test: $(BUILD)  ## the op table under every instruction set, and on several 
 	done
 
 docs: $(TOOLS)  ## the documentation as a site, in site/; a broken link or name is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet  # the variable stops an advertisement
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # the variable stops an advertisement
 
 accuracy: $(TOOLS)  ## every float32 through the elementary functions: half an hour
 	cargo test --release -p needle-kernels --test kernels -- --ignored --nocapture every_float32

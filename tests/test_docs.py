@@ -41,7 +41,7 @@ FILES = [f"/{path.name}" for path in ROOT.iterdir()] + [
 ]
 
 # Files that a command makes, and that no checkout has.
-MADE = {".venv", "weights.npz", "curve.png", "data/mnist"}
+MADE = {".venv", "site", "weights.npz", "curve.png", "data/mnist"}
 
 
 @dataclass(frozen=True, slots=True)
