@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -62,10 +63,9 @@ def leaf(library: Any, array: Any) -> Any:
 
 def fresh_peak() -> int:
     """The memory in use now, from which on a peak is counted anew where the system can do that."""
-    try:
+    # Where it is not Linux, what was loaded counts as the peak so far.
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass  # not Linux: what was loaded counts as the peak so far
     return peak_memory()
 
 
