@@ -104,6 +104,24 @@ def train(tiny_mnist: Path) -> Callable[..., int]:
 
 
 @pytest.fixture
+def train_steps() -> Callable[[Any, int], None]:
+    """Trains by so many steps, counted from the beginning, and stops there."""
+
+    class EnoughError(Exception):
+        pass
+
+    def train(trainer: Any, steps: int) -> None:
+        def on_step(_: object) -> None:
+            if trainer.steps == steps:
+                raise EnoughError
+
+        with pytest.raises(EnoughError):
+            list(trainer.run(on_step))
+
+    return train
+
+
+@pytest.fixture
 def reference_epoch() -> ReferenceEpoch:
     """One epoch of SGD on relu(x @ w1) @ w2, with gradients worked out on paper, in float64."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tqdm
 
+import needle as ndl
 from needle.apps.training import Settings, Trainer
 from needle.cli import main, run
 from needle.data import load_mnist
@@ -55,11 +58,11 @@ def test_options_reach_the_training(train, tiny_mnist, tmp_path, capsys):
         load_mnist(tiny_mnist), Settings(hidden=8, epochs=2, lr=0.1, batch=70, seed=9)
     )
     list(trainer.run())
-    with np.load(saved) as weights:
-        assert sorted(weights) == ["W1", "W2"]
-        for name, weight in zip(("W1", "W2"), trainer.weights, strict=True):
-            assert weights[name].dtype == np.float32
-            np.testing.assert_array_equal(weights[name], weight.numpy())
+    weights = ndl.load(saved)
+    assert sorted(weights) == ["W1", "W2"]
+    for name, weight in trainer.model.state_dict().items():
+        assert weights[name].dtype == np.float32
+        np.testing.assert_array_equal(weights[name].numpy(), weight.numpy())
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2] == f"weights after 8 steps written to {saved}"
     assert lines[-1].startswith("test error ")
@@ -75,13 +78,13 @@ def test_lazy_mode_gives_the_same_weights(train, tmp_path, capsys):
             np.testing.assert_allclose(eager[name], lazy[name], rtol=1e-5, atol=1e-6)
 
 
-def test_save_under_the_exact_name_over_an_older_file(train, tmp_path):
-    saved = tmp_path / "no suffix"
+@pytest.mark.parametrize("name", ["w.npz", "w.safetensors"])
+def test_save_over_an_older_file(train, name, tmp_path):
+    saved = tmp_path / name
     saved.write_text("older")
     assert train("--save", str(saved)) == 0
-    with np.load(saved) as weights:
-        assert weights["W1"].shape == (30, 8)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["no suffix", "tiny"]
+    assert ndl.load(saved)["W1"].shape == (30, 8)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny", name]
 
 
 def test_file_appears_whole_or_not_at_all(tmp_path):
@@ -141,7 +144,19 @@ def test_plot_without_matplotlib(train, tmp_path, monkeypatch, capsys):
         (["--save", os.devnull], f"Invalid value for '--save': {os.devnull} is not a regular file"),
         (["--plot", "nowhere/c.png"], "Invalid value for '--plot': the folder "),
         (["--plot", "curve.xyz"], "Invalid value for '--plot': curve.xyz: a file name that ends"),
-        (["--save", "c.png", "--plot", "c.png"], "--save and --plot name the same file"),
+        (["--save", "weights"], "Invalid value for '--save': weights: a file name that ends in"),
+        (["--save", "w.npz", "--log", "w.npz"], "--save and --log name the same file"),
+        (["--checkpoint", "w.npz", "--save", "./w.npz"], "--save and --checkpoint name the same"),
+        (["--checkpoint", "run.json"], "Invalid value for '--checkpoint': run.json: a file name"),
+        (["--resume", "nowhere.npz"], "Invalid value for '--resume': File 'nowhere.npz' does not"),
+        (["--log", "."], "Invalid value for '--log': "),
+        (["--model", "cnn"], "Invalid value for '--model': 'cnn' is not one of"),
+        (["--optimizer", "newton"], "Invalid value for '--optimizer': 'newton' is not one of"),
+        (["--schedule", "steps"], "Invalid value for '--schedule': 'steps' is not one of"),
+        (["--weight-decay", "-1"], "Invalid value for '--weight-decay': -1.0 is not in the range"),
+        (["--weight-decay", "nan"], "Invalid value for '--weight-decay': nan is not a finite"),
+        (["--patience", "0"], "Invalid value for '--patience': 0 is not in the range x>=1"),
+        (["--model", "softmax"], "--hidden does not go with --model softmax"),
         (["--bogus"], "No such option"),
         (["stray"], "Got unexpected extra argument"),
     ],
@@ -186,8 +201,8 @@ def test_not_enough_memory_is_one_line(train, capsys):
 
 def test_loss_that_is_not_finite_is_one_line(train, tmp_path, capsys):
     saved = tmp_path / "w.npz"
-    assert train("--lr", "1e4", "--save", str(saved)) == 1
-    assert "try a smaller learning rate than 10000" in one_line_error(capsys)
+    assert train("--lr", "1e30", "--save", str(saved)) == 1
+    assert "try a smaller learning rate than 1e+30" in one_line_error(capsys)
     assert not saved.exists()
 
 
@@ -195,7 +210,7 @@ def test_defect_of_ours_is_one_line_too(train, monkeypatch, capsys):
     def broken(folder: Path) -> None:
         raise TypeError("two\nlines")
 
-    monkeypatch.setattr("needle.cli.train.load_mnist", broken)
+    monkeypatch.setattr("needle.cli.options.load_mnist", broken)
     assert train() == 1
     assert one_line_error(capsys) == "TypeError: two lines (NEEDLE_TRACEBACK=1 shows where)"
     monkeypatch.setenv("NEEDLE_TRACEBACK", "1")
@@ -216,7 +231,7 @@ def test_falls_back_to_digits_and_says_so_in_one_line(nothing_here, capsys):
     output = capsys.readouterr()
     (line,) = output.err.splitlines()
     assert line.startswith("no MNIST: cannot download train-images-idx3-ubyte.gz (http://127.0.0.1")
-    assert line.endswith("training on the 8 x 8 digits instead")
+    assert line.endswith("taking the 8 x 8 digits instead")
     lines = output.out.splitlines()
     assert lines[0].startswith("digits from scikit-learn: 1437 training and 360 test images")
     assert lines[1].startswith("64-100-10 ReLU network")
@@ -238,16 +253,21 @@ def test_no_scikit_learn_to_fall_back_to(nothing_here, monkeypatch, capsys):
 
 def test_progress_bar_on_a_terminal_only(train, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("tqdm.tqdm", functools.partial(tqdm.tqdm, mininterval=0))
     assert train() == 0
     output = capsys.readouterr()
     assert "epoch 1/2:" in output.err
-    assert "/3 [" in output.err
+    assert "/500 [" in output.err
+    assert re.search(r"images/s, loss \d\.\d{4}, error \d+\.\d\d %", output.err)
     assert len(output.out.splitlines()) == 5
     assert train("--no-progress") == 0
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["train"], ["train", "mnist", "-h"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--help"], ["train"], ["train", "mnist", "-h"], ["eval", "-h"], ["predict", "-h"]],
+)
 def test_help(arguments, capsys):
     assert run(arguments) == 0
     assert capsys.readouterr().out.startswith("Usage: needle")

@@ -10,7 +10,6 @@ import pytest
 import needle as ndl
 from needle import autograd
 from needle.apps.simple_ml import descend, loss_err, nn_epoch, parse_mnist, softmax_loss
-from needle.apps.training import Settings, Trainer
 from needle.data import DataError, load_mnist
 
 
@@ -153,33 +152,3 @@ def test_loss_err():
     np.testing.assert_allclose(loss, reference_loss(logits.numpy(), y), rtol=1e-6)
     assert type(error) is float
     assert error == 0.25
-
-
-def test_trainer_takes_the_same_steps(tiny_mnist, reference_epoch):
-    data = load_mnist(tiny_mnist)
-    trainer = Trainer(data, Settings(hidden=8, epochs=2, lr=0.1, batch=100, seed=3))
-    assert trainer.steps_per_epoch == 3
-    start = tuple(weight.numpy().copy() for weight in trainer.weights)
-    np.random.seed(3)
-    np.testing.assert_array_equal(start[0], (np.random.randn(30, 8) / 8**0.5).astype(np.float32))
-    losses: list[float] = []
-    reports = list(trainer.run(on_step=losses.append))
-    assert trainer.steps == len(losses) == 6
-    assert [report.epoch for report in reports] == [1, 2]
-    # The mean over the pictures, of which the last batch has only fifty.
-    assert reports[1].loss == pytest.approx(
-        (100 * losses[3] + 100 * losses[4] + 50 * losses[5]) / 250
-    )
-    expected = start
-    for _ in range(2):
-        expected = reference_epoch(data.train_images, data.train_labels, *expected, 0.1, 100)
-    for weight, reference in zip(trainer.weights, expected, strict=True):
-        np.testing.assert_allclose(weight.numpy(), reference, rtol=1e-4, atol=1e-5)
-    logits = np.maximum(data.test_images @ expected[0], 0) @ expected[1]
-    assert reports[1].test_error == np.mean(logits.argmax(axis=1) != data.test_labels)
-
-
-def test_trainer_stops_when_the_loss_is_not_finite(tiny_mnist):
-    trainer = Trainer(load_mnist(tiny_mnist), Settings(lr=1e4))
-    with pytest.raises(FloatingPointError, match=r"try a smaller learning rate than 10000"):
-        list(trainer.run())

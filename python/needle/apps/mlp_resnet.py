@@ -83,7 +83,7 @@ def epoch(
             loss.backward()
             opt.step()
         losses.append(loss.item())
-        wrong += np.count_nonzero(logits.numpy().argmax(axis=1) != labels.numpy())
+        wrong += int(np.count_nonzero(logits.numpy().argmax(axis=1) != labels.numpy()))
     return wrong / len(dataloader.dataset), float(np.mean(losses))
 
 

@@ -9,13 +9,11 @@ from collections.abc import Sequence
 import click
 
 from needle import __version__
+from needle.cli.session import INTERRUPTED
 from needle.cli.train import train as train_group
 
 # Set to anything, it shows where an error came from.
 TRACEBACK_VARIABLE = "NEEDLE_TRACEBACK"
-
-# The status a shell reports for a program that Ctrl-C ended: 128 + SIGINT.
-INTERRUPTED = 130
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,7 +25,8 @@ def needle(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-needle.add_command(train_group)
+for command in (train_group,):
+    needle.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

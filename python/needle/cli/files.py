@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
+
+# What `needle.saving` writes, by the name of the file.
+SUFFIXES = (".npz", ".safetensors")
 
 
 def output_file(
@@ -25,3 +29,23 @@ def output_file(
     if not os.access(path.parent, os.W_OK):
         raise click.BadParameter(f"the folder {path.parent} is not writable")
     return path
+
+
+def tensor_file(
+    context: click.Context, parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    """The same for a file of tensors, whose name decides its format."""
+    target = output_file(context, parameter, path)
+    if target is not None and target.suffix not in SUFFIXES:
+        raise click.BadParameter(
+            f"{target.name}: a file name that ends in {' or '.join(SUFFIXES)} is expected"
+        )
+    return target
+
+
+def require_different(files: Mapping[str, Path | None]) -> None:
+    """UsageError if two of these options name the same file."""
+    first: dict[Path, str] = {}
+    for option, path in files.items():
+        if path is not None and first.setdefault(path.resolve(), option) != option:
+            raise click.UsageError(f"{first[path.resolve()]} and {option} name the same file")

@@ -31,24 +31,28 @@ def plot_file(context: click.Context, parameter: click.Parameter, path: Path | N
 
 
 def draw_curve(path: Path, title: str, reports: Sequence[EpochReport]) -> None:
-    """Draw training loss and test error against the epoch."""
+    """Draw loss and error of training and test against the epoch, one above the other."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     epochs = [report.epoch for report in reports]
     # A figure of its own, without pyplot: no window system, nothing global.
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    loss_axes = figure.add_subplot(title=title, xlabel="epoch", ylabel="training loss")
-    loss_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    error_axes = loss_axes.twinx()
-    error_axes.set_ylabel("test error, %")
-    (loss,) = loss_axes.plot(epochs, [r.loss for r in reports], "o-", color="tab:blue")
-    (error,) = error_axes.plot(
-        epochs, [100 * r.test_error for r in reports], "s--", color="tab:red"
-    )
-    loss_axes.set_ylim(bottom=0)
-    error_axes.set_ylim(bottom=0)
-    loss_axes.legend([loss, error], ["training loss", "test error"])
+    figure = Figure(figsize=(6.4, 6.0), layout="constrained")
+    above, below = figure.subplots(2, sharex=True)
+    figure.suptitle(title)
+    for axes, label, curves in (
+        (above, "softmax loss", [[r.loss, r.test_loss] for r in reports]),
+        (below, "error, %", [[100 * r.train_error, 100 * r.test_error] for r in reports]),
+    ):
+        training, test = zip(*curves, strict=True)
+        axes.plot(epochs, training, "o-", color="tab:blue", label="training (while it learns)")
+        axes.plot(epochs, test, "s--", color="tab:red", label="test")
+        axes.set_ylabel(label)
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+    below.set_xlabel("epoch")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    above.legend()
     with written_whole(path) as file:
         figure.savefig(file, format=_format(path), dpi=150)
 

@@ -1,25 +1,23 @@
-"""`needle train mnist`: the options, the lines it prints, and what it writes."""
+"""`needle train mnist`: its options."""
 
 from __future__ import annotations
 
-import contextlib
-import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
-import numpy as np
 
-import needle as ndl
-from needle.apps.training import EpochReport, Settings, Trainer
-from needle.cli.files import output_file
-from needle.cli.plot import draw_curve, plot_file
-from needle.data import DownloadError, LabelledImages, find_mnist, load_digits, load_mnist
-from needle.files import written_whole
+from needle.apps.model_files import resume as resume_training
+from needle.apps.settings import LEARNING_RATES, MODELS, OPTIMIZERS, SCHEDULES
+from needle.apps.training import Settings, Trainer, settings_for
+from needle.cli.files import output_file, require_different, tensor_file
+from needle.cli.options import FILE, MODEL_FILE, data_options, finite, load
+from needle.cli.plot import plot_file
+from needle.cli.session import Outputs, train_to_the_end
 
 DEFAULTS = Settings()
-FILE = click.Path(path_type=Path)
-FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+RESNET = MODELS["mlp-resnet"]
 
 
 @click.group(invoke_without_command=True)
@@ -30,138 +28,134 @@ def train(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-def finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
-    """Callback of an option: `FloatRange` lets infinity and nan pass."""
-    if not math.isfinite(value):
-        raise click.BadParameter(f"{value} is not a finite number")
-    return value
+def _other_for_resnet(name: str) -> str:
+    return f"{getattr(DEFAULTS, name)}; mlp-resnet: {RESNET[name]}"
 
 
+# Settings have no default here: it depends on the model, or is what a checkpoint says.
 @train.command(context_settings={"show_default": True})
-@click.option("--hidden", type=click.IntRange(min=1), default=DEFAULTS.hidden, help="Hidden units.")
-@click.option("--epochs", type=click.IntRange(min=1), default=DEFAULTS.epochs, help="Epochs.")
+@click.option(
+    "--model",
+    type=click.Choice(list(MODELS)),
+    show_default=DEFAULTS.model,
+    help="mlp: two linear layers; mlp-resnet: three residual blocks; softmax: one linear layer.",
+)
+@click.option(
+    "--hidden",
+    type=click.IntRange(min=1),
+    show_default=str(DEFAULTS.hidden),
+    help="Hidden units; softmax has none.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    show_default=_other_for_resnet("epochs"),
+    help="Epochs, in all.",
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(list(OPTIMIZERS)),
+    show_default=_other_for_resnet("optimizer"),
+    help="How the weights are changed.",
+)
 @click.option(
     "--lr",
     type=click.FloatRange(min=0, min_open=True),
-    default=DEFAULTS.lr,
+    show_default=", ".join(f"{name} {rate:g}" for name, rate in LEARNING_RATES.items())
+    + f"; mlp-resnet: {RESNET['lr']:g}",
     callback=finite,
-    help="Learning rate.",
+    help="Learning rate, with a schedule the largest one.",
 )
-@click.option("--batch", type=click.IntRange(min=1), default=DEFAULTS.batch, help="Batch size.")
+@click.option(
+    "--schedule",
+    type=click.Choice(list(SCHEDULES)),
+    show_default=_other_for_resnet("schedule"),
+    help="How the learning rate changes from step to step.",
+)
+@click.option(
+    "--weight-decay",
+    type=click.FloatRange(min=0),
+    show_default=_other_for_resnet("weight_decay"),
+    callback=finite,
+    help="Weight decay.",
+)
+@click.option(
+    "--batch", type=click.IntRange(min=1), show_default=str(DEFAULTS.batch), help="Batch size."
+)
+@click.option(
+    "--shuffle/--no-shuffle",
+    default=None,
+    show_default="no-shuffle; mlp-resnet: shuffle",
+    help="Whether each epoch has an order of its own.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(min=0, max=2**32 - 1),
-    default=DEFAULTS.seed,
-    help="Seed of the initial weights.",
+    show_default=str(DEFAULTS.seed),
+    help="Seed of all random numbers.",
+)
+@click.option("--lazy", is_flag=True, default=None, help="Compute in lazy mode.")
+@click.option(
+    "--patience",
+    type=click.IntRange(min=1),
+    help="Stop when so many epochs brought no better test error.",
+)
+@data_options
+@click.option("--save", type=FILE, callback=tensor_file, help="Write the model at the end.")
+@click.option(
+    "--checkpoint",
+    type=FILE,
+    callback=tensor_file,
+    help="Write all that --resume needs, after each epoch and on Ctrl-C. With --resume it is by "
+    "default the same file.",
 )
 @click.option(
-    "--data",
-    type=FOLDER,
-    help="Folder with the four files of MNIST; else NEEDLE_DATA, else the cache folder, into "
-    "which they are downloaded.",
+    "--resume",
+    type=MODEL_FILE,
+    callback=tensor_file,
+    help="Continue the run of this checkpoint, with its settings.",
 )
 @click.option(
-    "--dataset",
-    type=click.Choice(["auto", "mnist", "digits"]),
-    default="auto",
-    help="auto: MNIST, or the 8 x 8 digits of scikit-learn where MNIST cannot be had.",
+    "--log", type=FILE, callback=output_file, help="Write a line of JSON about each epoch."
 )
-@click.option("--lazy", is_flag=True, help="Compute in lazy mode.")
-@click.option("--save", type=FILE, callback=output_file, help="Write the weights, as .npz.")
 @click.option("--plot", type=FILE, callback=plot_file, help="Draw the learning curve, as .png.")
 @click.option("--no-progress", is_flag=True, help="No progress bar on a terminal either.")
 def mnist(
-    hidden: int,
-    epochs: int,
-    lr: float,
-    batch: int,
-    seed: int,
+    patience: int | None,
     data: Path | None,
     dataset: str,
-    lazy: bool,
     save: Path | None,
+    checkpoint: Path | None,
+    resume: Path | None,
+    log: Path | None,
     plot: Path | None,
     no_progress: bool,
+    **settings: Any,
 ) -> int:
-    """Train a two-layer ReLU network on handwritten digits by plain SGD.
+    """Train a network on handwritten digits.
 
-    Ctrl-C writes the weights of the last finished step to --save and exits with status 130.
+    Files of models and checkpoints are .npz or .safetensors. Ctrl-C writes both after the step
+    under way, and exits with status 130.
     """
-    if data is not None and dataset == "digits":
-        raise click.UsageError("--data is a folder with MNIST: it does not go with digits")
-    if save is not None and save == plot:
-        raise click.UsageError("--save and --plot name the same file")
+    checkpoint = checkpoint or resume
+    files = {"--save": save, "--checkpoint": checkpoint, "--log": log, "--plot": plot}
+    require_different(files)
+    require_different({**files, "--checkpoint": None, "--resume": resume})
+    given = {name: value for name, value in settings.items() if value is not None}
+    if given.get("model") == "softmax" and "hidden" in given:
+        raise click.UsageError("--hidden does not go with --model softmax: it has no hidden units")
     bar = sys.stderr.isatty() and not no_progress
     images = load(dataset, data, bar)
+    trainer = (
+        Trainer(images, settings_for(**given))
+        if resume is None
+        else resume_training(resume, images, given)
+    )
+    if len(trainer.history) >= trainer.settings.epochs:
+        done = len(trainer.history)
+        raise click.ClickException(f"{resume}: its {done} epochs are done, expected some left")
     click.echo(
         f"{images.name} from {images.origin}: {len(images.train_labels)} training and "
         f"{len(images.test_labels)} test images of {images.rows} x {images.columns}"
     )
-    settings = Settings(hidden=hidden, epochs=epochs, lr=lr, batch=batch, seed=seed)
-    trainer = Trainer(images, settings)
-    click.echo(
-        f"{images.features}-{hidden}-{images.classes} ReLU network, softmax loss, "
-        f"SGD lr {lr:g}, batch {batch}, seed {seed}{', lazy' if lazy else ''}"
-    )
-    try:
-        with ndl.lazy() if lazy else contextlib.nullcontext():
-            reports = [train_epoch(trainer, number, bar) for number in range(1, epochs + 1)]
-        if save is not None:
-            save_weights(save, trainer)
-    except KeyboardInterrupt:
-        return interrupted(trainer, save)
-    if plot is not None:
-        draw_curve(plot, f"{images.features}-{hidden}-{images.classes} on {images.name}", reports)
-        click.echo(f"learning curve written to {plot}")
-    click.echo(test_error(reports[-1]))
-    return 0
-
-
-def load(dataset: str, folder: Path | None, progress: bool) -> LabelledImages:
-    """The images to train on; one line on stderr where the digits stand in for MNIST."""
-    if dataset == "digits":
-        return load_digits()
-    try:
-        return load_mnist(find_mnist(folder, progress=progress))
-    except DownloadError as error:
-        if dataset == "mnist":
-            raise
-        click.echo(f"no MNIST: {error}; training on the 8 x 8 digits instead", err=True)
-        return load_digits()
-
-
-def train_epoch(trainer: Trainer, number: int, bar: bool) -> EpochReport:
-    """Train for one epoch and print its line, on a terminal with a progress bar meanwhile."""
-    label = f"epoch {number}/{trainer.settings.epochs}"
-    if bar:
-        from tqdm import tqdm
-
-        with tqdm(
-            total=trainer.steps_per_epoch, desc=label, unit="batch", leave=False, file=sys.stderr
-        ) as progress:
-            report = trainer.epoch(number, on_step=lambda loss: progress.update())
-    else:
-        report = trainer.epoch(number)
-    click.echo(f"{label}  loss {report.loss:.4f}  {test_error(report)}  {report.seconds:.2f} s")
-    return report
-
-
-def test_error(report: EpochReport) -> str:
-    """The test error in the words that scripts look for."""
-    return f"test error {100 * report.test_error:.2f} %"
-
-
-def save_weights(path: Path, trainer: Trainer) -> None:
-    """Write the weights as the arrays W1 and W2 of one .npz file, and say so."""
-    first, second = trainer.weights
-    with written_whole(path) as file:
-        np.savez(file, W1=first.numpy(), W2=second.numpy())
-    click.echo(f"weights after {trainer.steps} steps written to {path}")
-
-
-def interrupted(trainer: Trainer, save: Path | None) -> int:
-    """What Ctrl-C leaves behind, and the exit status."""
-    click.echo(f"interrupted after {trainer.steps} steps", err=True)
-    if save is not None and trainer.steps:
-        save_weights(save, trainer)
-    return 130
+    return train_to_the_end(trainer, Outputs(save, checkpoint, log, plot), patience, bar)
