@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import click
 
 from needle import __version__
+from needle.cli.evaluate import evaluate
+from needle.cli.predict import predict
 from needle.cli.session import INTERRUPTED
 from needle.cli.train import train as train_group
 
@@ -25,7 +27,7 @@ def needle(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (train_group,):
+for command in (train_group, evaluate, predict):
     needle.add_command(command)
 
 
