@@ -40,6 +40,7 @@ NAMES = {
     "needle.backend_selection": """BACKEND array_api NDArray Device all_devices cpu
         default_device""",
     "needle.apps.simple_ml": "parse_mnist softmax_loss nn_epoch loss_err",
+    "needle.apps.mlp_resnet": "ResidualBlock MLPResNet epoch train_mnist",
     "needle.nn": """Module Parameter Identity Flatten Linear ReLU GELU SiLU Tanh Sigmoid LeakyReLU
         Softmax Sequential Residual Dropout BatchNorm1d LayerNorm1d LayerNorm RMSNorm Embedding
         SoftmaxLoss MSELoss L1Loss HuberLoss BCEWithLogitsLoss functional""",

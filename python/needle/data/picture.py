@@ -73,7 +73,7 @@ def _start(masses: Pixels, size: int) -> int:
 def _grey(path: Path) -> Pixels:
     """The picture in shades from 0, black, to 255."""
     try:
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
         raise ImportError(
             "pictures need Pillow: install needle with the extra 'pictures'"
@@ -87,6 +87,7 @@ def _grey(path: Path) -> Pixels:
             paper = Image.new("RGBA", image.size, "white")
             paper.alpha_composite(image.convert("RGBA"))
             return np.asarray(paper.convert("L"), dtype=np.float32)
+        except UnidentifiedImageError:
+            raise DataError(f"{path}: a picture expected, its format is not known") from None
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            reason = " ".join(str(error).split())
-            raise DataError(f"{path}: a picture expected ({reason})") from None
+            raise DataError(f"{path}: damaged: a picture expected ({error})") from None
