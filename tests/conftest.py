@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -101,6 +102,26 @@ def train(tiny_mnist: Path) -> Callable[..., int]:
 
     small = ["--data", str(tiny_mnist), "--hidden", "8", "--epochs", "2", "--lr", "0.1"]
     return lambda *arguments: run(["train", "mnist", *small, *arguments])
+
+
+@pytest.fixture
+def ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Presses Ctrl-C in the midst of that step of a training, counted from now."""
+    from needle.apps.training import Trainer
+
+    def press(number: int) -> None:
+        step, count = Trainer._step, 0
+
+        def interrupted(self: Trainer, *arguments: Any) -> None:
+            nonlocal count
+            count += 1
+            if count == number:
+                signal.raise_signal(signal.SIGINT)
+            step(self, *arguments)
+
+        monkeypatch.setattr(Trainer, "_step", interrupted)
+
+    return press
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -58,24 +57,10 @@ def test_ctrl_c_writes_the_weights_of_the_last_finished_step(
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
-def press_ctrl_c_in_step(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C in the midst of a step, counted over the whole test."""
-    step, count = Trainer._step, 0
-
-    def interrupted(self: Trainer, *arguments: Any) -> None:
-        nonlocal count
-        count += 1
-        if count == number:
-            signal.raise_signal(signal.SIGINT)
-        step(self, *arguments)
-
-    monkeypatch.setattr(Trainer, "_step", interrupted)
-
-
-def test_the_step_under_way_is_finished(train, tmp_path, monkeypatch, capsys):
+def test_the_step_under_way_is_finished(train, ctrl_c, tmp_path, capsys):
     files = tmp_path / "w.npz", tmp_path / "run.npz"
     before = signal.getsignal(signal.SIGINT)
-    press_ctrl_c_in_step(2, monkeypatch)
+    ctrl_c(2)
     assert train("--save", str(files[0]), "--checkpoint", str(files[1])) == 130
     output = capsys.readouterr()
     assert output.err == "interrupted after 2 steps\n"
@@ -112,8 +97,8 @@ def test_interrupt_before_the_first_step_writes_nothing(train, tmp_path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
-def test_a_job_in_the_background_goes_on_ignoring_ctrl_c(train, monkeypatch, capsys):
-    press_ctrl_c_in_step(2, monkeypatch)
+def test_a_job_in_the_background_goes_on_ignoring_ctrl_c(train, ctrl_c):
+    ctrl_c(2)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         assert train() == 0
