@@ -229,7 +229,7 @@ def _check_needle(words: list[str]) -> None:
     while isinstance(group, click.Group) and words and not words[0].startswith("-"):
         group = group.get_command(context, words.pop(0))
         assert group is not None
-        context = group.make_context(group.name, [], resilient_parsing=True)
+        context = group.make_context(group.name, [], context, resilient_parsing=True)
     options = {name for parameter in group.params for name in parameter.opts}
     options |= set(context.help_option_names)
     assert {word for word in words if word.startswith("-")} <= options
