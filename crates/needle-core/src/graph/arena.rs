@@ -133,6 +133,44 @@ impl Arena {
     /// leaves alone is absent. Its edges and saves are counted on its inputs here.
     #[inline]
     pub fn insert(&mut self, fill: impl FnOnce(&mut Node)) -> NodeId {
+        let id = self.insert_bare(fill);
+        let node = self.node(id);
+        let (saves, holds) = (node.saves, node.holds_inputs);
+        for i in 0..node.inputs.len() {
+            let input = self.node(id).inputs[i].id;
+            let input = self.node_mut(input);
+            input.edges += 1;
+            input.saved += u32::from(saves.input(i)) + u32::from(holds);
+        }
+        id
+    }
+
+    /// [`Self::insert`] of a node on these inputs as they are now, of which its rule will read
+    /// what `saves` says. `fill` describes the rest.
+    #[inline]
+    pub fn insert_on(
+        &mut self,
+        inputs: impl Iterator<Item = NodeId>,
+        saves: Needs,
+        fill: impl FnOnce(&mut Node),
+    ) -> NodeId {
+        let id = self.insert_bare(|node| {
+            node.saves = saves;
+            fill(node);
+        });
+        for (i, input) in inputs.enumerate() {
+            let from = self.node_mut(input);
+            from.edges += 1;
+            from.saved += u32::from(saves.input(i));
+            let version = from.version;
+            self.node_mut(id).inputs.push(Edge { id: input, version });
+        }
+        id
+    }
+
+    /// A node with one handle that is not yet counted on its inputs.
+    #[inline]
+    fn insert_bare(&mut self, fill: impl FnOnce(&mut Node)) -> NodeId {
         let index = self.free.pop().unwrap_or_else(|| self.grow());
         self.sequence += 1;
         self.live += 1;
@@ -146,14 +184,7 @@ impl Arena {
             index,
             generation: node.generation,
         };
-        let (saves, holds) = (node.saves, node.holds_inputs);
         self.embedded += usize::from(node.embedder != 0);
-        for i in 0..node.inputs.len() {
-            let input = self.node(id).inputs[i].id;
-            let input = self.node_mut(input);
-            input.edges += 1;
-            input.saved += u32::from(saves.input(i)) + u32::from(holds);
-        }
         id
     }
 

@@ -4,11 +4,11 @@
 use super::arena::{self, Arena};
 use super::mode::Mode;
 use super::node::{Edge, NodeId, Operation, Value};
-use super::record::{Source, record_value};
+use super::record::Source;
 use super::tensor::{LocalGuard, Seen, Tensor};
 use crate::array::Array;
 use crate::error::Result;
-use crate::ops::{Attrs, Forward, Infer, Run, TypeRef};
+use crate::ops::{Attrs, Forward, Infer, Needs, OpDef, Run, TypeRef};
 use smallvec::SmallVec;
 
 /// Elements, of each input and of the result, up to which an op is run under the arena's
@@ -19,23 +19,21 @@ const SMALL: usize = 1024;
 /// A list with a place for each operand of most ops.
 type PerInput<T> = SmallVec<[T; 3]>;
 
-/// The result of an op of the table on small inputs whose values are there, or the
-/// operation back where it is anything else.
+/// The result of an op of the table on small inputs whose values are there, or `None`, and the
+/// attributes left as they are, where it is anything else.
 ///
-/// Nobody waits long for the lock meanwhile: the kernels of the table run no code of the
+/// Nothing is moved that need not be: the node is written where it stays. Nobody waits long for the lock meanwhile: the kernels of the table run no code of the
 /// embedder's, and [`SMALL`] bounds their work.
 #[inline]
 pub(super) fn apply_small(
-    operation: Operation,
+    op: &'static OpDef,
+    attrs: &mut Attrs,
     inputs: &[impl Source],
     mode: Mode,
     embedder: usize,
-) -> std::result::Result<Result<Tensor>, Operation> {
-    let Operation::Native(op, attrs) = &operation else {
-        return Err(operation);
-    };
+) -> Option<Result<Tensor>> {
     let Run::One { infer, forward } = op.run else {
-        return Err(operation);
+        return None;
     };
     // A handle's own lock comes before the arena's, and two threads may come with the same
     // handles in another order: nobody waits here.
@@ -49,7 +47,7 @@ pub(super) fn apply_small(
             Some(_) => None,
             None => match input.tensor().and_then(Tensor::try_local) {
                 Some(guard) => Some(guard),
-                None => return Err(operation),
+                None => return None,
             },
         };
         ids.push(id);
@@ -91,29 +89,36 @@ pub(super) fn apply_small(
             compute_small(infer, forward, attrs, &arrays, &types)
         }
     };
-    let value = match computed {
-        None => return Err(operation),
-        Some(Err(error)) => return Ok(Err(error)),
-        Some(Ok(array)) => Value::One(array),
+    let array = match computed? {
+        Err(error) => return Some(Err(error)),
+        Ok(array) => array,
     };
     if mode.no_grad || !requires_grad || !op.is_differentiable() {
         drop(arena);
-        return Ok(Ok(Tensor::from_value_bound(value, embedder)));
+        let value = Value::One(array);
+        return Some(Ok(Tensor::from_value_bound(value, embedder)));
     }
     let arena = arena.get_or_insert_with(arena::lock);
-    let mut edges: SmallVec<[Edge; 2]> = SmallVec::new();
-    for ((id, local), input) in ids.iter().zip(&mut locals).zip(inputs) {
-        let id = match (id, local, input.tensor()) {
-            (Some(id), _, _) => *id,
-            (None, Some(local), Some(tensor)) => tensor.promote_with(arena, local),
-            _ => unreachable!("an input has a node or its own value"),
-        };
-        let version = arena.node(id).version;
-        edges.push(Edge { id, version });
+    let mut saves = Needs::NOTHING;
+    for (i, ((id, local), input)) in ids.iter_mut().zip(&mut locals).zip(inputs).enumerate() {
+        if let (None, Some(local), Some(tensor)) = (*id, local, input.tensor()) {
+            *id = Some(tensor.promote_with(arena, local));
+        }
+        if let Some(id) = *id
+            && (!mode.transient || mode.keeps)
+            && arena.node(id).may_need_gradient()
+        {
+            saves = saves.and(op.needs(i));
+        }
     }
-    Ok(Ok(record_value(
-        arena, operation, edges, mode, embedder, value,
-    )))
+    let id = arena.insert_on(ids.iter().flatten().copied(), saves, |node| {
+        node.operation = Some(Operation::Native(op, attrs.take()));
+        node.requires_grad = true;
+        node.transient = mode.transient;
+        node.embedder = embedder;
+        node.value = Some(Value::One(array));
+    });
+    Some(Ok(Tensor::adopt_bound(id, embedder)))
 }
 
 /// The result, or `None` where it is not small.

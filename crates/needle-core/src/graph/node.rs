@@ -244,6 +244,12 @@ impl Node {
         }
     }
 
+    /// Whether a gradient may be asked for: a leaf can be told so later.
+    #[inline]
+    pub fn may_need_gradient(&self) -> bool {
+        self.requires_grad || self.operation.is_none()
+    }
+
     /// Whether the value may go: nobody will read it, and it can be had again.
     pub fn can_drop_value(&self) -> bool {
         self.handles == 0

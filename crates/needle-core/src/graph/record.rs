@@ -36,12 +36,12 @@ impl Source for &Tensor {
 
 /// The result of an op of the table.
 pub fn apply(op: &'static OpDef, attrs: Attrs, inputs: &[&Tensor]) -> Result<Tensor> {
-    apply_operation(Operation::Native(op, attrs), inputs, 0)
+    apply_native(op, attrs, inputs, 0)
 }
 
 /// [`apply`] to handles or nodes.
 pub(super) fn apply_to(op: &'static OpDef, attrs: Attrs, inputs: &[impl Source]) -> Result<Tensor> {
-    apply_operation(Operation::Native(op, attrs), inputs, 0)
+    apply_native(op, attrs, inputs, 0)
 }
 
 /// [`apply`], for an object of the embedder that will hold the result.
@@ -51,30 +51,28 @@ pub fn apply_bound(
     inputs: &[&Tensor],
     embedder: usize,
 ) -> Result<Tensor> {
-    apply_operation(Operation::Native(op, attrs), inputs, embedder)
+    apply_native(op, attrs, inputs, embedder)
 }
 
 /// The result of an op of the embedder.
 pub fn apply_foreign(op: Arc<dyn ForeignOp>, inputs: &[&Tensor]) -> Result<Tensor> {
-    apply_operation(Operation::Foreign(op), inputs, 0)
+    apply_any(Operation::Foreign(op), inputs, current_mode(), 0)
 }
 
 #[inline]
-fn apply_operation(
-    operation: Operation,
+fn apply_native(
+    op: &'static OpDef,
+    mut attrs: Attrs,
     inputs: &[impl Source],
     embedder: usize,
 ) -> Result<Tensor> {
     let mode = current_mode();
-    let operation = if mode.is_lazy() {
-        operation
-    } else {
-        match apply_small(operation, inputs, mode, embedder) {
-            Ok(result) => return result,
-            Err(operation) => operation,
-        }
-    };
-    apply_any(operation, inputs, mode, embedder)
+    if !mode.is_lazy()
+        && let Some(result) = apply_small(op, &mut attrs, inputs, mode, embedder)
+    {
+        return result;
+    }
+    apply_any(Operation::Native(op, attrs), inputs, mode, embedder)
 }
 
 /// Any operation, in any mode.
@@ -204,7 +202,7 @@ pub(super) fn saves_of(arena: &Arena, operation: &Operation, inputs: &[Edge]) ->
             let mut needs = Needs::NOTHING;
             for (i, edge) in inputs.iter().enumerate() {
                 let node = arena.node(edge.id);
-                if node.requires_grad || node.operation.is_none() {
+                if node.may_need_gradient() {
                     needs = needs.and(op.needs(i));
                 }
             }

@@ -132,6 +132,16 @@ impl Attrs {
         Self(List::One(attr))
     }
 
+    /// Moves the attributes out. Nothing but the tag is moved where there are none: a wide copy
+    /// of what was just written in narrow pieces stalls the processor.
+    #[inline]
+    pub fn take(&mut self) -> Self {
+        match self.0 {
+            List::Empty => Self(List::Empty),
+            _ => std::mem::take(self),
+        }
+    }
+
     /// Several attributes.
     pub fn of(attrs: impl IntoIterator<Item = Attr>) -> Self {
         let list: SmallVec<[Attr; 4]> = attrs.into_iter().collect();
