@@ -18,6 +18,7 @@ from .memory import memory
 from .million import million
 from .mnist import mnist, posts, wide
 from .package import imports, size
+from .resnet import resnet
 from .small import add, small
 from .solvers import solvers
 from .training import mlp, optimisers, second_order
@@ -32,6 +33,7 @@ ROWS: Mapping[str, Row] = {
     "mnist": mnist,
     "posts": posts,
     "wide": wide,
+    "resnet": resnet,
     "zero-copy": zero_copy,
     "small": small,
     "mlp": mlp,
