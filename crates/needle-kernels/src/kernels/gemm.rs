@@ -1,79 +1,151 @@
-//! Products of small and medium matrices.
+//! Products of matrices of floats.
 //!
 //! A tile of the result stays in registers: rows of `b` are loaded as vectors, elements of
-//! `a` are repeated over one. `a` may have any strides and is read where it is: putting it
-//! into another order first is most of the time that a general gemm spends on such sizes.
-//! Of `b` one strip at a time is copied to where it fits the innermost cache, if there are
-//! rows enough to read it again.
+//! `a` are repeated over one. Around the tiles are blocks that fit the caches. A block of `b`
+//! is packed, which transposes it where it has to, if there are rows enough to read it again;
+//! `a` is read where it is, whatever its strides, unless the result is wide.
 
 use super::isa::Simd;
-use super::matmul::Product;
+use super::matmul::{Product, cut};
 use super::number::Number;
+use super::pack::pack;
+use super::tile::Tile;
 use super::vector::{Real, Vector};
-use std::mem::MaybeUninit;
 
-/// Terms of a dot product that are summed before they are added to the result.
-const DEPTH: usize = 192;
-/// Bytes of a strip of `b`: three vectors of 64 bytes wide. It fits the innermost cache.
-const STRIP: usize = DEPTH * 3 * 64;
-/// Rows of the result from which a strip of `b` is copied.
-const ROWS_FOR_STRIP: usize = 16;
+/// Terms of a dot product that are summed before they are added to the result, at most.
+const DEPTH: usize = 256;
+/// Columns of `b` that are packed at a time, at most.
+const COLUMNS: usize = 1024;
+/// Rows of `a` that are packed at a time: with [`DEPTH`], a part of a core's own cache.
+const ROWS: usize = 256;
+/// Vectors across a strip of `b`, which every tile of the strip reads from the start.
+const ACROSS: usize = 3;
+/// Rows of the result from which it pays to pack `b`.
+const ROWS_FOR_PACKING: usize = 16;
+/// Terms of a sum from which it pays to pack `a`, for a wide result.
+const TERMS_FOR_PACKING: usize = 32;
+/// Bytes of `b` that are as good where they are: they stay in the innermost cache.
+const NEAR: usize = 16 << 10;
 
-#[repr(align(64))]
-struct Strip(MaybeUninit<[u8; STRIP]>);
+/// The element types of this kernel.
+pub(super) trait GemmElement: Real + Number {}
+impl GemmElement for f32 {}
+impl GemmElement for f64 {}
+
+/// Elements that a product packs into.
+pub(super) const SPACE: usize = DEPTH * (COLUMNS + ROWS);
 
 simd! {
     /// `c = a @ b` for rows of `c` that are `row` apart. The bits of an element depend on
     /// its row of `a` and its column of `b` alone.
     ///
     /// # Safety
-    /// All addresses are valid, `b` has steps of 1 along its rows, and nobody else sees `c`.
+    /// All addresses are valid, `space` has room for [`SPACE`] elements, and nobody else sees
+    /// it or `c`.
     pub(super) unsafe fn multiply<S>[T: GemmElement](
-        p: &Product, row: usize, a: *const T, b: *const T, c: *mut T
+        p: &Product, row: usize, a: *const T, b: *const T, c: *mut T, space: *mut T
     ) {
         let len = <T::Of<S> as Vector<T>>::LEN;
-        let vectors = p.n.div_ceil(len);
-        let strips = vectors.div_ceil(3);
-        let mut copy = Strip(MaybeUninit::uninit());
-        let copy = copy.0.as_mut_ptr().cast::<T>();
-        let mut depth = 0;
-        loop {
-            let k = DEPTH.min(p.k - depth);
-            // Strips of nearly the same width: a narrow last one would waste half of it.
-            for strip in 0..strips {
-                let (first, last) = (vectors * strip / strips, vectors * (strip + 1) / strips);
-                let j = first * len;
-                let columns = (last * len).min(p.n) - j;
-                // SAFETY: the caller's promise; tiles cover the strip once.
-                unsafe {
-                    let mut at = Tile {
-                        k,
-                        a: a.wrapping_offset(depth as isize * p.a[1]),
-                        a_steps: p.a,
-                        b: b.offset(depth as isize * p.b[0]).add(j),
-                        b_row: p.b[0],
-                        c: c.add(j),
-                        c_row: row,
-                        columns,
-                        add: depth > 0,
-                    };
-                    if p.m >= ROWS_FOR_STRIP {
-                        at.copy_strip::<S>(copy, (last - first) * len);
-                    }
-                    match last - first {
-                        1 => at.rows::<S, 1>(p.m),
-                        2 => at.rows::<S, 2>(p.m),
-                        _ => at.rows::<S, 3>(p.m),
-                    }
-                }
-            }
-            depth += k;
-            // Once through for k = 0 too: that writes the zeros.
-            if depth >= p.k {
-                return;
+        let (panels, blocks) = (p.n.div_ceil(COLUMNS), p.k.div_ceil(DEPTH).max(1));
+        for panel in 0..panels {
+            let vectors = cut(p.n.div_ceil(len), panels, panel);
+            let columns = vectors.start * len..p.n.min(vectors.end * len);
+            // For `k = 0` there is one empty block, which writes zeros.
+            for block in 0..blocks {
+                let terms = cut(p.k, blocks, block);
+                let (j, k) = (columns.start as isize, terms.start as isize);
+                let part = Product { k: terms.len(), n: columns.len(), ..*p };
+                let a = a.wrapping_offset(k * p.a[1]);
+                let b = b.wrapping_offset(k * p.b[0] + j * p.b[1]);
+                // SAFETY: the caller's promise; the blocks cover the sums once.
+                unsafe { add_block::<S, T>(&part, row, a, b, c.offset(j), space, block > 0) };
             }
         }
     }
+}
+
+/// `c = a @ b`, or `c += a @ b`, for a block that fits `space`.
+#[inline(always)]
+unsafe fn add_block<S: Simd, T: GemmElement>(
+    p: &Product,
+    row: usize,
+    a: *const T,
+    b: *const T,
+    c: *mut T,
+    space: *mut T,
+    add: bool,
+) {
+    let len = <T::Of<S> as Vector<T>>::LEN;
+    let vectors = p.n.div_ceil(len);
+    // Strips of nearly the same width: a narrow last one would waste registers.
+    let strips = vectors.div_ceil(ACROSS);
+    let pack_b = packs_b(p, len, size_of::<T>());
+    if pack_b {
+        for i in 0..strips {
+            let strip = cut(vectors, strips, i);
+            let j = strip.start * len;
+            let size = [p.n.min(strip.end * len) - j, p.k];
+            let b = b.wrapping_offset(j as isize * p.b[1]);
+            // SAFETY: the caller's promise; packed strips follow each other.
+            unsafe {
+                let to = space.add(j * p.k);
+                pack::<S, T>(size, b, [p.b[1], p.b[0]], to, strip.len() * len);
+            }
+        }
+    }
+    // Packed rows of `a` lie side by side in panels: as many as a vector or a tile has.
+    let panel = len.max(S::REGISTERS / 4);
+    let pack_a = 2 * p.n > COLUMNS && p.k >= TERMS_FOR_PACKING;
+    let panels = space.wrapping_add(DEPTH * COLUMNS);
+    for top in (0..p.m).step_by(ROWS) {
+        let rows = ROWS.min(p.m - top);
+        let a = a.wrapping_offset(top as isize * p.a[0]);
+        let height = if pack_a { panel } else { rows };
+        if pack_a {
+            for i in (0..rows).step_by(panel) {
+                let size = [panel.min(rows - i), p.k];
+                // SAFETY: the caller's promise; panels follow each other.
+                unsafe {
+                    let a = a.wrapping_offset(i as isize * p.a[0]);
+                    pack::<S, T>(size, a, p.a, panels.add(i * p.k), panel);
+                }
+            }
+        }
+        for i in 0..strips {
+            let strip = cut(vectors, strips, i);
+            let j = strip.start * len;
+            for i in (0..rows).step_by(height) {
+                let mut tile = Tile {
+                    k: p.k,
+                    a,
+                    a_steps: p.a,
+                    b: b.wrapping_add(j),
+                    b_row: p.b[0],
+                    c: c.wrapping_add((top + i) * row + j),
+                    c_row: row,
+                    columns: p.n.min(strip.end * len) - j,
+                    add,
+                };
+                if pack_a {
+                    tile.a = panels.wrapping_add(i * p.k);
+                    tile.a_steps = [1, panel as isize];
+                }
+                if pack_b {
+                    tile.b = space.wrapping_add(j * p.k);
+                    tile.b_row = (strip.len() * len) as isize;
+                }
+                // SAFETY: the caller's promise; tiles cover the result once.
+                unsafe { tile.rows::<S>(strip.len(), height.min(rows - i)) };
+            }
+        }
+    }
+}
+
+/// Whether `b` is better packed than where it is.
+#[inline(always)]
+fn packs_b(p: &Product, len: usize, size: usize) -> bool {
+    let whole = p.n.is_multiple_of(len) && p.b[0].unsigned_abs() * p.k * size <= NEAR;
+    p.b[1] != 1 || (p.m >= ROWS_FOR_PACKING && !whole)
 }
 
 simd! {
@@ -107,162 +179,6 @@ simd! {
                 }
                 let sum = sums[0].add(sums[1]).add(sums[2].add(sums[3]));
                 c.add(i).write(sum.total());
-            }
-        }
-    }
-}
-
-/// The element types of this kernel.
-pub(super) trait GemmElement: Real + Number {}
-impl GemmElement for f32 {}
-impl GemmElement for f64 {}
-
-/// Rows of the result above one strip of columns.
-#[derive(Clone, Copy)]
-struct Tile<T> {
-    k: usize,
-    a: *const T,
-    a_steps: [isize; 2],
-    b: *const T,
-    b_row: isize,
-    c: *mut T,
-    c_row: usize,
-    columns: usize,
-    add: bool,
-}
-
-impl<T: GemmElement> Tile<T> {
-    /// Copies the strip of `b` to where its rows, `width` long, follow each other.
-    #[inline(always)]
-    unsafe fn copy_strip<S: Simd>(&mut self, to: *mut T, width: usize) {
-        let len = <T::Of<S> as Vector<T>>::LEN;
-        let (whole, tail) = (self.columns / len, self.columns % len);
-        let (mut from, mut at) = (self.b, to);
-        // SAFETY: the caller's promise; `width` has room for all vectors.
-        unsafe {
-            for _ in 0..self.k {
-                for j in 0..whole {
-                    T::Of::<S>::load(from.add(j * len)).store(at.add(j * len));
-                }
-                if tail > 0 {
-                    let rest = T::Of::<S>::load_first(from.add(whole * len), tail);
-                    rest.store(at.add(whole * len));
-                }
-                from = from.wrapping_offset(self.b_row);
-                at = at.wrapping_add(width);
-            }
-        }
-        self.b = to;
-        self.b_row = width as isize;
-    }
-
-    /// All `m` rows, as many at a time as fit the registers.
-    #[inline(always)]
-    unsafe fn rows<S: Simd, const NV: usize>(self, m: usize) {
-        let mut left = m;
-        let mut at = self;
-        // SAFETY: the caller's promise; each step goes on by the rows that it has done.
-        unsafe {
-            macro_rules! step {
-                ($MR:literal) => {
-                    while left >= $MR {
-                        at.tile::<S, NV, $MR>();
-                        at.a = at.a.wrapping_offset($MR * at.a_steps[0]);
-                        at.c = at.c.wrapping_add($MR * at.c_row);
-                        left -= $MR;
-                    }
-                };
-            }
-            if S::REGISTERS == 32 {
-                match NV {
-                    1 => {
-                        step!(14);
-                    }
-                    2 => {
-                        step!(12);
-                    }
-                    _ => {}
-                }
-                step!(8);
-            } else {
-                match NV {
-                    1 => {
-                        step!(8);
-                    }
-                    2 => {
-                        step!(6);
-                    }
-                    _ => {}
-                }
-            }
-            step!(4);
-            step!(2);
-            step!(1);
-        }
-    }
-
-    /// `MR` rows by `NV` vectors.
-    #[inline(always)]
-    unsafe fn tile<S: Simd, const NV: usize, const MR: usize>(&self) {
-        let tail = self.columns - (NV - 1) * <T::Of<S> as Vector<T>>::LEN;
-        // SAFETY: the caller's promise.
-        unsafe {
-            if tail == <T::Of<S> as Vector<T>>::LEN {
-                self.fill::<S, NV, MR, true>(tail);
-            } else {
-                self.fill::<S, NV, MR, false>(tail);
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn fill<S: Simd, const NV: usize, const MR: usize, const WHOLE: bool>(
-        &self,
-        tail: usize,
-    ) {
-        let len = <T::Of<S> as Vector<T>>::LEN;
-        // SAFETY: the caller's promise, for all of it.
-        unsafe {
-            let mut sums = [[T::Of::<S>::splat(T::ZERO); NV]; MR];
-            let (mut a, mut b) = (self.a, self.b);
-            let [step, next] = self.a_steps;
-            for _ in 0..self.k {
-                let mut row = [T::Of::<S>::splat(T::ZERO); NV];
-                for (j, vector) in row.iter_mut().enumerate() {
-                    *vector = if WHOLE || j + 1 < NV {
-                        T::Of::<S>::load(b.add(j * len))
-                    } else {
-                        T::Of::<S>::load_first(b.add(j * len), tail)
-                    };
-                }
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let factor = T::Of::<S>::splat(a.offset(i as isize * step).read());
-                    for (sum, vector) in sums.iter_mut().zip(row) {
-                        *sum = sum.add_product(factor, vector);
-                    }
-                }
-                a = a.wrapping_offset(next);
-                b = b.wrapping_offset(self.b_row);
-            }
-            for (i, sums) in sums.iter().enumerate() {
-                for (j, sum) in sums.iter().enumerate() {
-                    let at = self.c.add(i * self.c_row + j * len);
-                    if WHOLE || j + 1 < NV {
-                        let sum = if self.add {
-                            T::Of::<S>::load(at).add(*sum)
-                        } else {
-                            *sum
-                        };
-                        sum.store(at);
-                    } else {
-                        let sum = if self.add {
-                            T::Of::<S>::load_first(at, tail).add(*sum)
-                        } else {
-                            *sum
-                        };
-                        sum.store_first(at, tail);
-                    }
-                }
             }
         }
     }

@@ -1,20 +1,23 @@
 //! Matrix products: vectors, matrices and broadcast batches, transposes by strides.
 //!
-//! Large products of floats go through [`gemm_packed`], the one place that names the gemm
-//! library, medium ones through the kernel without packing in `gemm`, small ones and the
-//! other dtypes through a plain loop.
+//! Products of floats go through the kernel in `gemm`, very small ones and the other dtypes
+//! through a plain loop. Where there are no wide vectors, large ones go through
+//! [`gemm_packed`], the one place that names the gemm library.
 
 use super::copy;
 use super::gather::add_rows;
 use super::gemm::{self, GemmElement};
+use super::isa::{self, Isa};
 use super::layout::{self, collapse};
 use super::number::Number;
+use super::pack::with_space;
 use super::threads::{self, Shared};
 use crate::array::{Array, Strides};
 use crate::dispatch;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::shape;
+use std::ops::Range;
 
 /// One product `c = a @ b`: sizes, and row and column steps of `a` and `b`. `c` is row-major.
 #[derive(Clone, Copy)]
@@ -28,27 +31,6 @@ pub(super) struct Product {
 
 /// Multiply-adds below which setting up a gemm costs more than a plain loop.
 const SMALL: usize = 6 * 6 * 6;
-
-/// Rows of `a` from which it pays to copy `b` so that its rows lie side by side.
-const ROWS_FOR_COPY: usize = 8;
-
-/// `a @ b` by the rules of Python's `@` on arrays; the shapes fit.
-pub fn matmul(a: &Array, b: &Array) -> Result<Array> {
-    if let [.., m, _] = *a.shape()
-        && let [.., k, n] = *b.shape()
-        && let [ref batch @ .., _, step] = *b.strides()
-        && m >= ROWS_FOR_COPY
-        && n > 1
-        && !matches!(step, 0 | 1)
-        // A batch that is one matrix, repeated, would be copied for each repetition.
-        && !batch.contains(&0)
-        && a.dtype().is_float()
-        && m * n * k > SMALL
-    {
-        return multiply(a, &copy::contiguous(b)?);
-    }
-    multiply(a, b)
-}
 
 /// `a @ b + bias`, the bias being one row that every row of the product gets: the product is
 /// computed first, so that the bits are those of the two steps.
@@ -69,7 +51,8 @@ pub fn linear(a: &Array, b: &Array, bias: &Array) -> Result<Array> {
     Ok(out)
 }
 
-fn multiply(a: &Array, b: &Array) -> Result<Array> {
+/// `a @ b` by the rules of Python's `@` on arrays; the shapes fit.
+pub fn matmul(a: &Array, b: &Array) -> Result<Array> {
     if let (&[m, k], &[_, n]) = (a.shape(), b.shape()) {
         let out = Array::empty(a.dtype(), &[m, n])?;
         let (rows_a, rows_b) = (a.strides(), b.strides());
@@ -82,7 +65,7 @@ fn multiply(a: &Array, b: &Array) -> Result<Array> {
             b: b_steps,
         };
         // SAFETY: the strides stay within the arrays, and `out` is fresh.
-        unsafe { one(&product, a, 0, b, 0, &out, 0) };
+        unsafe { one(&product, a, 0, b, 0, &out, 0, true) };
         return Ok(out);
     }
     let shape = shape::matmul("matmul", a.shape(), b.shape())?;
@@ -126,17 +109,19 @@ fn multiply(a: &Array, b: &Array) -> Result<Array> {
     let dims = collapse(batch, [&over_c, &over_a, &over_b]);
     // Each thread takes products as a whole, where there are some for everybody.
     let count = layout::size(&dims);
-    let several = if count >= threads::num_threads() {
-        COST * m * n * k
-    } else {
-        0
-    };
-    threads::for_each(count, several, 1, |range| {
-        layout::for_each_in(&dims, range, |[c, i, j]| {
+    if count < threads::num_threads() {
+        layout::for_each(&dims, |[c, i, j]| {
             // SAFETY: the strides stay within the arrays, and `out` is fresh.
-            unsafe { one(&product, a, i, b, j, &out, c) };
+            unsafe { one(&product, a, i, b, j, &out, c, true) };
         });
-    });
+    } else {
+        threads::for_each(count, COST * m * n * k, 1, |range| {
+            layout::for_each_in(&dims, range, |[c, i, j]| {
+                // SAFETY: as above.
+                unsafe { one(&product, a, i, b, j, &out, c, false) };
+            });
+        });
+    }
     Ok(out)
 }
 
@@ -156,19 +141,29 @@ fn split<'a>(
     }
 }
 
-/// One matrix product at offsets into the arrays.
-unsafe fn one(p: &Product, a: &Array, i: isize, b: &Array, j: isize, out: &Array, c: isize) {
+/// One matrix product at offsets into the arrays, on several `threads` where that pays.
+#[allow(clippy::too_many_arguments)]
+unsafe fn one(
+    p: &Product,
+    a: &Array,
+    i: isize,
+    b: &Array,
+    j: isize,
+    out: &Array,
+    c: isize,
+    threads: bool,
+) {
     let large = p.m * p.n * p.k > SMALL;
     // SAFETY: the caller's promise.
     unsafe {
         match a.dtype() {
             DType::F32 if large => {
                 let (a, b) = (a.ptr::<f32>().offset(i), b.ptr::<f32>().offset(j));
-                gemm_parts(p, a, b, out.ptr_mut::<f32>().offset(c), 1.0);
+                floats(p, a, b, out.ptr_mut::<f32>().offset(c), 1.0, threads);
             }
             DType::F64 if large => {
                 let (a, b) = (a.ptr::<f64>().offset(i), b.ptr::<f64>().offset(j));
-                gemm_parts(p, a, b, out.ptr_mut::<f64>().offset(c), 1.0);
+                floats(p, a, b, out.ptr_mut::<f64>().offset(c), 1.0, threads);
             }
             dtype => dispatch!(dtype, T => {
                 let (a, b) = (a.ptr::<T>().offset(i), b.ptr::<T>().offset(j));
@@ -188,56 +183,97 @@ const COST: usize = 12;
 const DOT_COST: usize = 60;
 /// Rows or columns of a result that a thread takes at least.
 const GRAIN: usize = 16;
-/// Bytes of `b` up to which a product is computed without packing: they stay in the cache of
-/// one core.
+/// Work, in picoseconds, that a thread takes at least.
+const SHARE: usize = 4_000_000;
+/// Bytes of `b` up to which our own kernel is best on the baseline too.
 const DIRECT: usize = 1 << 20;
 /// Elements of a result up to which the gemm library may take another way, with other bits.
 const FEW: usize = 256;
 
-/// A product on several threads where that pays: each takes rows, or columns, of the result.
-unsafe fn gemm_parts<T: GemmElement>(p: &Product, a: *const T, b: *const T, c: *mut T, one: T) {
-    if p.n == 1 && p.a[1] == 1 && p.b[0] == 1 {
-        let (a, b, c) = (Shared::new(a), Shared::new(b), Shared::new(c));
-        threads::for_each(p.m, p.k * DOT_COST, GRAIN, |rows| {
-            let (start, count) = (rows.start, rows.len());
+/// Part `i` of `parts` nearly equal ones of `0..n`.
+#[inline(always)]
+pub(super) fn cut(n: usize, parts: usize, i: usize) -> Range<usize> {
+    n * i / parts..n * (i + 1) / parts
+}
+
+/// A product of floats.
+unsafe fn floats<T: GemmElement>(
+    p: &Product,
+    a: *const T,
+    b: *const T,
+    c: *mut T,
+    one: T,
+    threads: bool,
+) {
+    // Dot products of rows that lie in order: with one column, or the same turned around.
+    let dots = if p.n == 1 && p.a[1] == 1 && p.b[0] == 1 {
+        Some((p.m, p.a[0], a, b))
+    } else if p.m == 1 && p.a[1] == 1 && p.b[0] == 1 {
+        Some((p.n, p.b[1], b, a))
+    } else {
+        None
+    };
+    if let Some((count, step, rows, vector)) = dots {
+        let (rows, vector, c) = (Shared::new(rows), Shared::new(vector), Shared::new(c));
+        threads::for_each(count, p.k * DOT_COST, GRAIN, |range| {
             // SAFETY: the caller's promise; each element is written by one thread.
             unsafe {
-                let a = a.get().offset(start as isize * p.a[0]);
-                gemm::dots(count, p.k, p.a[0], a, b.get(), c.get().add(start));
+                let rows = rows.get().offset(range.start as isize * step);
+                let c = c.get().add(range.start);
+                gemm::dots(range.len(), p.k, step, rows, vector.get(), c);
             }
         });
         return;
     }
-    let (long, short) = (p.m.max(p.n), p.m.min(p.n));
-    let least = GRAIN.max(FEW / short.max(1) + 1);
-    let parts = threads::num_threads().min(long / least).max(1);
-    let (a, b, c) = (Shared::new(a), Shared::new(b), Shared::new(c));
+    let work = COST * p.m * p.n * p.k;
+    let most = if threads { threads::num_threads() } else { 1 };
+    let [across, down] = grid(p, most.min(work / SHARE).max(1));
     // By the whole product, so that the number of threads makes no difference.
-    let direct = p.b[1] == 1 && p.k * p.n * size_of::<T>() <= DIRECT;
-    threads::for_each(parts, long * short * p.k / parts * COST, 1, |range| {
+    let own = isa::active() != Isa::Scalar || p.k * p.n * size_of::<T>() <= DIRECT;
+    let (a, b, c) = (Shared::new(a), Shared::new(b), Shared::new(c));
+    threads::for_each(across * down, work / (across * down), 1, |range| {
         for i in range {
-            let (start, end) = (long * i / parts, long * (i + 1) / parts);
-            let (mut part, mut at_a, mut at_b, mut at_c) = (*p, 0, 0, start);
-            if p.m >= p.n {
-                part.m = end - start;
-                at_a = start as isize * p.a[0];
-                at_c = start * p.n;
-            } else {
-                part.n = end - start;
-                at_b = start as isize * p.b[1];
-            }
+            let rows = cut(p.m, down, i / across);
+            let grains = cut(p.n.div_ceil(GRAIN), across, i % across);
+            let columns = grains.start * GRAIN..p.n.min(grains.end * GRAIN);
+            let part = Product {
+                m: rows.len(),
+                n: columns.len(),
+                ..*p
+            };
             // SAFETY: the caller's promise; each element is written by one thread.
             unsafe {
-                let (a, b) = (a.get().offset(at_a), b.get().offset(at_b));
-                let c = c.get().add(at_c);
-                if direct {
-                    gemm::multiply(&part, p.n, a, b, c);
+                let a = a.get().offset(rows.start as isize * p.a[0]);
+                let b = b.get().offset(columns.start as isize * p.b[1]);
+                let c = c.get().add(rows.start * p.n + columns.start);
+                if own {
+                    with_space(gemm::SPACE, |space| {
+                        gemm::multiply(&part, p.n, a, b, c, space);
+                    });
                 } else {
                     gemm_packed(&part, p.n, a, b, c, one);
                 }
             }
         }
     });
+}
+
+/// Into how many parts a result is split for at most `threads`, along its rows and along its
+/// columns: so that the largest part takes least.
+fn grid(p: &Product, threads: usize) -> [usize; 2] {
+    // Every part packs its own columns of `b`; that takes as long as some rows of the result.
+    let packing = if p.b[1] == 1 { 2 } else { 5 };
+    let vectors = p.n.div_ceil(GRAIN);
+    // Columns of the narrowest part: parts end at multiples of the grain.
+    let narrowest = |across| match across {
+        1 => p.n,
+        _ => p.n / GRAIN / across * GRAIN,
+    };
+    (1..=threads.min(p.m / GRAIN).max(1))
+        .map(|down| [(threads / down).min(p.n / GRAIN).max(1), down])
+        .filter(|&[across, down]| p.m / down * narrowest(across) > FEW)
+        .min_by_key(|[across, down]| (p.m.div_ceil(*down) + packing) * vectors.div_ceil(*across))
+        .unwrap_or([1, 1])
 }
 
 /// The gemm library, on one thread; never reads what `c`, whose rows are `row` apart, held

@@ -1,4 +1,4 @@
-//! Vector registers as types, for the one kernel that the compiler does not vectorise well
+//! Vector registers as types, for the kernels that the compiler does not vectorise well
 //! enough by itself.
 
 #[cfg(target_arch = "x86_64")]
@@ -27,6 +27,8 @@ pub(crate) trait Vector<T>: Copy {
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
     /// `self + other`.
     unsafe fn add(self, other: Self) -> Self;
+    /// The elements of both in turn, `self`'s first: the first half of them, and the second.
+    unsafe fn zip(self, other: Self) -> (Self, Self);
     /// The sum of the elements.
     unsafe fn total(self) -> T;
 }
@@ -97,6 +99,12 @@ macro_rules! plain {
                 Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
             }
             #[inline(always)]
+            unsafe fn zip(self, other: Self) -> (Self, Self) {
+                let turn = |i: usize| if i % 2 == 0 { self.0[i / 2] } else { other.0[i / 2] };
+                let half = |from| Self(std::array::from_fn(|i| turn(from + i)));
+                (half(0), half(N))
+            }
+            #[inline(always)]
             unsafe fn total(self) -> $T {
                 self.0.iter().sum()
             }
@@ -121,7 +129,8 @@ mod x86 {
     /// Masked instructions take mask and address in another order in each set.
     macro_rules! register {
         ($V:ty, $T:ty, $len:literal, $mask:expr, $splat:ident $load:ident $store:ident
-         $fma:ident $add:ident, first: $load_first:expr, $store_first:expr, total: $total:expr) => {
+         $fma:ident $add:ident, first: $load_first:expr, $store_first:expr, zip: $zip:expr,
+         total: $total:expr) => {
             impl Vector<$T> for $V {
                 const LEN: usize = $len;
                 #[inline(always)]
@@ -160,6 +169,11 @@ mod x86 {
                     unsafe { $add(self, other) }
                 }
                 #[inline(always)]
+                unsafe fn zip(self, other: Self) -> (Self, Self) {
+                    // SAFETY: as above.
+                    unsafe { $zip(self, other) }
+                }
+                #[inline(always)]
                 unsafe fn total(self) -> $T {
                     // SAFETY: as above.
                     unsafe { $total(self) }
@@ -168,20 +182,58 @@ mod x86 {
         };
     }
 
+    /// The lower halves of two registers, and the upper ones: AVX2 interleaves each half.
+    macro_rules! across {
+        ($permute:ident, $low:expr, $high:expr) => {{
+            let (low, high) = ($low, $high);
+            ($permute::<0x20>(low, high), $permute::<0x31>(low, high))
+        }};
+    }
+
     register!(__m512, f32, 16, |n| ((1u32 << n) - 1) as __mmask16,
         _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_fmadd_ps _mm512_add_ps,
-        first: _mm512_maskz_loadu_ps, _mm512_mask_storeu_ps, total: _mm512_reduce_add_ps);
+        first: _mm512_maskz_loadu_ps, _mm512_mask_storeu_ps, zip: zip_16,
+        total: _mm512_reduce_add_ps);
     register!(__m512d, f64, 8, |n| ((1u32 << n) - 1) as __mmask8,
         _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_fmadd_pd _mm512_add_pd,
-        first: _mm512_maskz_loadu_pd, _mm512_mask_storeu_pd, total: _mm512_reduce_add_pd);
+        first: _mm512_maskz_loadu_pd, _mm512_mask_storeu_pd, zip: zip_8,
+        total: _mm512_reduce_add_pd);
     register!(__m256, f32, 8, |n| lanes(&std::array::from_fn::<i32, 8, _>(|i| -i32::from(i < n))),
         _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_fmadd_ps _mm256_add_ps,
         first: |mask, at| _mm256_maskload_ps(at, mask), _mm256_maskstore_ps,
+        zip: |a, b| across!(_mm256_permute2f128_ps, _mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)),
         total: |v| std::mem::transmute::<__m256, [f32; 8]>(v).iter().sum());
     register!(__m256d, f64, 4, |n| lanes(&std::array::from_fn::<i64, 4, _>(|i| -i64::from(i < n))),
         _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_fmadd_pd _mm256_add_pd,
         first: |mask, at| _mm256_maskload_pd(at, mask), _mm256_maskstore_pd,
+        zip: |a, b| across!(_mm256_permute2f128_pd, _mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
         total: |v| std::mem::transmute::<__m256d, [f64; 4]>(v).iter().sum());
+
+    #[inline(always)]
+    unsafe fn zip_16(a: __m512, b: __m512) -> (__m512, __m512) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+            (
+                _mm512_permutex2var_ps(a, low, b),
+                _mm512_permutex2var_ps(a, high, b),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn zip_8(a: __m512d, b: __m512d) -> (__m512d, __m512d) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+            let high = _mm512_add_epi64(low, _mm512_set1_epi64(4));
+            (
+                _mm512_permutex2var_pd(a, low, b),
+                _mm512_permutex2var_pd(a, high, b),
+            )
+        }
+    }
 
     /// A mask of AVX2: a register whose lanes are all ones or all zeros.
     #[inline(always)]

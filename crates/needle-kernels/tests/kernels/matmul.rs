@@ -1,7 +1,9 @@
 //! Matrix products of vectors, matrices and batches.
 
 use crate::support::{Random, Value, each_isa, values};
+use needle_kernels::array::Index;
 use needle_kernels::dtype::DType;
+use needle_kernels::kernels::copy;
 use needle_kernels::kernels::matmul::matmul;
 use needle_kernels::{Array, shape};
 
@@ -172,6 +174,42 @@ fn medium_products() {
                 let a = random.array(dtype, &[m, k], false);
                 let b = random.array(dtype, &[k, n], false);
                 check(&a, &b);
+            }
+        }
+    });
+}
+
+/// Both sides as rows and as columns in memory, and with neither, at sizes that are packed,
+/// split into panels of columns, or read where they are.
+#[test]
+fn every_order_in_memory() {
+    each_isa(1, |random| {
+        for (m, k, n) in [
+            (33, 17, 35),
+            (37, 211, 53),
+            (20, 40, 1100),
+            (270, 33, 600),
+            (64, 600, 16),
+            (5, 90, 70),
+            (1, 400, 30),
+            (40, 400, 1),
+            (70, 3, 200),
+        ] {
+            for dtype in [DType::F32, DType::F64] {
+                let sides = [[m, k], [k, n]].map(|[rows, columns]| {
+                    let turned = &random.array(dtype, &[columns, rows], false);
+                    let straight = copy::contiguous(&random.array(dtype, &[rows, columns], false));
+                    let every_second = random.array(dtype, &[rows, columns, 2], false);
+                    let half = every_second.permute(&[2, 0, 1]);
+                    let half = half.index("test", &[Index::At(1)]).unwrap();
+                    let turned = copy::contiguous(turned).unwrap().permute(&[1, 0]);
+                    [straight.unwrap(), turned, half]
+                });
+                for a in &sides[0] {
+                    for b in &sides[1] {
+                        check(a, b);
+                    }
+                }
             }
         }
     });

@@ -55,6 +55,9 @@ fn products() {
                 (64, 4096, 8),
                 (9, 9000, 33),
                 (900, 1001, 1),
+                (1, 1001, 900),
+                (100, 300, 1100),
+                (530, 100, 530),
             ] {
                 let (a, b) = (numbers(&[m, k], dtype), numbers(&[k, n], dtype));
                 let what = format!("{dtype} ({m}, {k}) @ ({k}, {n})");
