@@ -55,6 +55,24 @@ def test_a_step_leaves_alone_what_is_not_its_own(make: Any) -> None:
     assert with_grad.grad is None
 
 
+@every_rule
+def test_a_frozen_parameter_stays_whatever_its_gradient(make: Any) -> None:
+    free, frozen = Tensor([1.0, 2.0]), Tensor([2.0, 1.0], requires_grad=False)
+    optimizer = make([free, frozen])
+    for _ in range(2):
+        ((free * frozen - 3.0) ** 2).sum().backward()
+        assert frozen.grad is not None
+        optimizer.step()
+    assert frozen.tolist() == [2.0, 1.0]
+    assert free.tolist() != [1.0, 2.0]
+    assert all(frozen not in getattr(optimizer, name) for name in optimizer._states)
+    # It is trained as soon as it asks for it.
+    frozen.requires_grad = True
+    ((free * frozen - 3.0) ** 2).sum().backward()
+    optimizer.step()
+    assert frozen.tolist() != [2.0, 1.0]
+
+
 HOLDERS: dict[str, Callable[[Any], Any]] = {
     "detach": lambda p: p.detach(),
     "data": lambda p: p.data,
@@ -221,6 +239,28 @@ def test_a_gradient_computed_in_the_step_may_take_hold_of_a_parameter() -> None:
     optim.SGD(params, lr=0.5).step()
     assert [h.tolist() for h in held] == [[1.0]]
     assert [p.tolist() for p in params] == [[0.5], [1.5]]
+
+
+def test_data_that_is_replaced_in_the_step_stays_with_who_holds_it() -> None:
+    """What a step read before code of the user's ran is not what it writes."""
+    held: list[Any] = []
+    params = [Tensor([1.0]), Tensor([2.0])]
+
+    class Replaces(ndl.TensorOp):
+        def compute(self, x: Any) -> Any:
+            held.append(params[0].detach())
+            params[0].data = Tensor([5.0])
+            return x + 0.0
+
+        def infer(self, x: Any) -> Any:
+            return x
+
+    params[0].grad = Tensor([1.0])
+    with ndl.lazy():
+        params[1].grad = Replaces()(Tensor([1.0], requires_grad=False))
+    optim.SGD(params, lr=0.5).step()
+    assert [h.tolist() for h in held] == [[1.0]]
+    assert [p.tolist() for p in params] == [[4.5], [1.5]]
 
 
 @every_rule

@@ -14,13 +14,11 @@ use smallvec::SmallVec;
 type Params<'py> = Vec<Bound<'py, PyTensor>>;
 type States<'a, 'py> = &'a [&'a Bound<'py, PyDict>];
 
-/// A parameter that has a gradient, with all that a step reads, computed.
+/// A parameter that has a gradient, and all else that a step reads, computed.
 struct Found<'a, 'py> {
     param: &'a Bound<'py, PyTensor>,
-    value: Array,
-    grad: Array,
+    grad: Bound<'py, PyTensor>,
     states: SmallVec<[State<'py>; 3]>,
-    arrays: SmallVec<[Array; 3]>,
 }
 
 struct State<'py> {
@@ -29,20 +27,31 @@ struct State<'py> {
     is_new: bool,
 }
 
+/// The values of a [`Found`]: one handle on each memory, beside that of the tensor.
+struct Values {
+    param: Array,
+    grad: Array,
+    states: SmallVec<[Array; 3]>,
+}
+
 /// The step itself, the same for every rule. `states` has a dict for each kind of state, by
 /// parameter; a parameter that is not in it gets its first state there.
 fn take(step: &Step, params: &Params<'_>, states: States<'_, '_>) -> PyResult<()> {
     let states = &states[..step.states()];
-    // Values that wait to be computed may run Python code: all of it runs before the jobs
-    // look at who holds which memory.
+    // Values that wait to be computed may run Python code, which may replace data: all of it
+    // runs before anybody reads a value or looks at who holds which memory.
     let mut list = Vec::with_capacity(params.len());
     for param in params {
         list.extend(find(step, param, states)?);
     }
-    // A tensor has one handle on its memory, and `list` the other.
-    let jobs = list
+    let values = list
         .iter()
-        .map(|found| Job::new(step, &found.value, &found.grad, &found.arrays, 2))
+        .map(Found::values)
+        .collect::<PyResult<Vec<_>>>()?;
+    // A tensor has one handle on its memory, and `values` the other.
+    let jobs = values
+        .iter()
+        .map(|at| Job::new(step, &at.param, &at.grad, &at.states, 2))
         .collect::<needle_core::Result<Vec<_>>>()
         .or_raise()?;
     // SAFETY: the GIL is held since the jobs were made, and no code of Python's has run.
@@ -74,37 +83,41 @@ fn find<'a, 'py>(
     let Some(grad) = param.as_super().get().grad(py) else {
         return Ok(None);
     };
-    let grad = handle(grad.bind(py).cast::<PyTensor>()?)?
-        .array()
-        .or_raise()?;
-    let value = handle(param)?.array().or_raise()?;
     let mut found = Found {
         param,
-        value,
-        grad,
+        grad: grad.into_bound(py).cast_into()?,
         states: SmallVec::new(),
-        arrays: SmallVec::new(),
     };
     for dict in states {
-        let state = match dict.get_item(param)? {
-            Some(tensor) => State {
-                tensor: tensor.cast_into::<PyTensor>()?,
-                is_new: false,
-            },
-            None => State {
-                tensor: PyTensor::create(
-                    py,
-                    Tensor::leaf(step.first_state(&found.value).or_raise()?, false),
-                )?,
-                is_new: true,
-            },
+        let kept = dict.get_item(param)?;
+        let is_new = kept.is_none();
+        let tensor = if let Some(tensor) = kept {
+            tensor.cast_into()?
+        } else {
+            let value = handle(param)?.array().or_raise()?;
+            let first = step.first_state(&value).or_raise()?;
+            PyTensor::create(py, Tensor::leaf(first, false))?
         };
-        found
-            .arrays
-            .push(handle(&state.tensor)?.array().or_raise()?);
-        found.states.push(state);
+        found.states.push(State { tensor, is_new });
     }
+    found.values()?;
     Ok(Some(found))
+}
+
+impl Found<'_, '_> {
+    /// The values as they are now, computed if they were not.
+    fn values(&self) -> PyResult<Values> {
+        let array = |tensor| handle(tensor)?.array().or_raise();
+        Ok(Values {
+            param: array(self.param)?,
+            grad: array(&self.grad)?,
+            states: self
+                .states
+                .iter()
+                .map(|state| array(&state.tensor))
+                .collect::<PyResult<_>>()?,
+        })
+    }
 }
 
 /// Gradient descent over all parameters that have a gradient: with `h = grad + weight_decay p`
