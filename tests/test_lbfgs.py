@@ -42,6 +42,24 @@ def test_the_minimum_of_rosenbrocks_function(dtype: str, tolerance: float) -> No
     assert params[2].grad is None
 
 
+def test_a_frozen_parameter_stays() -> None:
+    params, closure = problem()
+    x, y, _ = params
+    optimizer = optim.LBFGS(params, max_iter=5)
+    # Frozen from the start, and with a history of its own.
+    for frozen, free in [(y, x), (x, y)]:
+        frozen.requires_grad, free.requires_grad = False, True
+        before, start = frozen.tolist(), free.tolist()
+        for _ in range(2):
+            optimizer.step(closure)
+        assert frozen.tolist() == before
+        assert free.tolist() != start
+    x.requires_grad = True
+    for _ in range(20):
+        optimizer.step(closure)
+    np.testing.assert_allclose(x.numpy(), np.ones((2, 1)), atol=1e-4)
+
+
 def test_a_quadratic_takes_few_evaluations() -> None:
     random = np.random.RandomState(0)
     a = random.standard_normal((30, 8))

@@ -186,6 +186,18 @@ def test_clipping_scales_all_gradients_together() -> None:
     assert without.grad is None
 
 
+def test_clipping_leaves_frozen_parameters_out() -> None:
+    free, frozen = Tensor([1.0, 2.0]), Tensor([2.0, 1.0], requires_grad=False)
+    (free * frozen).sum().backward()
+    assert frozen.grad is not None
+    norm = optim.clip_grad_norm([free, frozen], 1.0)
+    assert norm == pytest.approx(np.sqrt(5.0))
+    np.testing.assert_allclose(free.grad.numpy(), np.array([2.0, 1.0]) / norm)
+    optim.clip_grad_value([free, frozen], 0.5)
+    assert free.grad.numpy().max() == 0.5
+    assert frozen.grad.tolist() == [1.0, 2.0]
+
+
 def test_clip_grad_norm() -> None:
     a = Tensor([0.0, 0.0], dtype="float32")
     a.grad = Tensor([3e30, 4e30], dtype="float32")

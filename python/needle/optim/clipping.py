@@ -17,7 +17,7 @@ def clip_grad_norm(
     (Pascanu, Mikolov and Bengio 2013).
 
     Returns the norm before, 0.0 where no parameter has a gradient. It is computed in float64. A
-    parameter that is given twice counts once.
+    parameter that is given twice counts once, one that requires no gradient does not count.
 
     Raises ValueError for a negative `max_norm` and, with `error_if_nonfinite`, for a norm that is
     infinite or NaN; without, an infinite norm leaves zeros and NaN, and NaN changes nothing.
@@ -34,7 +34,8 @@ def clip_grad_norm(
 
 
 def clip_grad_value(params: Tensor | Iterable[Tensor], value: float) -> None:
-    """Move every element of the gradients of `params` into `[-value, value]`.
+    """Move every element of the gradients of `params` into `[-value, value]`, but for those of
+    parameters that require no gradient.
 
     Raises ValueError for a negative `value`.
     """
@@ -44,6 +45,10 @@ def clip_grad_value(params: Tensor | Iterable[Tensor], value: float) -> None:
 
 
 def _with_gradient(params: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Each parameter that has a gradient, once, with the gradient's values."""
+    """Each parameter that has a gradient, once, with the gradient's values.
+
+    A frozen one may have a gradient all the same, pending, which no step will use.
+    """
     listed = [params] if isinstance(params, Tensor) else dict.fromkeys(params)
-    return [(param, param.grad.data) for param in listed if param.grad is not None]
+    trained = [param for param in listed if param.requires_grad]
+    return [(param, param.grad.data) for param in trained if param.grad is not None]

@@ -113,7 +113,8 @@ class LBFGS(Optimizer):
     def _descend(self, problem: _Problem, x: Vector, at: Point) -> tuple[Vector, Point] | None:
         """The next position, and loss and gradient there; None where no step goes down."""
         loss, gradient = at
-        direction = self.lr * self._direction(gradient)
+        # What is remembered of a parameter that was frozen since does not move it.
+        direction = np.where(problem.trained, self.lr * self._direction(gradient), 0.0)
         if float(direction @ gradient) >= 0.0:
             return None
         with warnings.catch_warnings():
@@ -184,6 +185,8 @@ class _Problem:
     def __init__(self, params: list[Tensor], closure: Closure) -> None:
         self._params = params
         self._closure = closure
+        # Whether the elements belong to parameters that require a gradient.
+        self.trained = np.concatenate([np.full(p.size, p.requires_grad) for p in params])
         self._last: tuple[Vector, Point] | None = None
         self.count = 0
         self.loss: Any = None
@@ -210,7 +213,10 @@ class _Problem:
         if not isinstance(self.loss, Tensor) or self.loss.size != 1:
             raise ValueError("step: expected the closure to return a loss of one element")
         value = float(self.loss.item())
-        grads = [np.zeros(p.size) if p.grad is None else p.grad.numpy() for p in self._params]
+        grads = [
+            p.grad.numpy() if p.requires_grad and p.grad is not None else np.zeros(p.size)
+            for p in self._params
+        ]
         # The search turns back from infinity, but not from NaN.
         point = (math.inf if math.isnan(value) else value, _flat(grads, x.dtype))
         self._last = (x, point)
