@@ -221,6 +221,16 @@ impl Arena {
         }
     }
 
+    /// Whether all that the rule of a node reads is small.
+    pub fn is_small(&self, id: NodeId, reads: Needs) -> bool {
+        let node = self.node(id);
+        let inputs = node.inputs.iter().enumerate();
+        (!reads.output() || node.is_small())
+            && inputs
+                .filter(|(i, _)| reads.input(*i))
+                .all(|(_, edge)| self.node(edge.id).is_small())
+    }
+
     /// Counts what the rule of a node will read.
     pub fn save(&mut self, id: NodeId, saves: Needs) {
         let node = self.node_mut(id);

@@ -166,8 +166,10 @@ impl Sweep {
                 }
             };
             let targets = node.inputs.iter().map(place).collect();
-            let saves =
-                !pending && save(&mut arena, id, missing)? && !(keeps && arena.node(id).is_small());
+            let saves = !pending && save(&mut arena, id, missing)? && {
+                let reads = arena.node(id).saves;
+                !(keeps && arena.is_small(id, reads))
+            };
             visits.push(Visit {
                 id,
                 pending,

@@ -5,7 +5,7 @@ use crate::array::Array;
 use crate::error::Result;
 use crate::ops::TypeRef;
 use crate::ops::{Attrs, Needs, OpDef};
-use crate::shape::TensorType;
+use crate::shape::{self, TensorType};
 use smallvec::SmallVec;
 use std::any::Any;
 use std::sync::Arc;
@@ -205,7 +205,7 @@ impl Node {
     pub fn is_small(&self) -> bool {
         match (&self.value, self.type_ref()) {
             (Some(value), _) => value.is_small(),
-            (None, Some(ty)) => ty.shape.iter().product::<usize>() <= SMALL,
+            (None, Some(ty)) => shape::size(ty.shape).is_some_and(|size| size <= SMALL),
             (None, None) => false,
         }
     }

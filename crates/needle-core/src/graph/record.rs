@@ -145,8 +145,6 @@ pub(super) fn record_value(
     embedder: usize,
     value: Value,
 ) -> Tensor {
-    let keeps = mode.keeps && value.is_small();
-    let mode = Mode { keeps, ..mode };
     insert(arena, operation, edges, mode, embedder, |node| {
         node.value = Some(value);
     })
@@ -177,7 +175,7 @@ fn insert(
     let requires_grad = !mode.no_grad
         && operation.is_differentiable()
         && edges.iter().any(|edge| arena.node(edge.id).requires_grad);
-    let saves = if requires_grad && (!mode.transient || mode.keeps) {
+    let reads = if requires_grad && (!mode.transient || mode.keeps) {
         saves_of(arena, &operation, &edges)
     } else {
         Needs::NOTHING
@@ -187,10 +185,15 @@ fn insert(
         node.inputs = edges;
         node.requires_grad = requires_grad;
         node.transient = mode.transient;
-        node.saves = saves;
+        if !mode.transient {
+            node.saves = reads;
+        }
         node.embedder = embedder;
         fill(node);
     });
+    if mode.transient && !reads.is_nothing() && arena.is_small(id, reads) {
+        arena.save(id, reads);
+    }
     Tensor::adopt_bound(id, embedder)
 }
 

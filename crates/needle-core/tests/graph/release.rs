@@ -2,11 +2,12 @@
 //! holds is shared for as long as a node has it too.
 
 use crate::common::{
-    Tensor, add, assert_close, backward, call, data, eagerly, exp, gradient, lazily, mul, scale,
-    sum, values, var, without_leak,
+    Tensor, add, assert_close, backward, call, data, eagerly, exp, gradient, lazily, mul, reshape,
+    scale, sum, values, var, without_leak,
 };
 use needle_core::graph;
 use needle_core::ops::elementary;
+use needle_core::ops::linalg::MATMUL;
 use needle_core::{Array, DType};
 
 /// The value of a tensor, which is then dropped.
@@ -71,6 +72,42 @@ fn small_values_stay_once_gradients_are_differentiated() {
             }
             let (x, y, inner) = cube(2);
             gradient(&y, &x);
+            assert!(is_released(&inner));
+        });
+    });
+}
+
+/// The size of a result says nothing about what its rule reads, and a lazy gradient is
+/// recorded before anything is computed.
+#[test]
+fn large_values_go_even_where_results_are_small_or_lazy() {
+    without_leak(|| {
+        let n = 1 << 15;
+        let (x, row, column) = eagerly(|| {
+            let cube = var(&[0.5]);
+            let slope = gradient(&mul(&cube, &mul(&cube, &cube)), &cube);
+            // From here on sweeps keep small values.
+            gradient(&slope, &cube);
+            (var(&vec![0.5; n]), [1, n as isize], [n as isize, 1])
+        });
+        eagerly(|| {
+            let inner = exp(&x);
+            let y = call(
+                &MATMUL,
+                &[&reshape(&inner, &row), &reshape(&inner, &column)],
+            );
+            let inner = keep(inner);
+            gradient(&y, &x);
+            assert!(is_released(&inner));
+        });
+        lazily(|| {
+            let inner = exp(&x);
+            let y = sum(&mul(&inner, &inner));
+            y.array().unwrap();
+            let slope = gradient(&y, &x);
+            slope.array().unwrap();
+            drop(y);
+            let inner = keep(inner);
             assert!(is_released(&inner));
         });
     });
