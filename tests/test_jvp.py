@@ -49,3 +49,14 @@ def test_wrong_use() -> None:
         _core.jvp([x * 2], [x], [Tensor([1.0])])
     with pytest.raises(ndl.GradError, match="forward mode is not defined for ops that are not"):
         _core.jvp([Double()(x)], [x], [Tensor([1.0, 1.0])])
+
+
+def test_replaced_data_is_refused() -> None:
+    x, y = Tensor([1.0, 2.0]), Tensor([3.0, 4.0])
+    product, total = x * y, x + y
+    x.data = Tensor([5.0, 6.0])
+    with pytest.raises(ndl.GradError, match="multiply: its gradient needs input 0, which was rep"):
+        _core.jvp([product], [y], [Tensor([1.0, 1.0])])
+    (tangent,) = _core.jvp([total], [y], [Tensor([1.0, 1.0])])
+    assert tangent is not None
+    assert tangent.tolist() == [1.0, 1.0]

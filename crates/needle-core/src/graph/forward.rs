@@ -4,6 +4,7 @@ use super::node::{NodeId, Operation, Types};
 use super::tape::{Slot, Tape};
 use super::tensor::Tensor;
 use super::topology::topological_order;
+use super::{arena, versions};
 use crate::error::{Error, Result};
 use crate::ops::algebra::{Algebra, Expr, Id, Site};
 use crate::ops::{Attrs, Derivative, OpDef, Run, Tangent, tuple};
@@ -33,6 +34,9 @@ pub fn jvp(outputs: &[&Tensor], inputs: &[(&Tensor, &Tensor)]) -> Result<Vec<Opt
         if moved.iter().all(Option::is_none) {
             continue;
         }
+        let arena = arena::lock();
+        versions::check(&arena, arena.node(id))?;
+        drop(arena);
         if let Some(tangent) = push_forward(&tape, &operation, &parents, &node, &moved)? {
             tangents.insert(id, tangent);
         }
