@@ -157,3 +157,27 @@ def test_gradients_keep_the_dtype_of_float_leaves() -> None:
     assert n.grad.dtype == "float64"
     (n * n).backward()
     assert n.grad.dtype == "int64"
+
+
+@pytest.mark.parametrize("dtype", ["bool", *INTEGERS])
+@pytest.mark.parametrize(
+    "function",
+    ["erf", "gelu", "silu", "softplus", "leaky_relu", "tanh", "sigmoid", "layer_norm", "var"],
+)
+def test_derivatives_of_integers_are_those_of_floats(function: str, dtype: str) -> None:
+    """Also where the square of an integer would wrap, and where there are no negative ones."""
+    values = [1, 0, 1] if dtype == "bool" else [3, 1, 17]
+    found, expected = (
+        derivatives(getattr(ndl, function), Tensor(values, dtype=kind))
+        for kind in (dtype, "float64")
+    )
+    for own, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5)
+
+
+def derivatives(function: Any, x: Any) -> list[np.ndarray]:
+    """The first and second derivative of the square of a function."""
+    (function(x) ** 2).sum().backward()
+    first, x.grad = x.grad, None
+    (first**2).sum().backward()
+    return [first.numpy(), x.grad.numpy()]

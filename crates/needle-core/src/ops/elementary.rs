@@ -116,9 +116,9 @@ fn half(x: Expr) -> Expr {
     x.mul_scalar(Constant::float(0.5))
 }
 
-/// `2 / sqrt(pi) exp(-x^2)`.
+/// `2 / sqrt(pi) exp(-x^2)`, in floats: the square of an integer would wrap.
 fn erf_derivative<'a>(s: &Site<'a>) -> Expr<'a> {
-    let x = s.x(0);
+    let x = s.x(0).cast(s.x(0).dtype().to_float());
     (-(x * x))
         .exp()
         .mul_scalar(Constant::float(std::f64::consts::FRAC_2_SQRT_PI))

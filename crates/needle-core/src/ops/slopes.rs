@@ -77,7 +77,8 @@ fn slope_term<'a>(
     if i == 0 {
         h.with(op, Attrs::none(), at)
     } else {
-        h.chain(g).chain(second(at))
+        // In floats: integers would wrap.
+        h.chain(g).chain(second(at.cast(at.dtype().to_float())))
     }
 }
 
