@@ -1,11 +1,12 @@
 //! Slices picked by number along an axis, and their adjoint.
 
 use super::copy::{cast, contiguous};
+use super::elementwise::{Binary, binary_scalar};
 use super::number::Number;
 use super::threads::{self, Shared};
 use crate::array::Array;
 use crate::dispatch;
-use crate::dtype::DType;
+use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 
 /// Picoseconds for an element, roughly.
@@ -14,6 +15,11 @@ const COST: usize = 150;
 /// Indices or labels of any dtype as int64. ValueError for one that is not whole, which `what`
 /// names.
 pub fn whole_numbers(op: &str, what: &str, x: &Array) -> Result<Array> {
+    if x.dtype() == DType::U64 {
+        // What int64 does not hold stays out of any bounds, and does not become negative.
+        let held = binary_scalar(Binary::Minimum, x, Scalar::Int(i64::MAX))?;
+        return cast(&held, DType::I64);
+    }
     let numbers = cast(x, DType::I64)?;
     if x.dtype().is_float() {
         let back = cast(&numbers, x.dtype())?;
@@ -63,6 +69,9 @@ pub fn take(x: &Array, indices: &Array, axis: usize, shape: &[usize]) -> Result<
     let places = places("take", indices, len)?;
     let x = contiguous(x)?;
     let out = Array::empty(x.dtype(), shape)?;
+    if out.size() == 0 {
+        return Ok(out);
+    }
     dispatch!(x.dtype(), T => {
         let (from, to) = (Shared::new(x.ptr::<T>()), Shared::new(out.ptr_mut::<T>()));
         threads::for_each(outer * places.len(), inner * COST, 1, |range| {
@@ -86,6 +95,9 @@ pub fn take_gradient(g: &Array, indices: &Array, axis: usize, shape: &[usize]) -
     let places = places("take_gradient", indices, len)?;
     let g = contiguous(g)?;
     let out = Array::zeros(g.dtype(), shape)?;
+    if g.size() == 0 {
+        return Ok(out);
+    }
     dispatch!(g.dtype(), T => {
         let (from, to) = (g.ptr::<T>(), out.ptr_mut::<T>());
         for block in 0..outer {

@@ -22,17 +22,12 @@ pub fn variance(x: &Array, axes: &[usize], keepdims: bool, divisor: f64) -> Resu
         .all(|(&a, b)| a == b);
     let shape = shape::reduced(x.shape(), axes, keepdims);
     if x.size() == 0 || !last || axes.is_empty() {
-        let count: usize = axes.iter().map(|&axis| x.shape()[axis]).product();
-        let sum = reduce(Reduce::Sum, x, axes, true)?;
-        let mean = binary_scalar(Binary::Divide, &sum, Scalar::Float(count as f64))?;
-        let d = binary(Binary::Subtract, x, &mean)?;
-        let squares = reduce(
-            Reduce::Sum,
-            &binary(Binary::Multiply, &d, &d)?,
-            axes,
-            keepdims,
-        )?;
-        return binary_scalar(Binary::Divide, &squares, Scalar::Float(divisor));
+        // The rounding of the first mean, which far from 0 may be large beside the distances
+        // from it, is taken out by the second.
+        let d = centred(&centred(x, axes)?, axes)?;
+        let squares = binary(Binary::Multiply, &d, &d)?;
+        let sum = reduce(Reduce::Sum, &squares, axes, keepdims)?;
+        return binary_scalar(Binary::Divide, &sum, Scalar::Float(divisor));
     }
     let x = contiguous(x)?;
     let out = Array::empty(x.dtype(), &shape)?;
@@ -46,7 +41,8 @@ pub fn variance(x: &Array, axes: &[usize], keepdims: bool, divisor: f64) -> Resu
                 for i in range {
                     // SAFETY: `count` rows of `n` elements; each place is this row's.
                     unsafe {
-                        let moments = moments_of::<T>(from.get().add(i * n), n);
+                        let row = from.get().add(i * n);
+                        let moments = moments_of::<T>(row, n, origin_of::<T>(row, n));
                         to.get().add(i).write(moments.squares.div(divisor));
                     }
                 }
@@ -64,8 +60,18 @@ pub fn variance(x: &Array, axes: &[usize], keepdims: bool, divisor: f64) -> Resu
     Ok(out)
 }
 
+/// Distances from the mean over `axes`.
+fn centred(x: &Array, axes: &[usize]) -> Result<Array> {
+    let count: usize = axes.iter().map(|&axis| x.shape()[axis]).product();
+    let sum = reduce(Reduce::Sum, x, axes, true)?;
+    let mean = binary_scalar(Binary::Divide, &sum, Scalar::Float(count as f64))?;
+    binary(Binary::Subtract, x, &mean)
+}
+
 /// Elements whose mean is taken before their distances from it, while they are in the cache.
 const BLOCK: usize = 1024;
+/// Elements whose mean is near the others, it is hoped.
+const SOME: usize = 64;
 /// Elements that one thread takes at a time.
 const PIECE: usize = 32 * BLOCK;
 /// Picoseconds for an element, roughly.
@@ -107,23 +113,42 @@ impl<T: Float> Moments<T> {
 }
 
 simd! {
+    /// A number near the elements: from there their distances from their mean keep all digits,
+    /// however far from 0 they are.
+    ///
     /// # Safety
     /// There are `n` elements.
-    unsafe fn moments_of<S>[T: Float](x: *const T, n: usize) -> Moments<T> {
+    unsafe fn origin_of<S>[T: Float](x: *const T, n: usize) -> T {
+        let n = n.min(SOME);
+        // SAFETY: the caller's promise.
+        let mean = unsafe { fold::<T, SumOf>(x, 1, n) }.div(T::from_scalar(Scalar::UInt(n as u64)));
+        // A sum that has overflowed is no place to start from.
+        if mean.sub(mean) == T::ZERO { mean } else { T::ZERO }
+    }
+}
+
+simd! {
+    /// Of the elements less `origin`.
+    ///
+    /// # Safety
+    /// There are `n` elements.
+    unsafe fn moments_of<S>[T: Float](x: *const T, n: usize, origin: T) -> Moments<T> {
         let mut all = Moments::NONE;
-        let mut squares = [T::ZERO; BLOCK];
+        let mut block = [T::ZERO; BLOCK];
         for start in (0..n).step_by(BLOCK) {
             let len = BLOCK.min(n - start);
+            let count = T::from_scalar(Scalar::UInt(len as u64));
             // SAFETY: the caller's promise.
             unsafe {
-                let x = x.add(start);
-                let count = T::from_scalar(Scalar::UInt(len as u64));
-                let mean = fold::<T, SumOf>(x, 1, len).div(count);
-                for (i, square) in squares.iter_mut().enumerate().take(len) {
-                    let d = x.add(i).read().sub(mean);
-                    *square = d.mul(d);
+                for (i, place) in block.iter_mut().enumerate().take(len) {
+                    *place = x.add(start + i).read().sub(origin);
                 }
-                let squares = fold::<T, SumOf>(squares.as_ptr(), 1, len);
+                let mean = fold::<T, SumOf>(block.as_ptr(), 1, len).div(count);
+                for place in block.iter_mut().take(len) {
+                    let d = place.sub(mean);
+                    *place = d.mul(d);
+                }
+                let squares = fold::<T, SumOf>(block.as_ptr(), 1, len);
                 all = all.join(Moments { count, mean, squares });
             }
         }
@@ -135,6 +160,8 @@ simd! {
 unsafe fn moments_of_pieces<T: Float>(x: *const T, n: usize) -> Moments<T> {
     let mut pieces = vec![Moments::<T>::NONE; n.div_ceil(PIECE)];
     let (from, to) = (Shared::new(x), Shared::new(pieces.as_mut_ptr()));
+    // SAFETY: the caller's promise.
+    let origin = unsafe { origin_of::<T>(x, n) };
     threads::for_each(pieces.len(), PIECE * COST, 1, |range| {
         for i in range {
             let (start, len) = (i * PIECE, PIECE.min(n - i * PIECE));
@@ -142,7 +169,7 @@ unsafe fn moments_of_pieces<T: Float>(x: *const T, n: usize) -> Moments<T> {
             unsafe {
                 to.get()
                     .add(i)
-                    .write(moments_of::<T>(from.get().add(start), len));
+                    .write(moments_of::<T>(from.get().add(start), len, origin));
             };
         }
     });

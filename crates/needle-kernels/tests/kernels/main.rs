@@ -2,6 +2,7 @@
 //! and dtypes, under every instruction set of this machine.
 
 mod accuracy;
+mod comparison;
 mod copy;
 mod elementwise;
 mod matmul;

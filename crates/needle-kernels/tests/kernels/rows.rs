@@ -112,15 +112,44 @@ fn variance_of_long_and_short_runs_matches_the_reference() {
     });
 }
 
-/// Far from 0 the sum of the squares would lose every digit.
+/// Far from 0 the sum of the squares would lose every digit, and so would distances from a mean
+/// that is rounded: at 2e6 the next float32 is 0.25 away.
 #[test]
 fn variance_far_from_zero_keeps_its_digits() {
     each_isa(1, |_| {
-        let x: Vec<f32> = (0..100_000).map(|i| 4096.0 + (i % 2) as f32).collect();
-        let x = Array::from_slice(&x, &[x.len()]).unwrap();
-        let value = variance(&x, &[0], false, 100_000.0).unwrap().to_f64_vec()[0];
-        assert!((value - 0.25).abs() <= 1e-6, "{value}");
+        let x: Vec<f32> = (0..99_000)
+            .map(|i| 2e6 + (i * 7 % 17) as f32 / 4.0)
+            .collect();
+        for (shape, axis) in [
+            ([1, 99_000], 1),
+            ([99_000, 1], 0),
+            ([90, 1100], 1),
+            ([90, 1100], 0),
+        ] {
+            let x = Array::from_slice(&x, &shape).unwrap();
+            let n = shape[axis] as f64;
+            let found = variance(&x, &[axis], false, n).unwrap().to_f64_vec();
+            let all = x.to_f64_vec();
+            for (value, run) in found.iter().zip(runs(&shape, axis)) {
+                let own: Vec<f64> = run.iter().map(|&i| all[i]).collect();
+                let expected = moments(&own).1 / n;
+                assert!(
+                    (value - expected).abs() <= 1e-5 * expected,
+                    "{shape:?} {axis}: {value}, expected {expected}"
+                );
+            }
+        }
     });
+}
+
+#[test]
+fn a_variance_beyond_the_largest_number_is_infinite() {
+    let x = Array::from_slice(&[3e38_f32, 1.0, -3e38, 1.0], &[2, 2]).unwrap();
+    for axis in [0, 1] {
+        let values = variance(&x, &[axis], false, 2.0).unwrap().to_f64_vec();
+        assert!(values.contains(&f64::INFINITY), "{axis}: {values:?}");
+        assert!(!values.iter().any(|v| v.is_nan()), "{axis}: {values:?}");
+    }
 }
 
 #[test]
@@ -169,6 +198,10 @@ fn numbers_of_slices_are_whole_and_within_bounds() {
     let nan = Array::from_slice(&[f64::NAN], &[1]).unwrap();
     assert!(whole_numbers("take", "index", &nan).is_err());
     let x = Array::from_slice(&[0.0f32; 3], &[3]).unwrap();
+    // Far beyond int64, where a cast would give -1.
+    let huge = Array::from_slice(&[u64::MAX], &[1]).unwrap();
+    let huge = whole_numbers("take", "index", &huge).unwrap();
+    assert!(take(&x, &huge, 0, &[1]).is_err());
     for wrong in [3i64, -4] {
         let index = Array::from_slice(&[wrong], &[1]).unwrap();
         assert_eq!(
@@ -176,6 +209,16 @@ fn numbers_of_slices_are_whole_and_within_bounds() {
             format!("take: index {wrong} is out of bounds for an axis of 3 elements")
         );
     }
+}
+
+/// As many slices as this would take hours, did anybody look at each.
+#[test]
+fn slices_without_elements_cost_nothing() {
+    let x = Array::empty(DType::F32, &[1 << 40, 2, 0]).unwrap();
+    let indices = Array::from_slice(&[1i64, 0, 1], &[3]).unwrap();
+    let taken = take(&x, &indices, 1, &[1 << 40, 3, 0]).unwrap();
+    let back = take_gradient(&taken, &indices, 1, &[1 << 40, 2, 0]).unwrap();
+    assert_eq!(back.shape(), x.shape());
 }
 
 #[test]
