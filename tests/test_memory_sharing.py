@@ -183,6 +183,8 @@ def test_dlpack_shares_memory_both_ways() -> None:
     a = np.arange(5.0)
     assert address(ndl.from_dlpack(a).numpy()) == address(a)
     assert ndl.from_dlpack(t).numpy().tolist() == a.tolist()
+    with pytest.raises(TypeError, match="from_dlpack: expected an array with __dlpack__, got int"):
+        ndl.from_dlpack(3)  # type: ignore[arg-type]
 
 
 def test_array_protocol() -> None:
@@ -195,6 +197,9 @@ def test_array_protocol() -> None:
     with pytest.raises(ValueError, match="copy"):
         np.asarray(t, dtype="float32", copy=False)
     assert np.sum(t).item() == 3
+    assert np.var(t).item() == 0.25
+    assert np.var(t, ddof=1).item() == 0.5
+    assert np.std(t) == 0.5
     np.testing.assert_allclose(t, [1, 2])
     assert [len(part) for part in np.array_split(t.cached_data, 2)] == [1, 1]
 

@@ -77,7 +77,7 @@ def result(op: OpRow) -> str:
 def _with_axis(op: OpRow, operands: Signature) -> list[Signature]:
     signatures = [[*operands, *_params(op)]]
     if op.is_reduction:
-        signatures.append([*operands, "*", "axis: _Axes", "keepdims: bool = False"])
+        signatures.append([*operands, "*", "axis: _Axes", *_params(op)[1:]])
     return signatures
 
 

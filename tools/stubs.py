@@ -20,7 +20,7 @@ HEADER = "# Made by `make generate` from the op table{}: edit {} instead.\n"
 def core_stub(template: str, ops: Sequence[OpRow]) -> str:
     """The template with the methods, classes and functions of all ops in their places."""
     methods = [
-        block(op.method, signatures.method(op), signatures.result(op), op.summary, "    ")
+        block(op.method, signatures.method(op), signatures.result(op), op.doc, "    ")
         for op in ops
         if op.method
     ]

@@ -41,7 +41,7 @@ class OpRow:
     @property
     def is_reduction(self) -> bool:
         """Whether the op takes `axes` and `keepdims`, and so NumPy's `axis` for `axes`."""
-        return [param.name for param in self.params] == ["axes", "keepdims"]
+        return [param.name for param in self.params[:2]] == ["axes", "keepdims"]
 
 
 def read_table() -> list[OpRow]:

@@ -41,7 +41,7 @@ class Value:
 
     @classmethod
     def make_const(cls, data: _TensorLike, *, requires_grad: bool = False) -> Tensor:
-        """A leaf that shares `data` (an array or a tensor) without copying."""
+        """A leaf on the memory of `data`, a tensor or a NumPy array; see `Tensor.make_const`."""
 
     @classmethod
     def make_from_op(cls, op: Op, inputs: Iterable[Any]) -> Any:
@@ -72,7 +72,17 @@ class Value:
     def __hash__(self) -> int: ...
 
 class Tensor(Value):
-    """A multi-dimensional array that remembers how it was computed."""
+    """A multi-dimensional array that remembers how it was computed.
+
+    `array` is a number, a NumPy array or nested lists of numbers, which are copied, or a tensor.
+    Its dtype is kept, NumPy's for Python's numbers (float64, int64, bool), unless `dtype` names
+    another. `device` is `cpu()`, the only one there is. With `requires_grad`, what is computed
+    from the tensor is recorded, and `backward()` on it puts a gradient into `.grad`.
+
+    Raises TypeError for what is not made of numbers, for lists of tensors (`needle.stack` joins
+    them) and for another device, DTypeError for a dtype that needle does not have, ValueError
+    for lists of unequal length.
+    """
 
     # NumPy leaves `array * tensor` to Tensor.
     __array_ufunc__: ClassVar[None]
@@ -86,7 +96,13 @@ class Tensor(Value):
     ) -> None: ...
     @staticmethod
     def make_const(data: _TensorLike, requires_grad: bool = False) -> Tensor:
-        """A leaf that shares `data` (an array or a tensor) without copying."""
+        """A leaf on the memory of `data`, a tensor or a NumPy array, without a copy: writes
+        through the array are seen by the tensor. Anything else, and an array with negative
+        strides, foreign byte order or misaligned elements, is copied.
+
+        Raises TypeError for what is not made of numbers, DTypeError for a dtype that needle does
+        not have.
+        """
 
     @staticmethod
     def make_from_op(op: Op, inputs: Iterable[Any]) -> Any:
@@ -202,66 +218,121 @@ class Tensor(Value):
         """Pickle and copy: leaves only, with data, dtype, `requires_grad` and class."""
 
     def negate(self) -> Tensor:
-        """Elementwise `-a`."""
+        """Elementwise `-a`.
+
+        Shape and dtype of `a`; integers without sign wrap as in NumPy. Raises DTypeError for
+        bool.
+        """
 
     def abs(self) -> Tensor:
-        """Elementwise absolute value."""
+        """Elementwise absolute value.
+
+        Shape and dtype of `a`. The derivative is the sign, 0 at 0.
+        """
 
     def sign(self) -> Tensor:
-        """Elementwise sign: -1, 0 or 1; NaN for NaN."""
+        """Elementwise sign: -1, 0 or 1; NaN for NaN.
+
+        Shape and dtype of `a`. The derivative is 0 everywhere.
+        """
 
     def sqrt(self) -> Tensor:
-        """Elementwise square root; NaN below 0."""
+        """Elementwise square root; NaN below 0.
+
+        Shape of `a`; integers give floats. The derivative is `1 / (2 sqrt(a))`, infinite at 0: a
+        zero adjoint there gives 0.
+        """
 
     def exp(self) -> Tensor:
-        """Elementwise exponential."""
+        """Elementwise exponential.
+
+        Shape of `a`; integers give floats. The derivative is the value itself.
+        """
 
     def log(self) -> Tensor:
-        """Elementwise natural logarithm; -inf at 0, NaN below."""
+        """Elementwise natural logarithm; -inf at 0, NaN below.
+
+        Shape of `a`; integers give floats. The derivative is `1 / a`.
+        """
 
     def sin(self) -> Tensor:
-        """Elementwise sine of angles in radians."""
+        """Elementwise sine of angles in radians.
+
+        Shape of `a`; integers give floats.
+        """
 
     def cos(self) -> Tensor:
-        """Elementwise cosine of angles in radians."""
+        """Elementwise cosine of angles in radians.
+
+        Shape of `a`; integers give floats.
+        """
 
     def tanh(self) -> Tensor:
-        """Elementwise hyperbolic tangent."""
+        """Elementwise hyperbolic tangent.
+
+        Shape of `a`; integers give floats. The derivative is `1 - tanh(a)^2`.
+        """
 
     def sigmoid(self) -> Tensor:
-        """Elementwise logistic function `1 / (1 + exp(-a))`, without overflow at either end."""
+        """Elementwise logistic function `1 / (1 + exp(-a))`, without overflow at either end.
+
+        Shape of `a`; integers give floats. The derivative is `y (1 - y)`.
+        """
 
     def relu(self) -> Tensor:
-        """Elementwise `max(a, 0)`; NaN for NaN."""
+        """Elementwise `max(a, 0)`; NaN for NaN.
+
+        Shape and dtype of `a`. The derivative is 1 above 0 and 0 elsewhere, 0 at 0 included; the
+        second derivative is 0.
+        """
 
     def erf(self) -> Tensor:
         """Elementwise error function, `2 / sqrt(pi)` times the integral of `exp(-t^2)` from 0 to
         `a`.
+
+        Shape of `a`; integers give floats.
         """
 
     def softplus(self) -> Tensor:
-        """Elementwise `log(1 + exp(a))`, without overflow: a smooth rectifier."""
+        """Elementwise `log(1 + exp(a))`, without overflow: a smooth rectifier.
+
+        Shape of `a`; integers give floats. The derivative is `sigmoid(a)`.
+        """
 
     def gelu(self) -> Tensor:
         """Elementwise `a F(a)` with the distribution function `F` of the standard normal
         distribution, `F(a) = (1 + erf(a / sqrt(2))) / 2` (Hendrycks and Gimpel 2016, the exact
         form).
+
+        Shape of `a`; integers give floats; 0 at -inf.
         """
 
     def silu(self) -> Tensor:
         """Elementwise `a sigmoid(a)`, also known as swish (Hendrycks and Gimpel 2016;
         Ramachandran, Zoph and Le 2017).
+
+        Shape of `a`; integers give floats; 0 at -inf.
         """
 
     @overload
     def sum(self, axes: _Axes = None, keepdims: bool = False) -> Tensor:
-        """Sum over `axes`: `None` for all, an integer or several."""
+        """Sum over `axes`: `None` for all, an integer or several.
+
+        Reduced axes go away, or stay with length 1 with `keepdims`. Integers and bool are summed
+        in 64 bits. `axes=()` reduces nothing. Raises AxisError for an axis that `a` does not
+        have or that is named twice.
+        """
 
     @overload
     def sum(self, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
     @overload
     def mean(self, axes: _Axes = None, keepdims: bool = False) -> Tensor:
-        """Arithmetic mean over `axes`: `None` for all, an integer or several."""
+        """Arithmetic mean over `axes`: `None` for all, an integer or several.
+
+        Reduced axes go away, or stay with length 1 with `keepdims`. Integers give float64; the
+        mean of nothing is NaN. Raises AxisError for an axis that `a` does not have or that is
+        named twice.
+        """
 
     @overload
     def mean(self, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
@@ -269,6 +340,10 @@ class Tensor(Value):
     def max(self, axes: _Axes = None, keepdims: bool = False) -> Tensor:
         """Largest element over `axes`: `None` for all, an integer or several; NaN where any is
         NaN.
+
+        Reduced axes go away, or stay with length 1 with `keepdims`. Elements that tie share the
+        gradient equally. Raises AxisError for an axis that `a` does not have or that is named
+        twice, ValueError where a reduced axis is empty.
         """
 
     @overload
@@ -277,62 +352,122 @@ class Tensor(Value):
     def min(self, axes: _Axes = None, keepdims: bool = False) -> Tensor:
         """Smallest element over `axes`: `None` for all, an integer or several; NaN where any is
         NaN.
+
+        Reduced axes go away, or stay with length 1 with `keepdims`. Elements that tie share the
+        gradient equally. Raises AxisError for an axis that `a` does not have or that is named
+        twice, ValueError where a reduced axis is empty.
         """
 
     @overload
     def min(self, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
+    @overload
     def var(
         self,
         axes: _Axes = None,
         keepdims: bool = False,
         correction: SupportsIndex = 0,
     ) -> Tensor:
-        """Variance over `axes`: the mean of the squared distances from the mean."""
+        """Variance over `axes`: the mean of the squared distances from the mean.
+
+        The sum of the squares is divided by the number of elements less `correction`: 0 for the
+        biased variance, 1 for the unbiased one; `axes` and `keepdims` are as in `summation`.
+        Integers give float64; without more elements than `correction` it is NaN or infinite.
+        Raises AxisError for an axis that `a` does not have or that is named twice.
+        """
 
     @overload
+    def var(
+        self,
+        *,
+        axis: _Axes,
+        keepdims: bool = False,
+        correction: SupportsIndex = 0,
+    ) -> Tensor: ...
+    @overload
     def broadcast_to(self, shape: _Shape) -> Tensor:
-        """`a` with axes of length 1 repeated, and new leading axes, to `shape`."""
+        """`a` with axes of length 1 repeated, and new leading axes, to `shape`.
+
+        A view: nothing is copied. Raises ShapeError where `a` does not broadcast to `shape`.
+        """
 
     @overload
     def broadcast_to(self, *shape: SupportsIndex) -> Tensor: ...
     @overload
     def reshape(self, shape: _Shape) -> Tensor:
-        """The elements of `a` in row-major order under another `shape`; one length may be -1."""
+        """The elements of `a` in row-major order under another `shape`; one length may be -1.
+
+        A view where the memory allows it. Raises ShapeError where the sizes differ.
+        """
 
     @overload
     def reshape(self, *shape: SupportsIndex) -> Tensor: ...
     @overload
     def transpose(self, axes: _Axes = None) -> Tensor:
-        """`a` with two axes swapped: the two given, or the last two."""
+        """`a` with two axes swapped: the two given, or the last two.
+
+        A view: nothing is copied. Not a permutation of all axes: see `permute`. Raises AxisError
+        for an axis that `a` does not have, ShapeError for fewer than two dimensions.
+        """
 
     @overload
     def transpose(self, *axes: SupportsIndex) -> Tensor: ...
     @overload
     def permute(self, axes: _Shape) -> Tensor:
-        """`a` with its axes in another order: axis `i` of the result is axis `axes[i]` of `a`."""
+        """`a` with its axes in another order: axis `i` of the result is axis `axes[i]` of `a`.
+
+        A view: nothing is copied. Raises AxisError for an axis that `a` does not have or that is
+        named twice, ShapeError where one is missing.
+        """
 
     @overload
     def permute(self, *axes: SupportsIndex) -> Tensor: ...
     def astype(self, dtype: DTypeLike) -> Tensor:
-        """The values of `a` in another dtype."""
+        """The values of `a` in another dtype.
+
+        Floats become integers by truncation, numbers become bool by `!= 0`, as in NumPy. The
+        gradient passes between float dtypes; none flows through integers or bool. Raises
+        DTypeError for a dtype that needle does not have.
+        """
 
     def matmul(self, b: _TensorLike) -> Tensor:
-        """Matrix product `a @ b` by NumPy's rules."""
+        """Matrix product `a @ b` by NumPy's rules.
+
+        (..., m, k) @ (..., k, n) gives (..., m, n); leading axes broadcast; a 1-D operand is a
+        row on the left and a column on the right, and its axis goes away. The dtype is the
+        promoted one. Raises ShapeError where the inner dimensions differ or an operand has none.
+        """
 
     @overload
     def logsumexp(self, axes: _Axes = None, keepdims: bool = False) -> Tensor:
-        """`log(sum(exp(a)))` over `axes`: `None` for all, an integer or several."""
+        """`log(sum(exp(a)))` over `axes`: `None` for all, an integer or several.
+
+        Stable: the maximum is taken out first. Reduced axes go away, or stay with length 1 with
+        `keepdims`; integers give floats. The gradient is the softmax over the axes. Raises
+        AxisError for an axis that `a` does not have or that is named twice, ValueError where a
+        reduced axis is empty.
+        """
 
     @overload
     def logsumexp(self, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
     def softmax(self, axis: SupportsIndex = -1) -> Tensor:
-        """`exp(a) / sum(exp(a))` along `axis`."""
+        """`exp(a) / sum(exp(a))` along `axis`.
+
+        Stable: the maximum is taken out first. Shape of `a`; integers give floats. Raises
+        AxisError for an axis that `a` does not have.
+        """
 
     def log_softmax(self, axis: SupportsIndex = -1) -> Tensor:
-        """`a - logsumexp(a)` along `axis`: the logarithm of the softmax."""
+        """`a - logsumexp(a)` along `axis`: the logarithm of the softmax.
+
+        Stable: the maximum is taken out first. Shape of `a`; integers give floats. Raises
+        AxisError for an axis that `a` does not have.
+        """
 
     def split(self, axis: SupportsIndex = 0) -> TensorTuple:
-        """The slices of `a` along `axis`, without that axis, as a TensorTuple."""
+        """The slices of `a` along `axis`, without that axis, as a TensorTuple.
+
+        The inverse of `stack`. Raises AxisError for an axis that `a` does not have.
+        """
 
 class TensorTuple(Value):
     """A tuple of tensors, as ops with several results give it."""
@@ -365,8 +500,16 @@ class Op:
         """The values of the result from those of the operands, as NumPy arrays."""
 
     def gradient(self, out_grad: Any, node: Any) -> Any:
-        """The adjoint of each input of `node` from the adjoint of its output: a tensor, or a
-        tuple of them.
+        """The adjoint of each input of `node`, a result of this op, from `out_grad`, the adjoint
+        of that result (a TensorTuple where it is one).
+
+        It is a tensor where there is one input, else a tuple with a tensor for each, or `None`
+        where nothing flows. One of another shape than its input is summed or repeated where the
+        two broadcast. Computed with tensors, from `node.inputs` and from `node` itself, it can be
+        differentiated again.
+
+        Subclasses define it: raises NotImplementedError where they do not. Needle's own ops raise
+        GradError for a node that they did not make.
         """
 
     def gradient_as_tuple(self, out_grad: Any, node: Any) -> tuple[Any, ...]:
@@ -394,9 +537,12 @@ def from_numpy(a: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
     """
 
 def from_dlpack(x: Any) -> Tensor:
-    """A tensor on the memory of an array of another library, by the DLPack protocol.
+    """A tensor on the memory of an array of another library, by the DLPack protocol: writes
+    through either are seen by the other. It requires no gradient; read-only memory gives a
+    read-only tensor. What `from_numpy` copies is copied here.
 
-    Raises DTypeError for a dtype needle does not have.
+    Raises TypeError for an object without `__dlpack__`, DTypeError for a dtype needle does not
+    have, BufferError for memory that the CPU cannot reach.
     """
 
 def _rebuild(cls: type[Value], data: NDArray[Any], requires_grad: bool) -> Any:
@@ -1244,6 +1390,7 @@ def min(a: _TensorLike, axes: _Axes = None, keepdims: bool = False) -> Tensor:
 
 @overload
 def min(a: _TensorLike, *, axis: _Axes, keepdims: bool = False) -> Tensor: ...
+@overload
 def var(
     a: _TensorLike,
     axes: _Axes = None,
@@ -1254,10 +1401,18 @@ def var(
 
     The sum of the squares is divided by the number of elements less `correction`: 0 for the
     biased variance, 1 for the unbiased one; `axes` and `keepdims` are as in `summation`.
-    Integers give float64; NaN where there is nothing to divide by. Raises AxisError for an axis
-    that `a` does not have or that is named twice.
+    Integers give float64; without more elements than `correction` it is NaN or infinite. Raises
+    AxisError for an axis that `a` does not have or that is named twice.
     """
 
+@overload
+def var(
+    a: _TensorLike,
+    *,
+    axis: _Axes,
+    keepdims: bool = False,
+    correction: SupportsIndex = 0,
+) -> Tensor: ...
 def broadcast_to(a: _TensorLike, shape: _Shape) -> Tensor:
     """`a` with axes of length 1 repeated, and new leading axes, to `shape`.
 
@@ -1350,8 +1505,8 @@ def layer_norm(a: _TensorLike, eps: _Number = 1e-05, axis: SupportsIndex = -1) -
     """`(a - mean) / sqrt(variance + eps)` along `axis`, with the biased variance (Ba, Kiros and
     Hinton 2016, without gain and bias).
 
-    Shape of `a`; integers give floats. Raises ShapeError where that has no elements, AxisError
-    for an axis that `a` does not have.
+    Shape of `a`; integers give floats. Raises ShapeError where the axis has no elements,
+    AxisError for an axis that `a` does not have.
     """
 
 def layer_norm_gradient(
@@ -1364,7 +1519,7 @@ def layer_norm_gradient(
     sqrt(variance + eps)`: the adjoint behind a layer normalisation.
 
     `g` and `a` have one shape; integers give floats. Raises ShapeError where the shapes differ
-    or there is no last axis with elements.
+    or the axis has no elements, AxisError for an axis that they do not have.
     """
 
 def cross_entropy(logits: _TensorLike, target: _TensorLike) -> Tensor:

@@ -81,7 +81,13 @@ pub fn parse(
         if is_ignored(name, value) {
             continue;
         }
-        let is_alias = |param: &Param| name == "axis" && param.name == "axes";
+        // `np.var(t)` calls `t.var(axis=None, ..., ddof=0)`.
+        let is_alias = |param: &Param| {
+            matches!(
+                (name, param.name),
+                ("axis", "axes") | ("ddof", "correction")
+            )
+        };
         let found = op
             .params
             .iter()

@@ -1,14 +1,38 @@
-//! Tensors from other libraries' memory, and from a pickle.
+//! Tensors from other libraries' memory, into a pickle and out of it.
 
-use crate::buffer;
+use crate::buffer::{self, Access};
 use crate::coerce;
-use crate::tensor::PyTensor;
+use crate::tensor::{PyTensor, handle, view};
 use crate::value::PyValue;
 use needle_core::Tensor;
 use numpy::PyUntypedArray;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyTuple, PyType};
+
+/// What unpickling calls, and with what.
+pub fn reduce<'py>(slf: &Bound<'py, PyTensor>) -> PyResult<Bound<'py, PyTuple>> {
+    let py = slf.py();
+    let tensor = handle(slf)?;
+    if !tensor.is_leaf() {
+        return Err(PyRuntimeError::new_err(
+            "only leaves can be pickled or copied: this tensor is the result of an op\nhint: use detach()",
+        ));
+    }
+    let rebuild = py.import("needle._core")?.getattr("_rebuild")?;
+    let copy = view(py, tensor, Access::ReadOnly)?
+        .into_any()
+        .call_method0("copy")?;
+    let arguments = (slf.get_type(), copy, tensor.requires_grad());
+    let state = match slf.as_any().getattr("__dict__") {
+        Ok(state) => state,
+        Err(_) => py.None().into_bound(py),
+    };
+    PyTuple::new(
+        py,
+        [rebuild, arguments.into_pyobject(py)?.into_any(), state],
+    )
+}
 
 /// What unpickling calls: an object of `cls` on a copy of the data, without its `__init__`.
 #[pyfunction]
@@ -49,11 +73,20 @@ pub fn from_numpy<'py>(
     )
 }
 
-/// A tensor on the memory of an array of another library, by the DLPack protocol.
+/// A tensor on the memory of an array of another library, by the DLPack protocol: writes
+/// through either are seen by the other. It requires no gradient; read-only memory gives a
+/// read-only tensor. What `from_numpy` copies is copied here.
 ///
-/// Raises DTypeError for a dtype needle does not have.
+/// Raises TypeError for an object without `__dlpack__`, DTypeError for a dtype needle does not
+/// have, BufferError for memory that the CPU cannot reach.
 #[pyfunction]
 pub fn from_dlpack<'py>(x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTensor>> {
+    if !x.hasattr("__dlpack__")? {
+        return Err(PyTypeError::new_err(format!(
+            "from_dlpack: expected an array with __dlpack__, got {}",
+            x.get_type().name()?
+        )));
+    }
     let array = x.py().import("numpy")?.call_method1("from_dlpack", (x,))?;
     from_numpy(&array, false)
 }

@@ -242,8 +242,16 @@ impl PyOp {
         }
     }
 
-    /// The adjoint of each input of `node` from the adjoint of its output: a tensor, or a
-    /// tuple of them.
+    /// The adjoint of each input of `node`, a result of this op, from `out_grad`, the adjoint
+    /// of that result (a TensorTuple where it is one).
+    ///
+    /// It is a tensor where there is one input, else a tuple with a tensor for each, or `None`
+    /// where nothing flows. One of another shape than its input is summed or repeated where
+    /// the two broadcast. Computed with tensors, from `node.inputs` and from `node` itself, it
+    /// can be differentiated again.
+    ///
+    /// Subclasses define it: raises NotImplementedError where they do not. Needle's own ops
+    /// raise GradError for a node that they did not make.
     fn gradient<'py>(
         slf: &Bound<'py, Self>,
         out_grad: &Bound<'py, PyAny>,

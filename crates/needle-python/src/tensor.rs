@@ -5,17 +5,28 @@ use crate::buffer::{self, Access};
 use crate::coerce;
 use crate::dtype;
 use crate::errors::{OrRaise, ShapeError};
+use crate::exchange;
 use crate::value::PyValue;
 use needle_core::graph::{self, Value};
 use needle_core::ops::{Attrs, OpDef};
 use needle_core::{DType, Tensor, shape};
 use numpy::{PyArrayDescr, PyUntypedArray};
-use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyAssertionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 
 /// A multi-dimensional array that remembers how it was computed.
+///
+/// `array` is a number, a NumPy array or nested lists of numbers, which are copied, or a
+/// tensor. Its dtype is kept, NumPy's for Python's numbers (float64, int64, bool), unless
+/// `dtype` names another. `device` is `cpu()`, the only one there is. With `requires_grad`,
+/// what is computed from the tensor is recorded, and `backward()` on it puts a gradient into
+/// `.grad`.
+///
+/// Raises TypeError for what is not made of numbers, for lists of tensors (`needle.stack`
+/// joins them) and for another device, DTypeError for a dtype that needle does not have,
+/// ValueError for lists of unequal length.
 #[pyclass(name = "Tensor", module = "needle", extends = PyValue, subclass, frozen)]
 pub struct PyTensor;
 
@@ -130,7 +141,12 @@ impl PyTensor {
         PyValue::fill(slf.as_super(), Tensor::leaf(data, requires_grad))
     }
 
-    /// A leaf that shares `data` (an array or a tensor) without copying.
+    /// A leaf on the memory of `data`, a tensor or a NumPy array, without a copy: writes through
+    /// the array are seen by the tensor. Anything else, and an array with negative strides,
+    /// foreign byte order or misaligned elements, is copied.
+    ///
+    /// Raises TypeError for what is not made of numbers, DTypeError for a dtype that needle
+    /// does not have.
     #[staticmethod]
     #[pyo3(signature = (data, requires_grad=false))]
     fn make_const<'py>(
@@ -368,24 +384,7 @@ impl PyTensor {
 
     /// Pickle and copy: leaves only, with data, dtype, `requires_grad` and class.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
-        let py = slf.py();
-        let tensor = handle(slf)?;
-        if !tensor.is_leaf() {
-            return Err(PyRuntimeError::new_err(
-                "only leaves can be pickled or copied: this tensor is the result of an op\nhint: use detach()",
-            ));
-        }
-        let rebuild = py.import("needle._core")?.getattr("_rebuild")?;
-        let copy = Self::numpy(slf)?.into_any().call_method0("copy")?;
-        let arguments = (slf.get_type(), copy, tensor.requires_grad());
-        let state = match slf.as_any().getattr("__dict__") {
-            Ok(state) => state,
-            Err(_) => py.None().into_bound(py),
-        };
-        PyTuple::new(
-            py,
-            [rebuild, arguments.into_pyobject(py)?.into_any(), state],
-        )
+        exchange::reduce(slf)
     }
 }
 

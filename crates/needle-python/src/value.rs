@@ -195,7 +195,7 @@ impl PyValue {
         Self::fill(slf, tensor)
     }
 
-    /// A leaf that shares `data` (an array or a tensor) without copying.
+    /// A leaf on the memory of `data`, a tensor or a NumPy array; see `Tensor.make_const`.
     #[classmethod]
     #[pyo3(signature = (data, *, requires_grad=false))]
     fn make_const<'py>(

@@ -123,7 +123,7 @@ pub static MEAN: OpDef = OpDef {
 pub static VAR: OpDef = OpDef {
     name: "var",
     class: "Var",
-    doc: "Variance over `axes`: the mean of the squared distances from the mean.\n\nThe sum of the squares is divided by the number of elements less `correction`: 0 for the biased variance, 1 for the unbiased one; `axes` and `keepdims` are as in `summation`. Integers give float64; NaN where there is nothing to divide by. Raises AxisError for an axis that `a` does not have or that is named twice.",
+    doc: "Variance over `axes`: the mean of the squared distances from the mean.\n\nThe sum of the squares is divided by the number of elements less `correction`: 0 for the biased variance, 1 for the unbiased one; `axes` and `keepdims` are as in `summation`. Integers give float64; without more elements than `correction` it is NaN or infinite. Raises AxisError for an axis that `a` does not have or that is named twice.",
     inputs: A,
     params: &[
         REDUCTION_PARAMS[0],
