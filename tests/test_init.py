@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -186,8 +187,8 @@ def test_shape_as_tuple_list_or_integers(make):
         make(2.0)
     with pytest.raises(TypeError):
         make("ab")
-    with pytest.raises(ValueError, match="negative"):
-        make(-1)
+    with pytest.raises(ValueError, match=r"^shape: expected lengths of 0 or more, got \(2, -1\)$"):
+        make(2, -1)
 
 
 def test_like_takes_shape_and_dtype():
@@ -236,6 +237,58 @@ def test_one_hot_out_of_range(wrong):
 def test_other_nonlinearity_is_an_assertion_error(call):
     with pytest.raises(AssertionError, match="only the nonlinearity 'relu'"):
         call()
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: init.xavier_uniform(0, 0), (0, 0)),
+        (lambda: init.xavier_normal(0, 0), (0, 0)),
+        (lambda: init.kaiming_uniform(0, 3), (0, 3)),
+        (lambda: init.kaiming_normal(0, 3), (0, 3)),
+        (lambda: init.kaiming_uniform(3, 0), (3, 0)),
+    ],
+)
+def test_layers_without_inputs_or_outputs_have_no_weights(make, shape):
+    assert make().shape == shape
+
+
+INF, NAN = math.inf, math.nan
+BOUNDS = "rand: expected finite bounds with low <= high, got"
+REFUSED = [
+    (lambda: init.rand(2, low=2, high=1), ValueError, f"{BOUNDS} 2 and 1"),
+    (lambda: init.rand(2, low=-INF), ValueError, f"{BOUNDS} -inf and 1.0"),
+    (lambda: init.rand(2, high=NAN), ValueError, f"{BOUNDS} 0.0 and nan"),
+    (lambda: init.randn(2, std=-1), ValueError, "randn: expected a std of 0 or more, got -1"),
+    (lambda: init.randn(2, std=NAN), ValueError, "randn: expected a std of 0 or more, got nan"),
+    (lambda: init.randb(2, p=2), ValueError, "randb: expected p from 0 to 1, got 2"),
+    (lambda: init.randb(2, p=NAN), ValueError, "randb: expected p from 0 to 1, got nan"),
+    (lambda: init.xavier_uniform(-2, 1), ValueError, "fan: expected 0 or more, got -1"),
+    (lambda: init.kaiming_uniform(-3, 3), ValueError, "fan: expected 0 or more, got -3"),
+    (lambda: init.kaiming_normal(-3, 3), ValueError, "fan: expected 0 or more, got -3"),
+    (lambda: init.constant(2, c=None), TypeError, "constant: expected a number, got NoneType"),
+    (lambda: init.constant(2, c="a"), TypeError, "constant: expected a number, got str"),
+    (lambda: init.constant(2, c=1j), TypeError, "constant: expected a number, got complex"),
+    (lambda: init.constant(2, c=[1, 2]), TypeError, "constant: expected a number, got list"),
+    (lambda: init.ones_like([1, 2]), TypeError, "ones_like: expected a Tensor, got list"),
+    (lambda: init.zeros_like(np.ones(2)), TypeError, "zeros_like: expected a Tensor, got ndarray"),
+    (lambda: init.one_hot(3, "a"), TypeError, "one_hot: expected numbers as classes, got dtype <U1"),
+    (lambda: init.one_hot(3, [NAN]), IndexError, "one_hot: class nan is out of range for 3 classes"),
+    (
+        # In int32 it would be class 1.
+        lambda: init.one_hot(3, ndl.Tensor([2**32 + 1])),
+        IndexError,
+        "one_hot: class 4294967297 is out of range for 3 classes",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), REFUSED, ids=[row[2] for row in REFUSED])
+def test_what_cannot_be(call, kind, message):
+    state = np.random.get_state()[2]
+    with pytest.raises(kind, match=f"^{re.escape(message)}$"):
+        call()
+    assert np.random.get_state()[2] == state
 
 
 def test_unknown_keyword_is_a_type_error():

@@ -34,4 +34,7 @@ def sizes(shape: tuple[SupportsIndex | Shape, ...]) -> tuple[int, ...]:
     alone = shape[0] if len(shape) == 1 else None
     found = alone if isinstance(alone, Sequence) else cast(Shape, shape)
     # `rand()` of no sizes is a 0-d tensor; anything that is no integer is a TypeError here.
-    return tuple(operator.index(size) for size in found)
+    result = tuple(operator.index(size) for size in found)
+    if any(size < 0 for size in result):
+        raise ValueError(f"shape: expected lengths of 0 or more, got {result}")
+    return result

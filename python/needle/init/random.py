@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -55,9 +56,13 @@ def rand(
 ) -> Tensor:
     """Numbers drawn evenly from [low, high), of the given shape, by default float32.
 
-    Raises TypeError or ValueError for a shape, dtype or `rng` that cannot be.
+    Raises TypeError or ValueError for a shape, dtype or `rng` that cannot be, ValueError for a
+    `low` above `high`, and for bounds that are not finite.
     """
-    array = _uniform(sizes(shape), rng) * (high - low) + low
+    width = high - low
+    if not 0 <= width < math.inf:
+        raise ValueError(f"rand: expected finite bounds with low <= high, got {low} and {high}")
+    array = _uniform(sizes(shape), rng) * width + low
     return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
 
 
@@ -70,7 +75,12 @@ def randn(
     requires_grad: bool = False,
     rng: RandomSource = None,
 ) -> Tensor:
-    """Numbers drawn from the normal distribution with this mean and standard deviation."""
+    """Numbers drawn from the normal distribution with this mean and standard deviation.
+
+    Raises ValueError for a `std` below 0.
+    """
+    if not std >= 0:
+        raise ValueError(f"randn: expected a std of 0 or more, got {std}")
     size, source = sizes(shape), generator(rng)
     drawn = np.random.randn(*size) if source is None else source.standard_normal(size)
     array = drawn * std + mean
@@ -85,6 +95,11 @@ def randb(
     requires_grad: bool = False,
     rng: RandomSource = None,
 ) -> Tensor:
-    """True with probability `p`, else False; of dtype bool unless another one is asked for."""
+    """True with probability `p`, else False; of dtype bool unless another one is asked for.
+
+    Raises ValueError for `p` outside 0 to 1.
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"randb: expected p from 0 to 1, got {p}")
     array = _uniform(sizes(shape), rng) <= p
     return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)

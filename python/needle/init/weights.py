@@ -6,6 +6,9 @@ References:
   networks", AISTATS 2010 (Xavier initialisation).
 - K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers: surpassing human-level
   performance on ImageNet classification", ICCV 2015 (Kaiming initialisation).
+
+A layer without inputs or outputs has no weights: a fan of 0 gives an empty tensor. All raise
+ValueError for a negative one.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ def xavier_uniform(
 
     Glorot and Bengio 2010, equation 16.
     """
-    bound = gain * math.sqrt(6.0 / (fan_in + fan_out))
+    bound = gain * math.sqrt(6.0 / _fan(fan_in + fan_out))
     return rand(fan_in, fan_out, low=-bound, high=bound, **options)
 
 
@@ -40,7 +43,7 @@ def xavier_normal(
 
     Glorot and Bengio 2010, equation 12.
     """
-    std = gain * math.sqrt(2.0 / (fan_in + fan_out))
+    std = gain * math.sqrt(2.0 / _fan(fan_in + fan_out))
     return randn(fan_in, fan_out, std=std, **options)
 
 
@@ -61,7 +64,7 @@ def kaiming_uniform(
     if isinstance(shape, str):
         nonlinearity = shape
         shape = None
-    bound = _relu_gain(nonlinearity) * math.sqrt(3.0 / fan_in)
+    bound = _relu_gain(nonlinearity) * math.sqrt(3.0 / _fan(fan_in))
     sizes = (fan_in, fan_out) if shape is None else shape
     return rand(sizes, low=-bound, high=bound, **options)
 
@@ -76,8 +79,15 @@ def kaiming_normal(
 
     He et al. 2015, equation 10. AssertionError for any nonlinearity but "relu".
     """
-    std = _relu_gain(nonlinearity) / math.sqrt(fan_in)
+    std = _relu_gain(nonlinearity) / math.sqrt(_fan(fan_in))
     return randn(fan_in, fan_out, std=std, **options)
+
+
+def _fan(count: int) -> int:
+    """The divisor of a variance: `count` connections, or 1 where there is nothing to divide."""
+    if count < 0:
+        raise ValueError(f"fan: expected 0 or more, got {count}")
+    return max(count, 1)
 
 
 def _relu_gain(nonlinearity: str) -> float:
