@@ -272,8 +272,16 @@ REFUSED = [
     (lambda: init.constant(2, c=[1, 2]), TypeError, "constant: expected a number, got list"),
     (lambda: init.ones_like([1, 2]), TypeError, "ones_like: expected a Tensor, got list"),
     (lambda: init.zeros_like(np.ones(2)), TypeError, "zeros_like: expected a Tensor, got ndarray"),
-    (lambda: init.one_hot(3, "a"), TypeError, "one_hot: expected numbers as classes, got dtype <U1"),
-    (lambda: init.one_hot(3, [NAN]), IndexError, "one_hot: class nan is out of range for 3 classes"),
+    (
+        lambda: init.one_hot(3, "a"),
+        TypeError,
+        "one_hot: expected numbers as classes, got dtype <U1",
+    ),
+    (
+        lambda: init.one_hot(3, [NAN]),
+        IndexError,
+        "one_hot: class nan is out of range for 3 classes",
+    ),
     (
         # In int32 it would be class 1.
         lambda: init.one_hot(3, ndl.Tensor([2**32 + 1])),

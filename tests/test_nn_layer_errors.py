@@ -29,6 +29,31 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "linear: expected (..., 4) for a weight of (4, 3), got ()",
     ),
     (
+        lambda: F.linear(Tensor(np.ones((2, 5))), Tensor(1.0)),
+        ShapeError,
+        "linear: expected a weight of two dimensions, got ()",
+    ),
+    (
+        lambda: nn.Sequential(nn.Linear(2, 3), nn.ReLU),
+        TypeError,
+        "Sequential: expected modules or functions, got the class ReLU at 1",
+    ),
+    (
+        lambda: nn.Residual(3),
+        TypeError,
+        "Residual: expected a module or a function, got int",
+    ),
+    (
+        lambda: nn.Residual(nn.ReLU),
+        TypeError,
+        "Residual: expected a module or a function, got the class ReLU",
+    ),
+    (
+        lambda: nn.Linear(-1, 3),
+        ValueError,
+        "fan: expected 0 or more, got -1",
+    ),
+    (
         lambda: nn.BatchNorm1d(4)(Tensor(np.ones((2, 5)))),
         ShapeError,
         "BatchNorm1d: expected shape (n, 4), got (2, 5)",

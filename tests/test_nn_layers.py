@@ -228,6 +228,25 @@ def test_linear_takes_a_bias_without_the_leading_axis() -> None:
         np.testing.assert_allclose(out.numpy(), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("inputs", "outputs"), [(0, 2), (2, 0), (0, 0)])
+def test_linear_without_inputs_or_outputs(inputs: int, outputs: int) -> None:
+    layer = nn.Linear(inputs, outputs)
+    out = layer(Tensor(np.ones((3, inputs)), dtype="float32"))
+    np.testing.assert_array_equal(out.numpy(), np.broadcast_to(layer.bias.numpy(), (3, outputs)))
+    out.sum().backward()
+    assert layer.weight.grad.shape == (inputs, outputs)
+    np.testing.assert_array_equal(layer.bias.grad.numpy(), np.full((1, outputs), 3))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.Linear(4, 3), nn.BatchNorm1d(4), nn.LayerNorm1d(4), nn.RMSNorm(4), nn.Softmax()],
+    ids=repr,
+)
+def test_layers_take_arrays(layer: nn.Module) -> None:
+    np.testing.assert_array_equal(layer(X).numpy(), layer(Tensor(X)).numpy())
+
+
 # Functions
 
 

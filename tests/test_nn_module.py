@@ -123,6 +123,30 @@ def test_shared_parameters_and_cycles() -> None:
     assert "Tied(...)" in repr(net)
 
 
+def test_modules_that_share_modules_are_entered_once() -> None:
+    # Thirty layers that each hold all before them: 2 ** 30 paths lead to the first.
+    layers: list[Module] = []
+    for _ in range(30):
+        layer = nn.Linear(1, 1)
+        layer.before = list(layers)
+        layers.append(layer)
+    net = nn.Sequential(layers[-1])
+    assert [module for module in net.modules() if module is not net] == [layers[-1], *layers[:-1]]
+    assert len(net.parameters()) == 60
+    seen: list[Module] = []
+    net.eval().apply(seen.append)
+    assert seen == [*layers, net]
+    assert not any(layer.training for layer in layers)
+    assert repr(net).count("1, 1, bias=True") == 30
+
+
+def test_apply_in_a_cycle() -> None:
+    net = Tied()
+    seen: list[Module] = []
+    net.apply(seen.append)
+    assert seen == [net.a, net.b, net]
+
+
 def test_children_and_modules() -> None:
     net = Nest()
     norm, (drop, outer) = net.table["deep"]["norm"], net.layers[1]

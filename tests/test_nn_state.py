@@ -154,6 +154,11 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
         "'modules.2.weight' expected a Tensor or array, got list",
     ),
     ([1, 2], TypeError, "expected a dict, got list"),
+    (
+        {**without(), 0: Tensor([1.0])},
+        ValueError,
+        "expected the names of the module, got unexpected 0",
+    ),
 ]
 
 

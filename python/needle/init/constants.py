@@ -98,6 +98,4 @@ def _constant_like(
     if not isinstance(array, Tensor):
         raise TypeError(f"{name}: expected a Tensor, got {type(array).__name__}")
     device = array.device if device is None else device
-    return constant(
-        array.shape, c=c, device=device, dtype=array.dtype, requires_grad=requires_grad
-    )
+    return constant(array.shape, c=c, device=device, dtype=array.dtype, requires_grad=requires_grad)

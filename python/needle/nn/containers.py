@@ -31,10 +31,8 @@ class Sequential(Module):
         # In `__dict__`, under this name: it is the one in the names of the parameters.
         vars(self)["modules"] = modules = tuple(modules)
         for i, module in enumerate(modules):
-            if not callable(module):
-                raise TypeError(
-                    f"Sequential: expected modules or functions, got {type(module).__name__} at {i}"
-                )
+            if wrong := _no_module(module):
+                raise TypeError(f"Sequential: expected modules or functions, got {wrong} at {i}")
 
     def forward(self, x: Any) -> Any:
         for module in vars(self)["modules"]:
@@ -75,7 +73,16 @@ class Residual(Module):
 
     def __init__(self, fn: Module) -> None:
         super().__init__()
+        if wrong := _no_module(fn):
+            raise TypeError(f"Residual: expected a module or a function, got {wrong}")
         self.fn = fn
 
     def forward(self, x: Any) -> Any:
         return self.fn(x) + x
+
+
+def _no_module(value: object) -> str:
+    """What `value` is where it is nothing to pass a tensor through, else an empty text."""
+    if isinstance(value, type):  # `nn.ReLU` for `nn.ReLU()`
+        return f"the class {value.__name__}"
+    return "" if callable(value) else type(value).__name__

@@ -10,17 +10,18 @@ if TYPE_CHECKING:
 __all__ = ["describe"]
 
 
-def describe(module: Module, inside: tuple[Module, ...] = ()) -> str:
+def describe(module: Module, shown: set[int] | None = None) -> str:
     """The module and those in it, one a line, with the shapes and the number of parameters.
 
-    `inside` are the modules that this one is shown in: they are not shown again.
+    `shown` are the modules that have been shown: of these there is just the name.
     """
-    inside = (*inside, module)
+    shown = set() if shown is None else shown
+    shown.add(id(module))
     lines = [module.extra_repr()] if module.extra_repr() else []
     named = module.named_children()
     for name, child in named:
-        repeated = any(child is outer for outer in inside)
-        text = f"{type(child).__name__}(...)" if repeated else describe(child, inside)
+        repeated = id(child) in shown
+        text = f"{type(child).__name__}(...)" if repeated else describe(child, shown)
         lines.append(f"({name}): {text}")
     body = "".join(lines)
     if named:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias
 
 from numpy.typing import NDArray
 
@@ -15,7 +15,7 @@ from needle.nn.state import StateKeys, load, snapshot
 
 __all__ = ["Module"]
 
-T = TypeVar("T")
+Container: TypeAlias = "Module | dict[Any, Any] | list[Any] | tuple[Any, ...]"
 
 
 class Module:
@@ -78,12 +78,12 @@ class Module:
     def named_parameters(self, recurse: bool = True) -> list[tuple[str, Parameter]]:
         """Every parameter with its name."""
         found = walk(self, deep=recurse)
-        return _once((name, item) for name, item in found if isinstance(item, Parameter))
+        return [(name, item) for name, item in found if isinstance(item, Parameter)]
 
     def named_buffers(self) -> list[tuple[str, Tensor]]:
         """Every buffer with its name: tensors that are saved and not trained."""
         found = ((n, item) for n, item in walk(self) if isinstance(item, Tensor))
-        return _once((n, item) for n, item in found if not isinstance(item, Parameter))
+        return [(n, item) for n, item in found if not isinstance(item, Parameter)]
 
     def register_buffer(self, name: str, tensor: Tensor) -> None:
         """Assigns `tensor` to the attribute `name`, and makes it part of the state dict.
@@ -102,8 +102,7 @@ class Module:
 
     def named_children(self) -> list[tuple[str, Module]]:
         """The modules directly in this one, with their names."""
-        inner = ((n, item) for n, item in walk(self, deep=False) if isinstance(item, Module))
-        return _once(inner)
+        return [(n, item) for n, item in walk(self, deep=False) if isinstance(item, Module)]
 
     def modules(self) -> list[Module]:
         """This module and all inside it, at any depth."""
@@ -111,18 +110,17 @@ class Module:
 
     def named_modules(self) -> list[tuple[str, Module]]:
         """This module, under the name `""`, and all inside it, at any depth."""
-        inner = ((n, item) for n, item in walk(self) if isinstance(item, Module))
-        return _once([("", self), *inner])
+        inner = [(n, item) for n, item in walk(self) if isinstance(item, Module)]
+        return [("", self), *inner]
 
     def _children(self) -> list[Module]:
         """All modules inside this one, at any depth."""
         return [module for _, module in self.named_modules()[1:]]
 
     def apply(self, function: Callable[[Module], object]) -> Self:
-        """Calls `function` with every module, inner ones first, this one last."""
-        for child in self.children():
-            child.apply(function)
-        function(self)
+        """Calls `function` with every module once, inner ones first, this one last."""
+        for module in _inner_first(self, {id(self)}):
+            function(module)
         return self
 
     def train(self, mode: bool = True) -> Self:
@@ -170,32 +168,42 @@ class Module:
 
 
 def walk(
-    root: Module | dict[Any, Any] | list[Any] | tuple[Any, ...],
-    *,
-    deep: bool = True,
-    path: str = "",
-    inside: tuple[object, ...] = (),
+    root: Container, *, deep: bool = True, every_path: bool = False
 ) -> Iterator[tuple[str, Parameter | Tensor | Module]]:
     """Parameters, buffers and modules in `root`, each with the path to it, depth first and in
     order of insertion. Without `deep`, modules are not entered.
 
-    What is found by two paths comes twice, but nothing is entered from within itself.
+    What is found by several paths comes once, under the first; with `every_path` it comes under
+    each, but nothing is entered from within itself.
+    """
+    return _walk(root, "", {id(root)}, deep, every_path)
+
+
+def _walk(
+    root: Container, path: str, passed: set[int], deep: bool, every_path: bool
+) -> Iterator[tuple[str, Parameter | Tensor | Module]]:
+    """`passed` are the objects not to come to again: all before or, with `every_path`, those
+    around this one.
     """
     buffers = root._buffers if isinstance(root, Module) else ()
-    inside = (*inside, root)
     for key, item in _entries(root):
+        if not isinstance(item, (Tensor, Module, dict, list, tuple)) or id(item) in passed:
+            continue
         name = f"{path}.{key}" if path else str(key)
         if isinstance(item, Tensor):
-            if isinstance(item, Parameter) or key in buffers:
-                yield name, item
-        elif isinstance(item, (Module, dict, list, tuple)):
-            if any(item is outer for outer in inside):
+            if not isinstance(item, Parameter) and key not in buffers:
                 continue
+            yield name, item
+        else:
             if isinstance(item, Module):
                 yield name, item
-                if not deep:
-                    continue
-            yield from walk(item, deep=deep, path=name, inside=inside)
+            if deep or not isinstance(item, Module):
+                passed.add(id(item))
+                yield from _walk(item, name, passed, deep, every_path)
+        if every_path:
+            passed.discard(id(item))
+        else:
+            passed.add(id(item))
 
 
 def _entries(root: object) -> Iterable[tuple[object, object]]:
@@ -204,13 +212,14 @@ def _entries(root: object) -> Iterable[tuple[object, object]]:
     return root.items() if isinstance(root, dict) else vars(root).items()
 
 
+def _inner_first(module: Module, passed: set[int]) -> Iterator[Module]:
+    for child in module.children():
+        if id(child) not in passed:
+            passed.add(id(child))
+            yield from _inner_first(child, passed)
+    yield module
+
+
 def _tensors(module: Module) -> list[tuple[str, Tensor]]:
-    return [(name, item) for name, item in walk(module) if isinstance(item, Tensor)]
-
-
-def _once(named: Iterable[tuple[str, T]]) -> list[tuple[str, T]]:
-    """Each object once, under its first name."""
-    first: dict[int, tuple[str, T]] = {}
-    for name, item in named:
-        first.setdefault(id(item), (name, item))
-    return list(first.values())
+    found = walk(module, every_path=True)
+    return [(name, item) for name, item in found if isinstance(item, Tensor)]

@@ -46,7 +46,7 @@ def load(
     keys = _keys(named, state)
     if strict and (keys.missing_keys or keys.unexpected_keys):
         lists = zip(("missing", "unexpected"), keys, strict=True)
-        wrong = "; ".join(f"{what} {', '.join(names)}" for what, names in lists if names)
+        wrong = "; ".join(f"{what} {', '.join(map(str, names))}" for what, names in lists if names)
         raise ValueError(f"load_state_dict: expected the names of the module, got {wrong}")
     found: dict[int, tuple[str, Tensor, NDArray[Any]]] = {}
     for name, tensor in named:

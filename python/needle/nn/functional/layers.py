@@ -38,6 +38,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if bias is not None:
         return ops.linear(x, weight, bias)
     shape, expected = x.shape, weight.shape
+    if len(expected) != 2:
+        raise ShapeError(f"linear: expected a weight of two dimensions, got {expected}")
     if shape[-1:] != expected[:1]:
         raise ShapeError(
             f"linear: expected (..., {expected[0]}) for a weight of {expected}, got {shape}"

@@ -37,7 +37,7 @@ def batch_norm(
     if running_mean is None or running_var is None or training:
         if not shape[0]:
             raise ShapeError(f"batch_norm: expected at least 1 row, got shape {shape}")
-        mean = x.mean(axes=0)
+        mean = ops.mean(x, axes=0)
         centred = x - mean
         var = (centred * centred).mean(axes=0)
     else:
@@ -81,7 +81,7 @@ def rms_norm(x: Tensor, weight: Tensor | None = None, eps: float = 1e-5) -> Tens
 
     Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019.
     """
-    scaled = x * ((x * x).mean(axes=-1, keepdims=True) + eps) ** -0.5
+    scaled = x * (ops.mean(x * x, axes=-1, keepdims=True) + eps) ** -0.5
     return _affine(scaled, weight, None)
 
 
