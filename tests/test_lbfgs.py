@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from needle import Tensor, ops, optim
+from needle.errors import DTypeError
 
 pytest.importorskip("scipy")
 
@@ -87,6 +88,7 @@ def test_every_step_meets_the_wolfe_conditions() -> None:
         slope = np.concatenate([*(p.grad.numpy().ravel() for p in params[:2]), [0.0]])
         optimizer.step(closure)
         moved = np.concatenate([p.numpy().ravel() for p in params]) - before
+        assert moved.any()
         new = closure().item()
         new_slope = np.concatenate([*(p.grad.numpy().ravel() for p in params[:2]), [0.0]])
         assert new <= loss + 1e-4 * moved @ slope
@@ -127,8 +129,10 @@ def test_a_loaded_state_goes_on_with_the_same_bits() -> None:
     wrong = {**state, "pairs": [[np.zeros(5), np.zeros(4)]]}
     with pytest.raises(ValueError, match="pairs: expected two float64 vectors of length 5 at 0"):
         second.load_state_dict(wrong)
-    with pytest.raises(ValueError, match="state: expected the key 'pairs'"):
+    with pytest.raises(ValueError, match=r"state: expected a dict with a list under .* 'pairs'"):
         second.load_state_dict({key: state[key] for key in state if key != "pairs"})
+    with pytest.raises(ValueError, match="pairs: expected two float64 vectors of length 5 at 0"):
+        second.load_state_dict({**state, "pairs": [1]})
 
 
 def test_nan_on_the_way_is_stepped_back_from() -> None:
@@ -158,6 +162,35 @@ def test_an_error_leaves_the_last_good_position() -> None:
     with pytest.raises(KeyError, match="stop"):
         optim.LBFGS(params).step(failing)
     assert [p.tolist() for p in params] == before
+
+
+def test_a_frozen_parameter_is_not_moved() -> None:
+    # It has a gradient all the same, pending, as it takes part in what is recorded.
+    free, frozen = Tensor([1.0, 2.0]), Tensor([3.0, 4.0], requires_grad=False)
+
+    def closure() -> Any:
+        loss = ((free * frozen - 1.0) ** 2).sum()
+        loss.backward()
+        return loss
+
+    optim.LBFGS([free, frozen]).step(closure)
+    assert frozen.tolist() == [3.0, 4.0]
+    np.testing.assert_allclose(free.numpy(), [1 / 3, 1 / 4], rtol=1e-6)
+
+
+def test_what_it_cannot_minimise() -> None:
+    x, whole = Tensor([0.0, 1.0]), Tensor([1, 2])
+
+    def root() -> Any:
+        loss = ops.sqrt(x).sum()
+        loss.backward()
+        return loss
+
+    with pytest.raises(ValueError, match=r"^step: expected a finite gradient at the start$"):
+        optim.LBFGS([x]).step(root)
+    assert x.tolist() == [0.0, 1.0]
+    with pytest.raises(DTypeError, match=r"^lbfgs: expected float parameters, got int64$"):
+        optim.LBFGS([whole]).step(lambda: (whole * whole).sum())
 
 
 def test_wrong_use() -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from needle._core import Tensor
 from needle._scipy import scipy_optimize
+from needle.errors import DTypeError
 from needle.optim.optimizer import Optimizer, Params
 from needle.optim.settings import Setting, at_least_zero, count
 
@@ -25,13 +26,12 @@ class LBFGS(Optimizer):
     """L-BFGS (Nocedal and Wright 2006, algorithms 7.4 and 7.5): quasi-Newton steps from the last
     `history_size` changes of parameters and gradient, for losses without noise.
 
-    `step(closure)` makes up to `max_iter` steps along directions of descent, and at most
-    `max_eval` evaluations of the loss (a line search is brought to its end; by default
-    1.25 `max_iter`, as PyTorch has it). Each is as long as SciPy's line search finds, which needs
-    SciPy: the strong Wolfe conditions hold with c1 = 1e-4 and c2 = 0.9. `lr` is the length that a
-    search tries first, in units of the quasi-Newton step. It ends early where the largest element
-    of the gradient is at most `tolerance_grad`, or where parameters or loss change by at most
-    `tolerance_change`.
+    `step(closure)` makes up to `max_iter` steps along directions of descent, and begins none after
+    `max_eval` evaluations of the loss but the first (by default 1.25 `max_iter`, as PyTorch has
+    it). Each is as long as SciPy's line search finds, which needs SciPy: the strong Wolfe
+    conditions hold with c1 = 1e-4 and c2 = 0.9. `lr` is the length that a search tries first, in
+    units of the quasi-Newton step. It ends early where the largest element of the gradient is at
+    most `tolerance_grad`, or where parameters or loss change by at most `tolerance_change`.
 
     All parameters together are one vector, in their common dtype; there is one group.
 
@@ -78,10 +78,11 @@ class LBFGS(Optimizer):
 
         `closure()` computes the loss at the present parameters, calls `backward()` on it and
         returns it; gradients are set to None before. If it raises, the parameters are back where
-        the last step left them. Afterwards gradients are those of the last evaluation.
+        the last step left them. Afterwards gradients are those of the last evaluation. Frozen
+        parameters stay as they are.
 
-        Raises TypeError without a closure, ValueError where the loss is not one number, or not
-        finite at the start.
+        Raises TypeError without a closure, DTypeError for parameters that are not floats,
+        ValueError where the loss is not one number, or loss or gradient not finite at the start.
         """
         if closure is None:
             raise TypeError("step: LBFGS needs a closure that computes the loss")
@@ -91,11 +92,11 @@ class LBFGS(Optimizer):
             loss, gradient = problem.at(x)
             first: Tensor = problem.loss
             if not math.isfinite(loss):
-                found = first.item()
-                raise ValueError(f"step: expected a finite loss at the start, got {found}")
+                raise ValueError(f"step: expected a finite loss at the start, got {first.item()}")
+            if not np.isfinite(gradient).all():
+                raise ValueError("step: expected a finite gradient at the start")
             for _ in range(self.max_iter):
-                done = problem.count >= self.max_eval
-                if done or np.abs(gradient).max(initial=0.0) <= self.tolerance_grad:
+                if np.abs(gradient).max(initial=0.0) <= self.tolerance_grad:
                     break
                 found = self._descend(problem, x, (loss, gradient))
                 if found is None:
@@ -103,6 +104,8 @@ class LBFGS(Optimizer):
                 before, (x, (loss, gradient)) = (x, loss), found
                 moved = np.abs(x - before[0]).max(initial=0.0)
                 if min(moved, abs(loss - before[1])) <= self.tolerance_change:
+                    break
+                if problem.count >= self.max_eval:
                     break
         except BaseException:
             problem.move(x)
@@ -115,7 +118,7 @@ class LBFGS(Optimizer):
         loss, gradient = at
         # What is remembered of a parameter that was frozen since does not move it.
         direction = np.where(problem.trained, self.lr * self._direction(gradient), 0.0)
-        if float(direction @ gradient) >= 0.0:
+        if not float(direction @ gradient) < 0.0:  # or it is NaN
             return None
         with warnings.catch_warnings():
             # That it found nothing is also what it returns.
@@ -164,12 +167,12 @@ class LBFGS(Optimizer):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """As every optimiser's."""
-        if "pairs" not in state:
-            raise ValueError("state: expected the key 'pairs'")
+        if not isinstance(state, Mapping) or not isinstance(state.get("pairs"), list):
+            raise ValueError("state: expected a dict with a list under the key 'pairs'")
         position = _position(self.params)
         pairs = []
         for i, pair in enumerate(state["pairs"]):
-            arrays = [np.array(array) for array in pair]
+            arrays = [np.array(array) for array in pair] if isinstance(pair, list) else []
             kinds = [(array.shape, array.dtype) for array in arrays]
             if kinds != [(position.shape, position.dtype)] * 2:
                 wanted = f"{position.dtype} vectors of length {position.size}"
@@ -213,17 +216,24 @@ class _Problem:
         if not isinstance(self.loss, Tensor) or self.loss.size != 1:
             raise ValueError("step: expected the closure to return a loss of one element")
         value = float(self.loss.item())
-        grads = [
-            p.grad.numpy() if p.requires_grad and p.grad is not None else np.zeros(p.size)
-            for p in self._params
-        ]
+        grads = [_gradient(param) for param in self._params]
         # The search turns back from infinity, but not from NaN.
         point = (math.inf if math.isnan(value) else value, _flat(grads, x.dtype))
         self._last = (x, point)
         return point
 
 
+def _gradient(param: Tensor) -> Vector:
+    # A frozen parameter may have a gradient too, pending: it is not to be moved by it.
+    if not param.requires_grad or param.grad is None:
+        return np.zeros(param.size)
+    return param.grad.numpy()
+
+
 def _dtype(params: list[Tensor]) -> np.dtype[Any]:
+    for param in params:
+        if param.dtype.kind != "f":
+            raise DTypeError(f"lbfgs: expected float parameters, got {param.dtype}")
     return np.result_type(*(param.dtype for param in params))
 
 
