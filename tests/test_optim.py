@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -210,8 +211,25 @@ def test_clip_grad_norm() -> None:
     a.grad = Tensor([np.nan, 1.0], dtype="float32")
     with pytest.raises(ValueError, match="clip_grad_norm: the norm of the gradients is nan"):
         optim.clip_grad_norm([a], 1.0, error_if_nonfinite=True)
-    with pytest.raises(ValueError, match="max_norm: expected a finite number of at least 0"):
-        optim.clip_grad_norm([a], -1.0)
+    for wrong in (-1.0, math.nan):
+        with pytest.raises(ValueError, match="max_norm: expected a number of at least 0, got"):
+            optim.clip_grad_norm([a], wrong)
+
+
+def test_clipping_to_infinity_measures() -> None:
+    a = Tensor([0.0, 0.0])
+    a.grad = before = Tensor([3.0, 4.0])
+    assert optim.clip_grad_norm([a], math.inf) == 5.0
+    assert a.grad is before
+
+
+def test_frozen_parameters_do_not_count_in_clipping() -> None:
+    free, frozen = Tensor([1.0, 1.0]), Tensor([3.0, 4.0], requires_grad=False)
+    (free * frozen).sum().backward()
+    assert optim.clip_grad_norm([free, frozen], 1.0) == 5.0
+    optim.clip_grad_value([free, frozen], 0.5)
+    np.testing.assert_allclose(free.grad.numpy(), [0.5, 0.5])
+    assert frozen.grad.tolist() == [1.0, 1.0]
 
 
 def test_clip_grad_value() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from needle import _core, ops
 from needle._core import Tensor
-from needle.optim.settings import at_least_zero
+from needle.optim.settings import at_least_zero, number
 
 
 def clip_grad_norm(
@@ -19,10 +19,13 @@ def clip_grad_norm(
     Returns the norm before, 0.0 where no parameter has a gradient. It is computed in float64. A
     parameter that is given twice counts once, one that requires no gradient does not count.
 
-    Raises ValueError for a negative `max_norm` and, with `error_if_nonfinite`, for a norm that is
-    infinite or NaN; without, an infinite norm leaves zeros and NaN, and NaN changes nothing.
+    Raises ValueError for a negative `max_norm` (infinity is allowed, and only measures) and, with
+    `error_if_nonfinite`, for a norm that is infinite or NaN; without, an infinite norm leaves
+    zeros and NaN, and NaN changes nothing.
     """
-    limit = at_least_zero("max_norm", max_norm)
+    limit = number("max_norm", max_norm)
+    if not limit >= 0.0:
+        raise ValueError(f"max_norm: expected a number of at least 0, got {max_norm}")
     found = _with_gradient(params)
     norm = _core.global_norm([grad for _, grad in found])
     if error_if_nonfinite and not math.isfinite(norm):
@@ -47,8 +50,8 @@ def clip_grad_value(params: Tensor | Iterable[Tensor], value: float) -> None:
 def _with_gradient(params: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
     """Each parameter that has a gradient, once, with the gradient's values.
 
-    A frozen one may have a gradient all the same, pending, which no step will use.
+    A frozen one may have a gradient too, pending; no step asks for it.
     """
     listed = [params] if isinstance(params, Tensor) else dict.fromkeys(params)
-    trained = [param for param in listed if param.requires_grad]
-    return [(param, param.grad.data) for param in trained if param.grad is not None]
+    training = [param for param in listed if param.requires_grad]
+    return [(param, param.grad.data) for param in training if param.grad is not None]
