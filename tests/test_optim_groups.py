@@ -101,6 +101,11 @@ WRONG: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
     (_set("more", 1), ValueError, "state: expected the keys"),
     (_set("t", -1), ValueError, "t: expected an integer of at least 0, got -1"),
     (_set("t", "1"), ValueError, "t: expected an integer of at least 0, got '1'"),
+    (_set("t", True), ValueError, "t: expected an integer of at least 0, got True"),
+    (_set("param_groups", None), TypeError, "param_groups: expected a list of dicts"),
+    (_set("param_groups", [1]), TypeError, "param_groups: expected a list of dicts"),
+    (_set("param_groups", [{}]), ValueError, "param_groups: expected groups of the parameters"),
+    (lambda s: s.update({0: 1}), ValueError, "state: expected the keys .* got .*'0'"),
     (_set("v", []), ValueError, "v: expected a list with 3 entries"),
     (_set("v", [1.0, None, None]), TypeError, "v: expected tensors, got float at 0"),
     (

@@ -154,6 +154,8 @@ INVALID: list[tuple[Callable[[], Any], str]] = [
     (lambda: schedules.StepLR(optimizer(), 1, -1), "gamma: expected a finite number"),
     (lambda: schedules.CosineLR(optimizer(), 0), "total_steps: expected at least 1"),
     (lambda: schedules.CosineLR(optimizer(), 5, 5), "expected 0 <= warmup_steps < total_steps = 5"),
+    (lambda: schedules.CosineLR(optimizer(), 5, 2.5), "warmup_steps: expected an integer"),
+    (lambda: schedules.ReduceOnPlateau(optimizer(), patience=1.5), "patience: expected an integer"),
     (lambda: schedules.CosineLR(optimizer(), 5, min_lr=-1), "min_lr: expected a finite number"),
     (lambda: schedules.OneCycleLR(optimizer(), [1.0, 2.0], 5), "expected one rate or 1, got 2"),
     (lambda: schedules.OneCycleLR(optimizer(), 1.0, 5, 1.0), r"pct_start: .* in \[0, 1\)"),
@@ -175,6 +177,14 @@ def test_wrong_arguments(make: Any, message: str) -> None:
         make()
 
 
+def test_what_is_no_function() -> None:
+    for wrong in (3, [3]):
+        with pytest.raises(TypeError, match=r"^function: expected functions, got int$"):
+            schedules.LambdaLR(optimizer(), wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^function: expected a number, got str$"):
+        schedules.LambdaLR(optimizer(), lambda t: "a")  # type: ignore[arg-type,return-value]
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"schedule": "CosineLR"}, "state: expected one of StepLR, got one of CosineLR"),
     ({"steps": -1}, "steps: expected an integer of at least 0, got -1"),
@@ -182,6 +192,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"base_lrs": []}, "base_lrs: expected 1 rates, got 0"),
     ({"lrs": [-1.0]}, "lrs: expected a finite number of at least 0"),
     ({"more": 1}, "state: expected the keys"),
+    ({"steps": True}, "steps: expected an integer of at least 0, got True"),
+    ({"base_lrs": [float("nan")]}, "base_lrs: expected a finite number of at least 0"),
 ]
 
 
@@ -193,3 +205,24 @@ def test_a_wrong_state_changes_nothing(change: dict[str, Any], message: str) -> 
     with pytest.raises(ValueError, match=message):
         schedule.load_state_dict({**before, **change})
     assert schedule.state_dict() == before
+
+
+WRONG_KINDS: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"lrs": None}, TypeError, "lrs: expected a list of rates, got NoneType"),
+    ({"lrs": ["a"]}, TypeError, "lrs: expected a number, got str"),
+    ({"best": "a"}, TypeError, "best: expected a number, got str"),
+    ({"bad_steps": "a"}, ValueError, "bad_steps: expected an integer of at least 0, got 'a'"),
+    ({"cooldown_left": -1}, ValueError, "cooldown_left: expected an integer of at least 0"),
+]
+
+
+@pytest.mark.parametrize(("change", "kind", "message"), WRONG_KINDS)
+def test_values_of_the_wrong_kind_change_nothing(change: Any, kind: Any, message: str) -> None:
+    schedule = schedules.ReduceOnPlateau(optimizer())
+    schedule.step(3.0)
+    before = schedule.state_dict()
+    with pytest.raises(kind, match=message):
+        schedule.load_state_dict({**before, **change})
+    assert schedule.state_dict() == before
+    with pytest.raises(TypeError, match="state: expected a dict, got NoneType"):
+        schedule.load_state_dict(None)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import numpy as np
 from needle._core import Tensor
 from needle.errors import DTypeError, ShapeError
 from needle.optim.clipping import clip_grad_norm
-from needle.optim.settings import Setting
+from needle.optim.settings import Setting, check_state, natural
 
 Params = Iterable[Tensor] | Iterable[Mapping[str, Any]]
 Group = dict[str, Any]
@@ -105,13 +105,9 @@ class Optimizer:
         Raises ValueError (ShapeError, where a shape differs), TypeError (DTypeError, where a
         dtype differs), and then changes nothing.
         """
-        expected = {"optimizer", *self._counters, *self._states, "param_groups"}
-        if set(state) != expected:
-            raise ValueError(f"state: expected the keys {sorted(expected)}, got {sorted(state)}")
-        if state["optimizer"] != type(self).__name__:
-            kind = state["optimizer"]
-            raise ValueError(f"state: expected one of {type(self).__name__}, got one of {kind}")
-        counters = {name: _counter(name, state[name]) for name in self._counters}
+        names = {*self._counters, *self._states, "param_groups"}
+        check_state(state, "optimizer", self, names)
+        counters = {name: natural(name, state[name]) for name in self._counters}
         states = {name: self._loaded(name, state[name]) for name in self._states}
         groups = self._loaded_groups(state["param_groups"])
         for group, settings in zip(self.param_groups, groups, strict=True):
@@ -131,7 +127,9 @@ class Optimizer:
     def _loaded_groups(self, groups: Any) -> list[Group]:
         own = self.state_dict()["param_groups"]
         places = [group["params"] for group in own]
-        if [list(group["params"]) for group in groups] != places:
+        if not isinstance(groups, list) or not all(isinstance(g, Mapping) for g in groups):
+            raise TypeError("param_groups: expected a list of dicts")
+        if [group.get("params") for group in groups] != places:
             raise ValueError(f"param_groups: expected groups of the parameters {places}")
         loaded = []
         for group, mine in zip(groups, own, strict=True):
@@ -167,12 +165,6 @@ def _tensors(params: Any) -> list[Tensor]:
     if not listed:
         raise ValueError("params: expected at least one parameter")
     return listed
-
-
-def _counter(name: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{name}: expected an integer of at least 0, got {value!r}")
-    return value
 
 
 def _like(name: str, place: int, param: Tensor, value: Any) -> Tensor:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from needle.optim.optimizer import Optimizer
-from needle.optim.settings import at_least_zero, below_one, count, number
+from needle.optim.settings import at_least_zero, below_one, check_state, count, natural, number
 
 __all__ = [
     "CosineLR",
@@ -27,20 +27,31 @@ __all__ = [
 ]
 
 
+def _rates(name: str, value: Any) -> list[float]:
+    """A list of rates, as a new one."""
+    if not isinstance(value, list):
+        raise TypeError(f"{name}: expected a list of rates, got {type(value).__name__}")
+    return [at_least_zero(name, rate) for rate in value]
+
+
+def _optional_number(name: str, value: Any) -> float | None:
+    return None if value is None else number(name, value)
+
+
 class Schedule:
     """What schedules share. Subclasses say what rate a group has `at` a step.
 
     `.steps` counts the calls of `step()`, `.last_lr` lists the present rate of each group.
     """
 
-    # Attributes, besides the steps, that are the schedule's state.
-    _kept: ClassVar[tuple[str, ...]] = ("base_lrs",)
+    # Attributes, besides the steps, that are the schedule's state, and what they may be.
+    _kept: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {"base_lrs": _rates}
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
         self.steps = 0
         self.base_lrs: list[float] = self.last_lr
-        self._set(self._rates())
+        self._set(self._now())
 
     @property
     def last_lr(self) -> list[float]:
@@ -58,11 +69,11 @@ class Schedule:
     def step(self) -> None:
         """Set the rates for the next step."""
         self.steps += 1
-        self._set(self._rates())
+        self._set(self._now())
 
     def state_dict(self) -> dict[str, Any]:
         """All that later rates depend on but the arguments of the constructor."""
-        kept = {name: _copied(getattr(self, name)) for name in self._kept}
+        kept = {name: check(name, getattr(self, name)) for name, check in self._kept.items()}
         return {
             "schedule": type(self).__name__,
             "steps": self.steps,
@@ -73,29 +84,23 @@ class Schedule:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another schedule with the same arguments was; sets the optimiser's rates.
 
-        Raises ValueError for a state of another kind or another number of groups, and then
-        changes nothing.
+        Raises ValueError for a state of another kind or another number of groups, TypeError for
+        values of the wrong kind, and then changes nothing.
         """
-        expected = {"schedule", "steps", "lrs", *self._kept}
-        if set(state) != expected:
-            raise ValueError(f"state: expected the keys {sorted(expected)}, got {sorted(state)}")
-        if state["schedule"] != type(self).__name__:
-            kind = state["schedule"]
-            raise ValueError(f"state: expected one of {type(self).__name__}, got one of {kind}")
-        steps = state["steps"]
-        if not isinstance(steps, int) or steps < 0:
-            raise ValueError(f"steps: expected an integer of at least 0, got {steps!r}")
+        check_state(state, "schedule", self, {"steps", "lrs", *self._kept})
+        steps = natural("steps", state["steps"])
+        kept = {name: check(name, state[name]) for name, check in self._kept.items()}
+        rates = _rates("lrs", state["lrs"])
         groups = len(self.optimizer.param_groups)
-        for name in ("lrs", "base_lrs"):
-            if name in state and len(state[name]) != groups:
-                raise ValueError(f"{name}: expected {groups} rates, got {len(state[name])}")
-        rates = [at_least_zero("lrs", lr) for lr in state["lrs"]]
-        for name in self._kept:
-            setattr(self, name, _copied(state[name]))
+        for name, found in {"lrs": rates, **kept}.items():
+            if isinstance(found, list) and len(found) != groups:
+                raise ValueError(f"{name}: expected {groups} rates, got {len(found)}")
+        for name, value in kept.items():
+            setattr(self, name, value)
         self.steps = steps
         self._set(rates)
 
-    def _rates(self) -> list[float]:
+    def _now(self) -> list[float]:
         return [self.at(self.steps, base, i) for i, base in enumerate(self.base_lrs)]
 
     def _set(self, rates: Sequence[float]) -> None:
@@ -129,10 +134,10 @@ class CosineLR(Schedule):
         self, optimizer: Optimizer, total_steps: int, warmup_steps: int = 0, min_lr: float = 0.0
     ) -> None:
         self.total_steps = count("total_steps", total_steps)
-        if not 0 <= warmup_steps < total_steps:
+        self.warmup_steps = natural("warmup_steps", warmup_steps)
+        if not self.warmup_steps < total_steps:
             message = f"expected 0 <= warmup_steps < total_steps = {total_steps}"
             raise ValueError(f"warmup_steps: {message}, got {warmup_steps}")
-        self.warmup_steps = warmup_steps
         self.min_lr = at_least_zero("min_lr", min_lr)
         super().__init__(optimizer)
 
@@ -197,7 +202,10 @@ class LambdaLR(Schedule):
         function: Callable[[int], float] | Sequence[Callable[[int], float]],
     ) -> None:
         groups = len(optimizer.param_groups)
-        functions = [function] * groups if callable(function) else list(function)
+        functions = list(function) if isinstance(function, Sequence) else [function] * groups
+        for item in functions:
+            if not callable(item):
+                raise TypeError(f"function: expected functions, got {type(item).__name__}")
         if len(functions) != groups:
             raise ValueError(f"function: expected one or {groups}, got {len(functions)}")
         self.functions = functions
@@ -205,7 +213,7 @@ class LambdaLR(Schedule):
 
     def at(self, steps: int, base: float, group: int) -> float:
         """The rate after `steps` steps."""
-        return at_least_zero("function", base * self.functions[group](steps))
+        return at_least_zero("function", base * number("function", self.functions[group](steps)))
 
 
 class ReduceOnPlateau(Schedule):
@@ -217,7 +225,11 @@ class ReduceOnPlateau(Schedule):
     `cooldown` steps do not count. No rate falls below `min_lr`. NaN is not better.
     """
 
-    _kept = ("best", "bad_steps", "cooldown_left")
+    _kept: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {
+        "best": _optional_number,
+        "bad_steps": natural,
+        "cooldown_left": natural,
+    }
 
     def __init__(
         self,
@@ -236,9 +248,9 @@ class ReduceOnPlateau(Schedule):
             raise ValueError(f"threshold_mode: expected 'rel' or 'abs', got {threshold_mode!r}")
         self.mode, self.threshold_mode = mode, threshold_mode
         self.factor = below_one("factor", factor)
-        self.patience = int(at_least_zero("patience", patience))
+        self.patience = natural("patience", patience)
         self.threshold = at_least_zero("threshold", threshold)
-        self.cooldown = int(at_least_zero("cooldown", cooldown))
+        self.cooldown = natural("cooldown", cooldown)
         self.min_lr = at_least_zero("min_lr", min_lr)
         self.best: float | None = None
         self.bad_steps = 0
@@ -288,7 +300,3 @@ def _positive(name: str, value: Any) -> float:
     if not 0.0 < checked < math.inf:
         raise ValueError(f"{name}: expected a finite number above 0, got {value}")
     return checked
-
-
-def _copied(value: Any) -> Any:
-    return list(value) if isinstance(value, list) else value

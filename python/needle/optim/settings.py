@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, Generic, TypeVar, overload
 
@@ -91,3 +91,24 @@ def count(name: str, value: Any) -> int:
     if value < 1:
         raise ValueError(f"{name}: expected at least 1, got {value}")
     return int(value)
+
+
+def natural(name: str, value: Any) -> int:
+    """An integer from 0 on."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+        raise ValueError(f"{name}: expected an integer of at least 0, got {value!r}")
+    return int(value)
+
+
+def check_state(state: Any, kind: str, owner: object, names: set[str]) -> None:
+    """Raise TypeError for what is no dict, ValueError for one with other keys than `kind` and
+    `names`, or whose `kind` is not the class of `owner`.
+    """
+    if not isinstance(state, Mapping):
+        raise TypeError(f"state: expected a dict, got {type(state).__name__}")
+    expected = {kind, *names}
+    if set(state) != expected:
+        found = sorted(map(str, state))
+        raise ValueError(f"state: expected the keys {sorted(expected)}, got {found}")
+    if state[kind] != type(owner).__name__:
+        raise ValueError(f"state: expected one of {type(owner).__name__}, got one of {state[kind]}")
