@@ -105,6 +105,9 @@ def test_transforms_get_height_width_channels(folder: Path) -> None:
     np.testing.assert_array_equal(picture, dataset.X[0, :, :, ::-1] + 1)
     assert dataset.X.max() <= 1
     assert picture.flags.c_contiguous
+    message = r"^transforms: expected an array of numbers as the result, got NoneType$"
+    with pytest.raises(TypeError, match=message):
+        CIFAR10Dataset(folder, False, transforms=[lambda picture: None])[0]
     pictures, _ = CIFAR10Dataset(folder, False, transforms=[RandomCrop(4)])[:2]
     assert pictures.shape == (2, 3, 32, 32)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -118,6 +119,16 @@ def test_own_generator(make: Callable[[int], Any]) -> None:
     assert passes == (firsts(second), firsts(second))
     assert passes[0] != passes[1]
     assert np.random.rand() == expected
+
+
+def test_a_copy_draws_from_the_global_generator_too() -> None:
+    loader = DataLoader(NDArrayDataset(np.arange(10)), 3, shuffle=True)
+    for copied in (copy.deepcopy(loader), pickle.loads(pickle.dumps(loader))):
+        np.random.seed(2)
+        order = np.random.permutation(10)
+        np.random.seed(2)
+        iter(copied)
+        np.testing.assert_array_equal(np.concatenate(copied.ordering), order)
 
 
 def test_two_passes_at_once_are_independent() -> None:

@@ -74,6 +74,12 @@ def test_a_transform_may_write_into_its_picture(tiny) -> None:
     np.testing.assert_array_equal(dataset.take(np.array([3]))[0][0], dataset.images[3] * 0.5)
 
 
+def test_a_transform_that_returns_nothing(tiny) -> None:
+    message = r"^transforms: expected an array of numbers as the result, got NoneType$"
+    with pytest.raises(TypeError, match=message):
+        tiny([lambda picture: None])[0]
+
+
 def test_transforms_run_in_order_on_each_picture(tiny) -> None:
     seen: list[tuple[int, ...]] = []
 
@@ -162,6 +168,10 @@ def test_subset_and_random_split() -> None:
     hundred = NDArrayDataset(range(100))
     assert [len(part) for part in random_split(dataset, [0.5, 0.25, 0.25], rng=1)] == [6, 2, 2]
     assert [len(part) for part in random_split(hundred, [0.29, 0.71])] == [29, 71]
+    large = NDArrayDataset(np.zeros(5_000_000, dtype=np.bool_))
+    for fraction in (0.4999996, 0.5000004):  # the sum is 1, but for less than one in a million
+        parts = random_split(large, [fraction, fraction])
+        assert [len(part) for part in parts] == [2_500_000, 2_500_000]
     same = [random_split(dataset, [5, 5], rng=7)[0].indices.tolist() for _ in range(2)]
     assert same[0] == same[1]
 
@@ -259,6 +269,11 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: random_split(DATA, [-1, 5]), ValueError, "got [-1, 5]"),
     (lambda: random_split(DATA, []), ValueError, "got []"),
     (lambda: random_split(DATA, [4], rng="x"), TypeError, "random_split: rng: expected a numpy"),
+    (
+        lambda: random_split(DATA, [4], rng=-1),
+        ValueError,
+        "random_split: rng: expected a seed of 0 or more, got -1",
+    ),
     (lambda: RandomFlipHorizontal(1.5), ValueError, "p: expected a probability, got 1.5"),
     (lambda: RandomCrop(-1), ValueError, "RandomCrop: padding: expected 0 or more, got -1"),
     (lambda: RandomCrop(1.5), TypeError, "float"),

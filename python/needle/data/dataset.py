@@ -168,8 +168,10 @@ def _counts(total: int, lengths: Sequence[float]) -> list[int]:
         if lengths and sum(lengths) == total:
             return [int(length) for length in lengths]
     elif all(0 <= length <= 1 for length in lengths) and abs(sum(lengths) - 1) < 1e-6:
-        # The small number takes back the rounding of products such as 0.29 * 100.
-        counts = [int(total * length + 1e-9) for length in lengths]
+        # The small number takes back the rounding of products such as 0.29 * 100. Fractions that
+        # add up to almost 1 are scaled: in a large set that makes a difference.
+        scale = total / sum(lengths)
+        counts = [int(scale * length + 1e-9) for length in lengths]
         for i in range(total - sum(counts)):
             counts[i] += 1
         return counts

@@ -56,7 +56,8 @@ class DataLoader:
         self.dataset = _checked_dataset(dataset)
         self.batch_size = _at_least(1, "batch_size", batch_size)
         self.shuffle = shuffle
-        self.rng = as_rng(rng, "DataLoader")
+        # None stays None: a copy of the loader, too, is to draw from the global generator.
+        self.rng = None if rng is None else as_rng(rng, "DataLoader")
         self.drop_last = drop_last
         if collate is not None and not callable(collate):
             raise TypeError(
@@ -79,11 +80,11 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """A pass over the data; what is random is drawn now, not at the first batch."""
-        count = len(self.dataset)
-        order = self.rng.permutation(count) if self.shuffle else np.arange(count)
+        count, rng = len(self.dataset), as_rng(self.rng, "DataLoader")
+        order = rng.permutation(count) if self.shuffle else np.arange(count)
         self.ordering = self._cut(order)
         if self.workers:
-            return self._from_workers(draw_seed(self.rng))
+            return self._from_workers(draw_seed(rng))
         make = _MakeBatch(self.dataset, self.collate)
         return (as_batch(make(indices)) for indices in self.ordering)
 

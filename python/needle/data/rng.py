@@ -37,13 +37,15 @@ def global_rng() -> np.random.RandomState:
 def as_rng(rng: Rng | int | None, user: str) -> Rng:
     """What a parameter `rng=` means: a generator, the seed of a new one, or None: the global one.
 
-    Raises TypeError, beginning with `user`, for anything else.
+    Raises TypeError, beginning with `user`, for anything else, ValueError for a negative seed.
     """
     if rng is None:
         return global_rng()
     if isinstance(rng, np.random.Generator | np.random.RandomState):
         return rng
     if isinstance(rng, int | np.integer) and not isinstance(rng, bool):
+        if rng < 0:
+            raise ValueError(f"{user}: rng: expected a seed of 0 or more, got {rng}")
         return np.random.default_rng(rng)
     raise TypeError(
         f"{user}: rng: expected a numpy.random.Generator, a RandomState or a seed, "

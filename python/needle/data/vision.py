@@ -41,7 +41,16 @@ class _Pictures(Dataset):
         return self[indices]
 
     def _transformed(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.ascontiguousarray(self.apply_transforms(picture), dtype=np.float32)
+        return _picture(self.apply_transforms(picture))
+
+
+def _picture(transformed: Any) -> NDArray[np.float32]:
+    """What transforms gave, as a picture; TypeError for anything but numbers, such as None."""
+    array = np.asarray(transformed)
+    if array.dtype.kind not in "biuf":
+        kind = type(transformed).__name__
+        raise TypeError(f"transforms: expected an array of numbers as the result, got {kind}")
+    return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def _own(selected: Any) -> Any:
@@ -115,5 +124,4 @@ class CIFAR10Dataset(_Pictures):
 
     def _transformed(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         channels_last = picture.transpose(1, 2, 0).copy()
-        transformed = np.asarray(self.apply_transforms(channels_last))
-        return np.ascontiguousarray(np.moveaxis(transformed, -1, 0), dtype=np.float32)
+        return _picture(np.moveaxis(_picture(self.apply_transforms(channels_last)), -1, 0))
