@@ -314,6 +314,14 @@ SPOILED: dict[str, tuple[Callable[[Path], Any], str]] = {
         rewritten(lambda tree, arrays: tree["model"].update(seen={"$code": "1"})),
         "its state is not as needle writes it: {'$code': '1'}",
     ),
+    "too deep": (
+        rewritten(lambda tree, arrays: "[" * 100_000),
+        "a checkpoint was expected, its text is damaged",
+    ),
+    "a long one": (
+        rewritten(lambda tree, arrays: tree["extra"].update(x={"$code": "1" * 100_000})),
+        "its state is not as needle writes it: {'$code': '1111",
+    ),
     "no model": (
         rewritten(lambda tree, arrays: tree.pop("model") is None),
         "it holds no state of model, expected one",
@@ -341,6 +349,24 @@ def test_a_spoiled_checkpoint_is_named_and_changes_nothing(
         load_checkpoint(path, **training.parts())
     assert str(caught.value).startswith(f"{path}: {message}")
     assert "\n" not in str(caught.value)
+    assert everything(training) == before
+
+
+@pytest.mark.parametrize("part", ["global_rng", "rng"])
+@pytest.mark.parametrize("change", [{}, {"bit_generator": "Dice"}, {"state": {"a": 1}}], ids=str)
+def test_a_generator_that_is_spoiled(part: str, change: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "c.npz"
+    training = Training(1)
+    save_checkpoint(path, **training.parts())
+
+    def spoil(tree: Any, arrays: Any) -> None:
+        tree[part] = {**tree[part], **change} if change else {}
+
+    rewritten(spoil)(path)
+    training.run(1)
+    before = everything(training)
+    with pytest.raises(FileFormatError, match=f"^{part}: the state of this generator expected"):
+        load_checkpoint(path, **training.parts())
     assert everything(training) == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -200,6 +201,29 @@ def test_changed_bytes_of_an_archive_are_seen(tmp_path: Path) -> None:
         ndl.load(path)
 
 
+def test_a_changed_bit_anywhere_never_changes_a_value(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    ndl.save(path, {"x": np.arange(3.0), "y": np.ones((2, 1), np.float32)})
+    content = path.read_bytes()
+    saved = [tensor.tolist() for tensor in ndl.load(path).values()]
+    for place in range(len(content)):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        found = {}
+        with contextlib.suppress(FileFormatError):  # and no other error
+            found = ndl.load(path)
+        assert all(tensor.tolist() in saved for tensor in found.values())
+
+
+@pytest.mark.parametrize("texts", [b"3", b"[]", b'{"needle.checkpoint": 3}', b"[" * 100_000])
+def test_an_archive_with_other_texts(texts: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    np.savez(path, __metadata__=np.frombuffer(texts, np.uint8))
+    with pytest.raises(FileFormatError, match=r"damaged: a complete \.npz file was expected"):
+        ndl.load_checkpoint(path)
+
+
 def write_safetensors(path: Path, dtype: str, shape: list[int], content: bytes) -> Path:
     """By hand: a header of one tensor, and its elements."""
     entry = {"dtype": dtype, "shape": shape, "data_offsets": [0, len(content)]}
@@ -279,6 +303,16 @@ REFUSED: list[tuple[Callable[[Path], Any], type[Exception], str]] = [
         lambda folder: ndl.save(folder / "t.safetensors", {"__metadata__": GOOD["x"]}),
         ValueError,
         "the name __metadata__ is reserved",
+    ),
+    (
+        lambda folder: ndl.save(folder / "t.npz", {"a\0b": GOOD["x"]}),
+        ValueError,
+        "t.npz: a shorter name, without NUL, expected, got 'a\\x00b'",
+    ),
+    (
+        lambda folder: ndl.save(folder / "t.npz", {"a" * 2**16: GOOD["x"]}),
+        ValueError,
+        "t.npz: a shorter name, without NUL, expected, got 'aaaaaaaaaaaaaaaaaaaa'",
     ),
     (
         lambda folder: ndl.save(folder / "nowhere" / "t.npz", GOOD),

@@ -165,7 +165,7 @@ def _read(path: str | PathLike[str]) -> dict[str, Any]:
                 raise FileFormatError(f"a checkpoint expected, {name} is {content[name]!r}")
     except FileFormatError as error:
         raise FileFormatError(f"{path}: {error}") from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise FileFormatError(f"{path}: a checkpoint was expected, its text is damaged") from None
     return content
 
@@ -188,17 +188,36 @@ def _random_states(user: str, rng: Rng | Literal[False] | None) -> dict[str, _Pa
     if rng is False:
         return {}
     parts = {
-        "global_rng": _Part(lambda: np.random.get_state(legacy=False), np.random.set_state),
+        "global_rng": _random_part(
+            "global_rng", lambda: np.random.get_state(legacy=False), np.random.set_state
+        ),
     }
     if isinstance(rng, np.random.RandomState):
         generator = rng
-        parts["rng"] = _Part(lambda: generator.get_state(legacy=False), generator.set_state)
+        parts["rng"] = _random_part(
+            "rng", lambda: generator.get_state(legacy=False), generator.set_state
+        )
     elif isinstance(rng, np.random.Generator):
         bits = rng.bit_generator
-        parts["rng"] = _Part(lambda: bits.state, lambda state: setattr(bits, "state", state))
+        parts["rng"] = _random_part(
+            "rng", lambda: bits.state, lambda state: setattr(bits, "state", state)
+        )
     elif rng is not None:
         raise TypeError(
             f"{user}: rng: expected a numpy.random.Generator, a RandomState, None or False, "
             f"got {type(rng).__name__}"
         )
     return parts
+
+
+def _random_part(name: str, get: Callable[[], Any], set: Callable[[Any], object]) -> _Part:
+    def checked(state: Any) -> None:
+        try:
+            set(state)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # NumPy's own words may be no more than the key that it misses.
+            raise FileFormatError(
+                f"{name}: the state of this generator expected ({error})"
+            ) from None
+
+    return _Part(get, checked)

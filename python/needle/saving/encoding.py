@@ -66,7 +66,8 @@ def decode(node: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     except (TypeError, ValueError, KeyError) as error:
         if isinstance(error, FileFormatError):
             raise
-        raise FileFormatError(f"its state is not as needle writes it: {node}") from None
+        # It may be all of the file.
+        raise FileFormatError(f"its state is not as needle writes it: {node!s:.80}") from None
 
 
 def _decode_special(kind: str, content: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:

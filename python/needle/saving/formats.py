@@ -29,7 +29,12 @@ _F = TypeVar("_F")
 # The name that both formats keep for the texts.
 RESERVED = "__metadata__"
 
-_BAD_ZIP = (zipfile.BadZipFile, zlib.error)
+# The bytes of a name in a zip, less those of `.npy`.
+_LONGEST_NAME = 2**16 - 1 - len(".npy")
+
+# RuntimeError: a changed bit may mark a file of the zip as encrypted. RecursionError is one too,
+# of texts that are nested too deep.
+_BAD_ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError)
 
 
 def write_arrays(path: str | PathLike[str], arrays: Arrays, texts: Texts) -> None:
@@ -39,8 +44,12 @@ def write_arrays(path: str | PathLike[str], arrays: Arrays, texts: Texts) -> Non
     Raises ValueError for another suffix or a reserved name, OSError where it cannot be written.
     """
     write = _of_suffix(path, {".safetensors": _write_safetensors, ".npz": _write_npz})
-    if RESERVED in arrays:
-        raise ValueError(f"{path}: the name {RESERVED} is reserved")
+    for name in arrays:
+        if name == RESERVED:
+            raise ValueError(f"{path}: the name {RESERVED} is reserved")
+        # A zip would cut the name at the NUL, and has 16 bits for its length.
+        if "\0" in name or len(name.encode()) > _LONGEST_NAME:
+            raise ValueError(f"{path}: a shorter name, without NUL, expected, got {name[:20]!r}")
     target = Path(path).resolve()
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{path}: the folder {target.parent} does not exist")
@@ -117,7 +126,7 @@ def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
                 name.removesuffix(".npy"): _member_of(archive, name) for name in archive.namelist()
             }
         texts = arrays.pop(RESERVED, None)
-        return arrays, {} if texts is None else json.loads(texts.tobytes())
+        return arrays, {} if texts is None else _texts(texts)
     except (OSError, EOFError, ValueError, NotImplementedError, *_BAD_ZIP) as error:
         # A place before the beginning of the file is the archive's mistake.
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
@@ -126,6 +135,13 @@ def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         raise FileFormatError(
             f"{path}: damaged: a complete .npz file was expected ({reason})"
         ) from None
+
+
+def _texts(array: NDArray[Any]) -> dict[str, str]:
+    texts = json.loads(array.tobytes())
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise ValueError(f"{RESERVED} holds no texts")
+    return texts
 
 
 def _member_of(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
