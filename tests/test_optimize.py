@@ -167,6 +167,12 @@ def test_further_arguments_and_modes() -> None:
     with ndl.lazy():
         found = minimize(fun, [0.0, 0.0], args=(3.0, np.array([1.0, 2.0])), method="trust-ncg")
     np.testing.assert_allclose(found.x, [3.0, 3.0], atol=1e-5)
+    for single in (3.0, np.array([3.0, 4.0])):
+        expected = np.broadcast_to(single, 2)
+        found = minimize(lambda x, a: ((x - a) ** 2).sum(), [0.0, 0.0], args=single)
+        np.testing.assert_allclose(found.x, expected, atol=1e-5)
+        found = root(lambda x, a: x - a, [0.0, 0.0], args=single)
+        np.testing.assert_allclose(found.x, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", ["BFGS", "trust-ncg", "Newton-CG"])

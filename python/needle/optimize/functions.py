@@ -36,11 +36,12 @@ class recording:
 class _Evaluated:
     """A function at one point: the graph of the last evaluation answers all questions there."""
 
-    def __init__(self, who: str, function: Function, at: Structure, args: Sequence[Any]) -> None:
+    def __init__(self, who: str, function: Function, at: Structure, args: Any) -> None:
         self.who = who
         self.structure = at
         self._function = function
-        self._args = args
+        # As SciPy has it, a single argument needs no tuple around it.
+        self._args = args if isinstance(args, tuple | list) else (args,)
         self._at = b""
         self._reached = False
         self.leaves: list[Tensor] = []

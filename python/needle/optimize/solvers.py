@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from needle._scipy import scipy_optimize
@@ -19,7 +19,7 @@ WITH_JACOBIAN = {"hybr", "lm"}
 def minimize(
     fun: Function,
     x0: Any,
-    args: Sequence[Any] = (),
+    args: Any = (),
     method: str | None = None,
     *,
     bounds: Any = None,
@@ -28,7 +28,8 @@ def minimize(
     callback: Callable[..., Any] | None = None,
     options: dict[str, Any] | None = None,
 ) -> Any:
-    """Minimise `fun(x, *args)`, a tensor of one element, by `scipy.optimize.minimize`.
+    """Minimise `fun(x, *args)`, a tensor of one element, by `scipy.optimize.minimize`. `args` is a
+    tuple or list; anything else is the only argument.
 
     Gradients are by reverse mode. Newton-CG, trust-ncg, trust-krylov and trust-constr get
     products of the Hessian with vectors, as gradients of gradients; dogleg and trust-exact get
@@ -68,7 +69,7 @@ def minimize(
     return found
 
 
-def least_squares(fun: Function, x0: Any, args: Sequence[Any] = (), **options: Any) -> Any:
+def least_squares(fun: Function, x0: Any, args: Any = (), **options: Any) -> Any:
     """Minimise the sum of squares of `fun(x, *args)`, a tensor or a structure of tensors, by
     `scipy.optimize.least_squares`; `options` are its other keywords.
 
@@ -87,9 +88,7 @@ def least_squares(fun: Function, x0: Any, args: Sequence[Any] = (), **options: A
     return found
 
 
-def root(
-    fun: Function, x0: Any, args: Sequence[Any] = (), method: str = "hybr", **options: Any
-) -> Any:
+def root(fun: Function, x0: Any, args: Any = (), method: str = "hybr", **options: Any) -> Any:
     """Find `x` where `fun(x, *args)`, a tensor or a structure of tensors, is zero, by
     `scipy.optimize.root`; `options` are its other keywords.
 
