@@ -151,9 +151,6 @@ def mnist(
         if resume is None
         else resume_training(resume, images, given)
     )
-    if len(trainer.history) >= trainer.settings.epochs:
-        done = len(trainer.history)
-        raise click.ClickException(f"{resume}: its {done} epochs are done, expected some left")
     click.echo(
         f"{images.name} from {images.origin}: {len(images.train_labels)} training and "
         f"{len(images.test_labels)} test images of {images.rows} x {images.columns}"
