@@ -174,6 +174,36 @@ def test_save_into_a_folder_that_is_not_writable(train, tmp_path, monkeypatch, c
     assert one_line_error(capsys).endswith(f"the folder {tmp_path} is not writable")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit for sizes of files there")
+@pytest.mark.parametrize("option", ["--save w.npz", "--checkpoint w.safetensors", "--log l"])
+def test_no_room_for_a_file_is_one_line_that_names_it(option, train, tmp_path, capsys):
+    import resource
+
+    name, file = option.split()
+    target = tmp_path / file
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        status = train(name, str(target))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert status == 1
+    assert capsys.readouterr().err == f"needle: error: {target}: File too large\n"
+    assert {path.name for path in tmp_path.iterdir()} <= {"tiny", "l"}
+
+
+def test_closed_stderr(tiny_mnist, run_python):
+    code = f"""
+import sys
+sys.stderr = None  # as Python has it where the descriptor is closed
+from needle.cli import run
+sys.exit(run(["train", "mnist", "--epochs", "1", "--data", {str(tiny_mnist)!r}]))
+"""
+    done = run_python(code)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].startswith("test error ")
+
+
 def test_unknown_command(capsys):
     assert run(["train", "minst"]) == 2
     assert "No such command 'minst'" in one_line_error(capsys)
@@ -257,8 +287,13 @@ def test_progress_bar_on_a_terminal_only(train, monkeypatch, capsys):
     assert train() == 0
     output = capsys.readouterr()
     assert "epoch 1/2:" in output.err
-    assert "/500 [" in output.err
-    assert re.search(r"images/s, loss \d\.\d{4}, error \d+\.\d\d %", output.err)
+    shown = re.findall(
+        r"epoch \d/2: [ \d]{3}%\|[^\r]*?\| [\d.k]+ images/s, \d\d:\d\d left, loss \d\.\d{4}, "
+        r"error \d+\.\d\d %",
+        output.err,
+    )
+    assert shown
+    assert max(map(len, shown)) <= 85  # with a bar of 10, which has less where 80 is all there is
     assert len(output.out.splitlines()) == 5
     assert train("--no-progress") == 0
     assert capsys.readouterr().err == ""

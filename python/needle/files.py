@@ -17,12 +17,13 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
 
     Until then it has a temporary name in the same folder, and what stood there before is intact,
     even if the process is killed or the power fails. A killed process leaves the temporary file.
+    An OSError of the block, as where the disk is full, names the file.
     """
     # With the thread in it: two threads may write the same file, and the last one wins.
     unique = f"{os.getpid()}-{threading.get_native_id()}"
     temporary = path.with_name(f".{path.name}.{unique}.part")
     try:
-        with temporary.open("wb") as file:
+        with naming(path), temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -30,6 +31,17 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Puts the name of the file into an OSError that names none: failed writes do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from needle.apps.classifiers import logits_of, score
 from needle.apps.model_files import load_model
 from needle.cli.options import MODEL_FILE, data_options, load
+from needle.cli.progress import on_terminal
 
 
 @click.command(name="eval", context_settings={"show_default": True})
@@ -24,7 +24,7 @@ def evaluate(file: Path, data: Path | None, dataset: str, confusion: bool) -> No
     FILE is what `needle train` wrote, by --save or by --checkpoint.
     """
     model, network = load_model(file)
-    images = load(dataset, data, sys.stderr.isatty())
+    images = load(dataset, data, on_terminal())
     wanted = (network.rows, network.columns, network.classes)
     if (images.rows, images.columns, images.classes) != wanted:
         raise click.ClickException(

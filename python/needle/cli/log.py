@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from needle.apps.training import EpochReport
-from needle.files import written_whole
+from needle.files import naming, written_whole
 
 
 def begin_log(path: Path, done: Sequence[EpochReport]) -> None:
@@ -24,7 +24,7 @@ def begin_log(path: Path, done: Sequence[EpochReport]) -> None:
 
 def append_log(path: Path, report: EpochReport) -> None:
     """Add the line of one epoch."""
-    with path.open("a", encoding="utf-8") as file:
+    with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(_line(report))
 
 

@@ -19,7 +19,7 @@ from needle.ops import softmax
 @click.argument("file", type=MODEL_FILE)
 @click.argument("pictures", nargs=-1, required=True, type=MODEL_FILE, metavar="PICTURE...")
 def predict(file: Path, pictures: tuple[Path, ...]) -> None:
-    """Print the class of each picture, and the probabilities of all classes.
+    """Print the class and the probabilities of each picture.
 
     FILE is what `needle train` wrote, by --save or by --checkpoint. A picture is one digit, dark on
     light or light on dark, in any format and size that Pillow reads. It is brought to the form of

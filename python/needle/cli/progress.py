@@ -13,6 +13,14 @@ from needle.apps.training import Begun, Trainer
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+# Fits in 80 columns, where the usual one would lose the error.
+FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left{postfix}"
+
+
+def on_terminal() -> bool:
+    """Whether stderr, on which bars are drawn, is there and is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
 
 class Progress:
     """On a terminal a bar over the whole run: loss and error of the epoch so far, images per
@@ -35,6 +43,7 @@ class Progress:
                 unit=" images",
                 unit_scale=True,
                 leave=False,
+                bar_format=FORMAT,
                 file=sys.stderr,
             )
 

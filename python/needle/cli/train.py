@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from needle.apps.training import Settings, Trainer, settings_for
 from needle.cli.files import output_file, require_different, tensor_file
 from needle.cli.options import FILE, MODEL_FILE, data_options, finite, load
 from needle.cli.plot import plot_file
+from needle.cli.progress import on_terminal
 from needle.cli.session import Outputs, train_to_the_end
 
 DEFAULTS = Settings()
@@ -144,7 +144,7 @@ def mnist(
     given = {name: value for name, value in settings.items() if value is not None}
     if given.get("model") == "softmax" and "hidden" in given:
         raise click.UsageError("--hidden does not go with --model softmax: it has no hidden units")
-    bar = sys.stderr.isatty() and not no_progress
+    bar = on_terminal() and not no_progress
     images = load(dataset, data, bar)
     trainer = (
         Trainer(images, settings_for(**given))
