@@ -11,7 +11,7 @@ import needle as ndl
 from needle import nn, optim
 from needle.apps import mlp_resnet
 from needle.apps.mlp_resnet import MLPResNet, ResidualBlock, epoch, train_mnist
-from needle.data import DataError, DataLoader, MNISTDataset
+from needle.data import DataError, DataLoader, MNISTDataset, NDArrayDataset
 
 
 @pytest.fixture
@@ -163,6 +163,18 @@ def test_a_training_epoch_is_its_steps_written_out(mnist):
     assert results[0] == pytest.approx(results[1])
     for name, value in models[0].items():
         np.testing.assert_array_equal(value.numpy(), models[1][name].numpy(), err_msg=name)
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_loss_that_is_not_finite_ends_the_epoch(trains, mnist):
+    pictures = mnist.images.copy()
+    pictures[60] = np.nan
+    model = MLPResNet(30, 8, norm=lambda dim: nn.Identity())
+    optimizer = optim.SGD(model.parameters(), lr=0.1) if trains else None
+    loader = DataLoader(NDArrayDataset(pictures, mnist.labels), 50)
+    with pytest.raises(FloatingPointError, match="the loss is nan in batch 2: expected finite"):
+        epoch(loader, model, optimizer)
+    assert all(np.isfinite(parameter.numpy()).all() for parameter in model.parameters())
 
 
 def test_train_mnist_is_its_epochs(tiny_mnist, mnist):

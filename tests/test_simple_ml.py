@@ -11,6 +11,7 @@ import needle as ndl
 from needle import autograd
 from needle.apps.simple_ml import descend, loss_err, nn_epoch, parse_mnist, softmax_loss
 from needle.data import DataError, load_mnist
+from needle.errors import ShapeError
 
 
 def one_hot(y, classes, dtype=np.float64):
@@ -152,3 +153,35 @@ def test_loss_err():
     np.testing.assert_allclose(loss, reference_loss(logits.numpy(), y), rtol=1e-6)
     assert type(error) is float
     assert error == 0.25
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"y": np.full(50, 3)}, IndexError, "labels from 0 to 2 expected, got 3"),
+        ({"y": np.full(50, -1)}, IndexError, "labels from 0 to 2 expected, got -1"),
+        ({"y": np.zeros(50)}, TypeError, "integers expected as labels, got float64"),
+        ({"y": np.zeros(49, int)}, ShapeError, r"labels of shape \(50,\) expected, got \(49,\)"),
+        ({"y": np.zeros(60, int)}, ShapeError, r"labels of shape \(50,\) expected, got \(60,\)"),
+        ({"X": np.zeros((0, 5)), "y": np.zeros(0, int)}, ShapeError, "at least one label expected"),
+        ({"batch": 0}, ValueError, "a batch of 1 or more, got 0"),
+        ({"batch": -5}, ValueError, "a batch of 1 or more, got -5"),
+        ({"X": np.full((50, 5), np.nan)}, FloatingPointError, "expected finite pictures"),
+        ({"lr": 1e38}, FloatingPointError, r"a smaller lr than 1e\+38"),
+    ],
+)
+def test_nn_epoch_of_what_cannot_be(changed, error, message, problem):
+    x, y, w1, w2 = problem
+    given = {"X": x, "y": y, "W1": ndl.Tensor(w1), "W2": ndl.Tensor(w2), "batch": 10, **changed}
+    with pytest.raises(error, match=f"^nn_epoch: .*{message}"):
+        nn_epoch(**given)
+    np.testing.assert_array_equal(given["W1"].numpy(), w1)
+
+
+def test_loss_err_of_what_cannot_be():
+    with pytest.raises(IndexError, match="loss_err: labels from 0 to 2 expected, got -1"):
+        loss_err(ndl.zeros(2, 3), np.array([0, -1]))
+    with pytest.raises(ShapeError, match=r"loss_err: labels of shape \(2,\) expected, got \(1,\)"):
+        loss_err(ndl.zeros(2, 3), np.array([0]))
+    with pytest.raises(ShapeError, match="loss_err: at least one label expected"):
+        loss_err(ndl.zeros(0, 3), np.zeros(0, int))

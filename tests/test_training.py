@@ -250,7 +250,10 @@ def test_loss_that_is_not_finite_leaves_the_last_weights(data):
         ({"batch": 0}, "batch: expected at least 1, got 0"),
         ({"batch": 1.5}, "batch: expected an integer, got float"),
         ({"hidden": 0}, "hidden: expected at least 1, got 0"),
-        ({"model": "mlp-resnet", "hidden": 1}, "hidden: mlp-resnet has blocks of half as many"),
+        (
+            {"model": "mlp-resnet", "hidden": 1},
+            "hidden: mlp-resnet halves them, expected",
+        ),
         ({"model": "softmax", "hidden": 5}, "hidden: softmax has no hidden units, got 5"),
         ({"seed": -1}, "seed: expected an integer from 0 to 2\\*\\*32 - 1, got -1"),
         ({"lr": 0.0}, "lr: expected a number above 0, got 0.0"),

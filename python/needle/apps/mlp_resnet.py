@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -69,6 +70,8 @@ def epoch(
 
     With an optimiser it trains, in training mode; without, it evaluates, in evaluation mode.
     Seeds NumPy's global generator with 4 first, so that each epoch has the same order and dropout.
+
+    FloatingPointError as soon as a loss is not finite, before weights change.
     """
     np.random.seed(_SEED)
     model.train(opt is not None)
@@ -79,10 +82,16 @@ def epoch(
                 logits, loss = _forward(model, images, labels)
         else:
             logits, loss = _forward(model, images, labels)
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise FloatingPointError(
+                f"epoch: the loss is {losses[-1]} in batch {len(losses)}: expected finite "
+                f"pictures and weights, and a learning rate that is not too large"
+            )
+        if opt is not None:
             opt.reset_grad()
             loss.backward()
             opt.step()
-        losses.append(loss.item())
         wrong += int(np.count_nonzero(logits.numpy().argmax(axis=1) != labels.numpy()))
     return wrong / len(dataloader.dataset), float(np.mean(losses))
 

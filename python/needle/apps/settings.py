@@ -48,9 +48,7 @@ class Settings:
         elif self.hidden:
             raise ValueError(f"hidden: softmax has no hidden units, got {self.hidden}")
         if self.model == "mlp-resnet" and self.hidden < 2:
-            raise ValueError(
-                "hidden: mlp-resnet has blocks of half as many, expected at least 2, got 1"
-            )
+            raise ValueError("hidden: mlp-resnet halves them, expected at least 2, got 1")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed: expected an integer from 0 to 2**32 - 1, got {self.seed}")
         at_least_zero("weight_decay", self.weight_decay)

@@ -11,6 +11,7 @@ from needle import ops
 from needle.autograd import Tensor
 from needle.data.idx import read_idx_pair
 from needle.data.mnist import scale_pixels
+from needle.errors import ShapeError
 
 __all__ = ["loss_err", "nn_epoch", "parse_mnist", "softmax_loss"]
 
@@ -54,9 +55,15 @@ def nn_epoch(
     Batches are taken in order and without shuffling; a last partial one is used as well.
     Returns the new W1 and W2: leaves that require gradients. The given ones stay as they are,
     whether or not they require gradients.
+
+    Raises ShapeError or ValueError if data or batch are empty or do not fit together, IndexError
+    for a label that is no class number, FloatingPointError if the new weights are not finite.
     """
+    if batch < 1:
+        raise ValueError(f"nn_epoch: expected a batch of 1 or more, got {batch}")
     first, second = Tensor(W1, requires_grad=True), Tensor(W2, requires_grad=True)
     classes = second.shape[1]
+    _check_labels("nn_epoch", y, len(X), classes)
     for start in range(0, len(X), batch):
         inputs = Tensor(X[start : start + batch], requires_grad=False)
         targets = Tensor(
@@ -64,6 +71,11 @@ def nn_epoch(
         )
         softmax_loss(ops.relu(inputs @ first) @ second, targets).backward()
         first, second = descend(first, lr), descend(second, lr)
+    if not all(np.isfinite(weight.numpy()).all() for weight in (first, second)):
+        raise FloatingPointError(
+            f"nn_epoch: the weights are not finite any more: expected finite pictures and "
+            f"weights, and a smaller lr than {lr:g}"
+        )
     return first, second
 
 
@@ -77,9 +89,27 @@ def descend(weight: Tensor, lr: float) -> Tensor:
 
 
 def loss_err(h: Tensor, y: NDArray[np.integer]) -> tuple[NDArray[np.floating], float]:
-    """The softmax loss of the logits `h` (a 0-d array), and the fraction of wrong answers."""
+    """The softmax loss of the logits `h` (a 0-d array), and the fraction of wrong answers.
+
+    Raises as `nn_epoch` for labels that do not fit.
+    """
+    _check_labels("loss_err", y, h.shape[0], h.shape[-1])
     loss = softmax_loss(h, Tensor(_one_hot(y, h.shape[-1]), requires_grad=False))
     return loss.numpy(), float(np.mean(h.numpy().argmax(axis=1) != y))
+
+
+def _check_labels(user: str, y: NDArray[np.integer], count: int, classes: int) -> None:
+    """That there are so many labels, at least one, and that they are class numbers."""
+    labels = np.asarray(y)
+    if labels.shape != (count,):
+        raise ShapeError(f"{user}: labels of shape ({count},) expected, got {labels.shape}")
+    if not count:
+        raise ShapeError(f"{user}: at least one label expected, got none")
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"{user}: integers expected as labels, got {labels.dtype}")
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if wrong.size:
+        raise IndexError(f"{user}: labels from 0 to {classes - 1} expected, got {wrong[0]}")
 
 
 def _one_hot(y: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
