@@ -8,7 +8,7 @@ so a block that has learned nothing yet passes its input on, and gradients reach
 through the sums undiminished. Batch normalisation (Ioffe and Szegedy 2015) brings each feature to
 mean 0 and variance 1 over the batch; dropout (Srivastava et al. 2014) sets a part of the features
 to 0 while training. AdamW takes the steps, and their length first rises and then falls to 0 along
-half a cosine.
+half a cosine. The network is that of needle.apps.mlp_resnet, which `needle train mnist` trains too.
 
     python examples/mlp_resnet.py --checkpoint run.safetensors
 
@@ -24,32 +24,8 @@ import numpy as np
 
 import needle as ndl
 from needle import nn, optim
+from needle.apps.mlp_resnet import MLPResNet
 from needle.data import DataError, DataLoader, NDArrayDataset, find_mnist, load_digits, load_mnist
-
-
-def residual_block(features, hidden, drop):
-    return nn.Sequential(
-        nn.Residual(
-            nn.Sequential(
-                nn.Linear(features, hidden),
-                nn.BatchNorm1d(hidden),
-                nn.ReLU(),
-                nn.Dropout(drop),
-                nn.Linear(hidden, features),
-                nn.BatchNorm1d(features),
-            )
-        ),
-        nn.ReLU(),
-    )
-
-
-def mlp_resnet(inputs, classes, features=128, blocks=3, drop=0.1):
-    return nn.Sequential(
-        nn.Linear(inputs, features),
-        nn.ReLU(),
-        *(residual_block(features, features // 2, drop) for _ in range(blocks)),
-        nn.Linear(features, classes),
-    )
 
 
 def load(folder, quick):
@@ -121,7 +97,7 @@ def main():
 
     data = load(options.data, options.quick)
     np.random.seed(options.seed)
-    model = mlp_resnet(data.features, data.classes)
+    model = MLPResNet(data.features, hidden_dim=128, num_classes=data.classes)
     pictures = NDArrayDataset(data.train_images, data.train_labels)
     loader = DataLoader(pictures, batch_size=options.batch, shuffle=True)
     steps = options.epochs * len(loader)
