@@ -12,9 +12,10 @@ Each later review updates both:
 
     recalled:   S <- S (1 + gain (11 - D) S^-saturation (exp(spacing (1 - R)) - 1) factor(g))
     forgotten:  S <- min(S, lapse D^-lapse_d ((S + 1)^lapse_s - 1) exp(lapse_r (1 - R)))
+    same day:   S <- S exp(short (g - 3 + shift))
     D <- (1 - back) (D - d_step (g - 3) (10 - D) / 9) + back D0(4)
 
-factor is `hard` for grade 2, `easy` for grade 4, else 1. The 18 parameters are positive, so their
+factor is `hard` for grade 2, `easy` for grade 4, else 1. The 20 parameters are positive, so their
 logarithms are fitted. The loss is the mean over all later reviews of -log R where the card was
 recalled and of -log(1 - R) where it was forgotten. On average no prediction is better than the true
 probabilities, so a fit is judged on new histories by how close it comes to the true parameters.
@@ -52,6 +53,8 @@ PARAMETERS = {
     "lapse_d": (0.1, 0.3),
     "lapse_s": (0.3, 0.3),
     "lapse_r": (2.2, 1.0),
+    "short": (0.5, 1.0),
+    "shift": (0.7, 1.0),
     "decay": (0.4, 1.0),
 }
 NAMES = list(PARAMETERS)
@@ -85,7 +88,9 @@ class Memory:
         recalled = s * (1 + p["gain"] * (11 - d) * s ** -p["saturation"] * spacing * factor)
         lapsed = p["lapse"] * d ** -p["lapse_d"] * ((s + 1) ** p["lapse_s"] - 1)
         forgotten = ndl.minimum(s, lapsed * ndl.exp(p["lapse_r"] * lost))
-        self.stability = ndl.where(grade == 1, forgotten, recalled)
+        same_day = s * ndl.exp(p["short"] * (p["shift"] + (grade - 3.0)))
+        later = ndl.where(grade == 1, forgotten, recalled)
+        self.stability = ndl.where(days == 0, same_day, later)
         moved = d - p["d_step"] * (grade - 3.0) * (10 - d) / 9
         easiest = self._first_difficulty(np.array(4))
         self.difficulty = _clip((1 - p["back"]) * moved + p["back"] * easiest)
@@ -96,14 +101,14 @@ def _clip(difficulty):
 
 
 def simulate(cards, reviews, rng):
-    """Days since the last review (0 for the first) and grades, both (reviews, cards)."""
+    """Days since the last review (0: the same day, or the first) and grades, (reviews, cards)."""
     days, grades = [np.zeros(cards)], [rng.choice([1, 2, 3, 4], cards, p=[0.2, 0.2, 0.4, 0.2])]
     with ndl.no_grad():
         memory = Memory(ndl.Tensor(TRUE), grades[0])
         for _ in range(reviews - 1):
             # Reviews come at widely different times, so that the whole forgetting curve shows.
             wait = memory.stability.numpy() * rng.lognormal(0.3, 0.9, cards)
-            days.append(np.clip(np.round(wait), 1, 3650))
+            days.append(np.clip(np.round(wait), 0, 3650))
             recalled = rng.random(cards) < memory.recall(days[-1]).numpy()
             grade = rng.choice([2, 3, 4], cards, p=[0.2, 0.6, 0.2])
             grades.append(np.where(recalled, grade, 1))
