@@ -113,3 +113,20 @@ def test_interrupt_while_loading(train, monkeypatch, capsys):
     monkeypatch.setattr("needle.cli.options.load_mnist", interrupted)
     assert train() == 130
     assert capsys.readouterr().err.strip() == ""
+
+
+def test_interrupt_while_the_command_is_imported(run_python):
+    code = """
+import sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "needle.apps.training":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Finder())
+from needle.cli import main
+main(["--version"])
+"""
+    done = run_python(code)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -24,8 +24,8 @@ import numpy as np
 import pytest
 
 import needle as ndl
-from needle.cli import needle as command
 from needle.cli import run
+from needle.cli.commands import needle as command
 
 ROOT = Path(__file__).parents[1]
 # The user's documents are run; the others are checked for what they name and quote.

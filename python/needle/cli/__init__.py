@@ -8,27 +8,10 @@ from collections.abc import Sequence
 
 import click
 
-from needle import __version__
-from needle.cli.evaluate import evaluate
-from needle.cli.predict import predict
-from needle.cli.session import INTERRUPTED
-from needle.cli.train import train as train_group
+from needle.cli.interrupt import INTERRUPTED
 
 # Set to anything, it shows where an error came from.
 TRACEBACK_VARIABLE = "NEEDLE_TRACEBACK"
-
-
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
-@click.pass_context
-def needle(context: click.Context) -> None:
-    """Automatic differentiation for Python with a Rust core."""
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help())
-
-
-for command in (train_group, evaluate, predict):
-    needle.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit status: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
     try:
+        # Here, and not above, so that Ctrl-C while it is imported leaves no traceback either.
+        from needle.cli.commands import needle
+
         return needle.main(arguments, prog_name="needle", standalone_mode=False) or 0
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED

@@ -9,13 +9,10 @@ import click
 
 from needle.apps.model_files import save_model, save_training
 from needle.apps.training import Begun, EpochReport, Trainer
-from needle.cli.interrupt import Interrupted, between_steps
+from needle.cli.interrupt import INTERRUPTED, Interrupted, between_steps
 from needle.cli.log import append_log, begin_log
 from needle.cli.plot import draw_curve
 from needle.cli.progress import Progress
-
-# The status a shell reports for a program that Ctrl-C ended: 128 + SIGINT.
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
