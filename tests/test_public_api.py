@@ -16,7 +16,8 @@ import needle as ndl
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
 
 NAMES = {
-    "needle": """Op Tensor TensorOp TensorTuple TensorTupleOp Value NDArray cpu default_device
+    "needle": """Op Tensor TensorOp TensorTuple TensorTupleOp Value NDArray cpu cuda cpu_numpy
+        default_device
         all_devices ones zeros ones_like zeros_like ops init autograd data from_numpy from_dlpack
         lazy no_grad empty_cache get_num_threads set_num_threads show_config
         ShapeError DTypeError AxisError GradError FileFormatError save load save_checkpoint
@@ -37,7 +38,7 @@ NAMES = {
     "needle.data": """Dataset DataLoader NDArrayDataset MNISTDataset CIFAR10Dataset Transform
         RandomFlipHorizontal RandomCrop Subset random_split Batch DataError""",
     "needle.saving": "save load save_checkpoint load_checkpoint Checkpoint",
-    "needle.backend_selection": """BACKEND array_api NDArray Device all_devices cpu
+    "needle.backend_selection": """BACKEND array_api NDArray Device all_devices cpu cuda cpu_numpy
         default_device""",
     "needle.apps.simple_ml": "parse_mnist softmax_loss nn_epoch loss_err",
     "needle.apps.mlp_resnet": "ResidualBlock MLPResNet epoch train_mnist",
@@ -139,6 +140,11 @@ def test_devices() -> None:
     assert device == ndl.cpu() == ndl.default_device() == ndl.Tensor([1]).device
     assert device in ndl.all_devices()
     assert str(device) == repr(device) == "cpu()"
+    assert ndl.cpu_numpy() == device
+    assert ndl.cuda() != device
+    assert not ndl.cuda().enabled()
+    with pytest.raises(TypeError, match=r"device: expected cpu\(\), got"):
+        ndl.Tensor([1.0], device=ndl.cuda())
     assert device.name == "cpu"
     assert device.enabled() is True
     assert device != "cpu"

@@ -22,7 +22,7 @@ from needle.autograd import (
     Value,
 )
 from needle.backend_selection import NDArray
-from needle.device import all_devices, cpu, default_device
+from needle.device import all_devices, cpu, cpu_numpy, cuda, default_device
 from needle.errors import AxisError, DTypeError, FileFormatError, GradError, ShapeError
 from needle.init import ones, ones_like, zeros, zeros_like
 from needle.machine import get_num_threads, set_num_threads, show_config
@@ -70,6 +70,8 @@ __all__ = [
     "all_devices",
     "autograd",
     "cpu",
+    "cpu_numpy",
+    "cuda",
     "data",
     "default_device",
     "empty_cache",

@@ -8,9 +8,19 @@ import os
 
 import numpy as array_api
 
-from needle.device import Device, all_devices, cpu, default_device
+from needle.device import Device, all_devices, cpu, cpu_numpy, cuda, default_device
 
-__all__ = ["BACKEND", "Device", "NDArray", "all_devices", "array_api", "cpu", "default_device"]
+__all__ = [
+    "BACKEND",
+    "Device",
+    "NDArray",
+    "all_devices",
+    "array_api",
+    "cpu",
+    "cpu_numpy",
+    "cuda",
+    "default_device",
+]
 
 BACKEND = os.environ.get("NEEDLE_BACKEND", "np")
 if BACKEND == "nd":

@@ -1,8 +1,17 @@
-"""Devices. There is one so far: the CPU."""
+"""Devices. One can be used so far: the CPU."""
 
 from typing import Any
 
-__all__ = ["CPUDevice", "Device", "all_devices", "cpu", "default_device"]
+__all__ = [
+    "CPUDevice",
+    "CUDADevice",
+    "Device",
+    "all_devices",
+    "cpu",
+    "cpu_numpy",
+    "cuda",
+    "default_device",
+]
 
 
 class Device:
@@ -32,9 +41,29 @@ class CPUDevice(Device):
     name = "cpu"
 
 
+class CUDADevice(Device):
+    """A graphics processor. No build of needle can use one: to place a tensor there is an error."""
+
+    name = "cuda"
+
+    def enabled(self) -> bool:
+        """False."""
+        return False
+
+
 def cpu() -> CPUDevice:
     """The CPU."""
     return _CPU
+
+
+def cpu_numpy() -> CPUDevice:
+    """The CPU too: the course computes with NumPy there, needle with its own kernels."""
+    return _CPU
+
+
+def cuda() -> CUDADevice:
+    """A graphics processor, which is not enabled: for programs that ask before they use one."""
+    return _CUDA
 
 
 def default_device() -> Device:
@@ -43,8 +72,9 @@ def default_device() -> Device:
 
 
 def all_devices() -> list[Device]:
-    """Every device that needle knows."""
+    """Every device that can be used."""
     return [_CPU]
 
 
 _CPU = CPUDevice()
+_CUDA = CUDADevice()

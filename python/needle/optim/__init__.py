@@ -1,8 +1,9 @@
 """Optimisers: objects that change parameters along their gradients.
 
 A step over all parameters of a group is one call into the core. Gradients are never changed, a
-parameter without one is skipped, and what was recorded or handed out before a step keeps the
-values it has seen: a step writes into a parameter's memory only where nobody else holds it.
+parameter without one is skipped, as is one that requires none. What was handed out before a step
+keeps its values, pending gradients too: a step writes into a parameter's memory only where nobody
+else holds it. A `backward()` through what was recorded before it is a GradError.
 
 Learning rates over time stand in `needle.optim.schedules`.
 """
