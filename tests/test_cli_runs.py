@@ -241,4 +241,16 @@ def test_predict(mnist, tiny_mnist, tmp_path, capsys):
     assert run(["predict", str(path), *map(str, files)]) == 1
     assert error_of(capsys) == f"{files[1]}: a picture expected, its format is not known"
     assert run(["predict", str(path)]) == 2
-    assert "Missing argument" in error_of(capsys)
+    assert error_of(capsys) == f"expected a picture after {path}"
+
+
+def test_predict_takes_the_model_of_the_folder(mnist, tmp_path, capsys, monkeypatch):
+    image = pytest.importorskip("PIL.Image")
+    monkeypatch.chdir(tmp_path)
+    image.fromarray(np.eye(6, 5, dtype=np.uint8) * 255).save("digit.png")
+    assert run(["predict", "digit.png"]) == 1
+    assert "weights.npz" in error_of(capsys)
+    assert mnist("--epochs", "1", "--save", "weights.npz") == 0
+    capsys.readouterr()
+    assert run(["predict", "digit.png"]) == 0
+    assert capsys.readouterr().out.startswith("digit.png: ")

@@ -14,18 +14,25 @@ from needle.cli.options import MODEL_FILE
 from needle.data.picture import read_picture
 from needle.ops import softmax
 
+MODEL_SUFFIXES = (".npz", ".safetensors")
+DEFAULT_FILE = Path("weights.npz")
+
 
 @click.command()
-@click.argument("file", type=MODEL_FILE)
-@click.argument("pictures", nargs=-1, required=True, type=MODEL_FILE, metavar="PICTURE...")
-def predict(file: Path, pictures: tuple[Path, ...]) -> None:
+@click.argument("files", nargs=-1, required=True, type=MODEL_FILE, metavar="[FILE] PICTURE...")
+def predict(files: tuple[Path, ...]) -> None:
     """Print the class and the probabilities of each picture.
 
-    FILE is what `needle train` wrote, by --save or by --checkpoint. A picture is one digit, dark on
+    FILE is what `needle train` wrote, by --save or by --checkpoint: a name in .npz or .safetensors,
+    and where it is left out weights.npz in the current folder. A picture is one digit, dark on
     light or light on dark, in any format and size that Pillow reads. It is brought to the form of
     MNIST's: grey, white on black, cut out, scaled to 20/28 of the size and centred by its mass. One
     that has the model's size and a black border is taken as it is.
     """
+    named = files[0].suffix.lower() in MODEL_SUFFIXES
+    file, pictures = (files[0], files[1:]) if named else (DEFAULT_FILE, files)
+    if not pictures:
+        raise click.UsageError(f"expected a picture after {file}")
     model, network = load_model(file)
     images = np.stack([read_picture(path, network.rows, network.columns) for path in pictures])
     logits = from_numpy(logits_of(model, images.reshape(len(images), -1)))
