@@ -221,8 +221,8 @@ impl Arena {
         }
     }
 
-    /// Whether all that the rule of a node reads is small.
-    pub fn is_small(&self, id: NodeId, reads: Needs) -> bool {
+    /// Whether all of `reads`, what the rule of a node will read, is small.
+    pub fn reads_small(&self, id: NodeId, reads: Needs) -> bool {
         let node = self.node(id);
         let inputs = node.inputs.iter().enumerate();
         (!reads.output() || node.is_small())

@@ -168,7 +168,7 @@ impl Sweep {
             let targets = node.inputs.iter().map(place).collect();
             let saves = !pending && save(&mut arena, id, missing)? && {
                 let reads = arena.node(id).saves;
-                !(keeps && arena.is_small(id, reads))
+                !(keeps && arena.reads_small(id, reads))
             };
             visits.push(Visit {
                 id,

@@ -22,8 +22,9 @@ type PerInput<T> = SmallVec<[T; 3]>;
 /// The result of an op of the table on small inputs whose values are there, or `None`, and the
 /// attributes left as they are, where it is anything else.
 ///
-/// Nothing is moved that need not be: the node is written where it stays. Nobody waits long for the lock meanwhile: the kernels of the table run no code of the
-/// embedder's, and [`SMALL`] bounds their work.
+/// Nothing is moved that need not be: the node is written where it stays. Nobody waits long for
+/// the lock meanwhile: the kernels of the table run no code of the embedder's, and [`SMALL`]
+/// bounds their work.
 #[inline]
 pub(super) fn apply_small(
     op: &'static OpDef,

@@ -191,7 +191,7 @@ fn insert(
         node.embedder = embedder;
         fill(node);
     });
-    if mode.transient && !reads.is_nothing() && arena.is_small(id, reads) {
+    if mode.transient && !reads.is_nothing() && arena.reads_small(id, reads) {
         arena.save(id, reads);
     }
     Tensor::adopt_bound(id, embedder)
