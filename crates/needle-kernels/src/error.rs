@@ -3,6 +3,7 @@
 //! Messages are lower case, start with the op, carry no full stop, and may end in a
 //! second line `hint: ...`. The embedder maps each variant to one exception class.
 
+use crate::dtype::DType;
 use std::any::Any;
 use std::fmt;
 
@@ -40,6 +41,12 @@ impl Error {
     /// A [`Error::DType`] in the house form `op: what`.
     pub fn dtype(op: &str, what: impl fmt::Display) -> Self {
         Self::DType(format!("{op}: {what}"))
+    }
+
+    /// A [`Error::DType`] for an op that is not defined for a dtype.
+    #[cold]
+    pub fn undefined(op: &str, dtype: DType) -> Self {
+        Self::dtype(op, format_args!("not defined for {dtype}"))
     }
 
     /// A [`Error::Axis`] for an axis that an array of `ndim` dimensions does not have.

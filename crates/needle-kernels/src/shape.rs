@@ -118,6 +118,11 @@ pub fn broadcast_pair(a: &[usize], b: &[usize]) -> Option<Dims> {
     Some(result)
 }
 
+/// Whether sorted `axes` are some, and the last, of an array of `ndim` dimensions.
+pub fn are_last(axes: &[usize], ndim: usize) -> bool {
+    !axes.is_empty() && axes.iter().copied().eq(ndim - axes.len()..ndim)
+}
+
 /// Refuses two operands that have to have one shape and do not.
 pub fn check_same(op: &str, a: &[usize], b: &[usize]) -> Result<()> {
     if a == b {

@@ -65,32 +65,77 @@ pub fn jvp<'py>(
     inputs: Vec<Bound<'py, PyTensor>>,
     tangents: Vec<Bound<'py, PyTensor>>,
 ) -> PyResult<Vec<Option<Bound<'py, PyAny>>>> {
+    let outputs = outputs.iter().map(handle).collect::<PyResult<Vec<_>>>()?;
+    let pairs = pairs_of("jvp", &inputs, &tangents)?;
+    for (input, tangent) in &pairs {
+        check_tangent("jvp", &input.ty().or_raise()?.shape, tangent)?;
+    }
+    wrap_all(py, graph::jvp(&outputs, &pairs).or_raise()?)
+}
+
+/// Forward mode along several directions at once: as `jvp`, with the tangents of each input,
+/// and of each output, stacked along a new first axis.
+///
+/// Raises ValueError for another number of tangents than inputs or for no inputs, ShapeError
+/// for tangents whose shape is not `(n, *input.shape)` with one n for all, GradError where an
+/// op of the user's stands between.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // Lists that were made for this call.
+pub fn jvp_stacked<'py>(
+    py: Python<'py>,
+    outputs: Vec<Bound<'py, PyTensor>>,
+    inputs: Vec<Bound<'py, PyTensor>>,
+    tangents: Vec<Bound<'py, PyTensor>>,
+) -> PyResult<Vec<Option<Bound<'py, PyAny>>>> {
+    let outputs = outputs.iter().map(handle).collect::<PyResult<Vec<_>>>()?;
+    let pairs = pairs_of("jvp_stacked", &inputs, &tangents)?;
+    let first = pairs.first().ok_or_else(|| {
+        PyValueError::new_err("jvp_stacked: expected at least one input, got none")
+    })?;
+    let count = first.1.ty().or_raise()?.shape.first().copied().unwrap_or(1);
+    for (input, tangent) in &pairs {
+        let mut expected = input.ty().or_raise()?.shape;
+        expected.insert(0, count);
+        check_tangent("jvp_stacked", &expected, tangent)?;
+    }
+    wrap_all(py, graph::jvp_stacked(&outputs, &pairs, count).or_raise()?)
+}
+
+/// Each input with its tangents.
+fn pairs_of<'a>(
+    who: &str,
+    inputs: &'a [Bound<PyTensor>],
+    tangents: &'a [Bound<PyTensor>],
+) -> PyResult<Vec<(&'a Tensor, &'a Tensor)>> {
     if inputs.len() != tangents.len() {
         return Err(PyValueError::new_err(format!(
-            "jvp: expected {} tangents, got {}",
+            "{who}: expected {} tangents, got {}",
             inputs.len(),
             tangents.len()
         )));
     }
-    let outputs = outputs.iter().map(handle).collect::<PyResult<Vec<_>>>()?;
-    let mut pairs = Vec::with_capacity(inputs.len());
-    for (input, tangent) in inputs.iter().zip(&tangents) {
-        let (input, tangent) = (handle(input)?, handle(tangent)?);
-        let (own, given) = (input.ty().or_raise()?, tangent.ty().or_raise()?);
-        if own.shape != given.shape {
-            return Err(ShapeError::new_err(format!(
-                "jvp: a tangent has shape {}, expected {}",
-                shape::display(&given.shape),
-                shape::display(&own.shape)
-            )));
-        }
-        pairs.push((input, tangent));
+    let pair = |(input, tangent)| Ok((handle(input)?, handle(tangent)?));
+    inputs.iter().zip(tangents).map(pair).collect()
+}
+
+fn check_tangent(who: &str, expected: &[usize], tangent: &Tensor) -> PyResult<()> {
+    let given = tangent.ty().or_raise()?.shape;
+    if given.as_slice() == expected {
+        return Ok(());
     }
-    graph::jvp(&outputs, &pairs)
-        .or_raise()?
-        .into_iter()
-        .map(|tangent| tangent.map(|tangent| wrap(py, tangent)).transpose())
-        .collect()
+    Err(ShapeError::new_err(format!(
+        "{who}: a tangent has shape {}, expected {}",
+        shape::display(&given),
+        shape::display(expected)
+    )))
+}
+
+fn wrap_all(
+    py: Python<'_>,
+    tensors: Vec<Option<Tensor>>,
+) -> PyResult<Vec<Option<Bound<'_, PyAny>>>> {
+    let wrapped = |tensor: Option<Tensor>| tensor.map(|tensor| wrap(py, tensor)).transpose();
+    tensors.into_iter().map(wrapped).collect()
 }
 
 /// The nodes that `node_list` depends on, inputs before their consumers: post-order

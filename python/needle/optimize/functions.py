@@ -16,6 +16,10 @@ from needle.optimize.structure import Structure, Vector, outputs
 Function = Callable[..., Any]
 
 
+# Elements of a result, over all directions that go through the graph in one sweep.
+_AT_ONCE = 1 << 20
+
+
 class recording:
     """Records operations, or does not, whatever the mode of the thread is."""
 
@@ -189,20 +193,31 @@ class Residuals(_Evaluated):
 
     def _columns(self, jacobian: NDArray[np.float64]) -> list[Tensor | None]:
         reached: list[Tensor | None] = []
-        column = 0
-        for leaf in self.leaves:
-            for unit in np.eye(leaf.size):
-                direction = _core.from_numpy(unit.reshape(leaf.shape))
-                with recording(False):
-                    tangents = _core.jvp(self._results, [leaf], [direction])
-                row = 0
-                for tangent, size in zip(tangents, self.sizes, strict=True):
-                    if tangent is not None:
-                        jacobian[row : row + size, column] = tangent.numpy().ravel()
-                    row += size
-                column += 1
-                reached += tangents
+        rows, count = jacobian.shape
+        # Many directions in one sweep, few enough that what lies between stays moderate.
+        step = max(1, _AT_ONCE // rows)
+        for first in range(0, count, step):
+            columns = slice(first, min(first + step, count))
+            tangents = self._tangents(np.eye(count)[columns])
+            row = 0
+            for tangent, size in zip(tangents, self.sizes, strict=True):
+                if tangent is not None:
+                    part = tangent.numpy().reshape(-1, size)
+                    jacobian[row : row + size, columns] = part.T
+                row += size
+            reached += tangents
         return reached
+
+    def _tangents(self, directions: NDArray[np.float64]) -> list[Tensor | None]:
+        """How the results move along directions of the flat vector, stacked."""
+        moves, first = [], 0
+        for leaf in self.leaves:
+            part = directions[:, first : first + leaf.size]
+            shape = (len(directions), *leaf.shape)
+            moves.append(_core.from_numpy(np.ascontiguousarray(part).reshape(shape)))
+            first += leaf.size
+        with recording(False):
+            return _core.jvp_stacked(self._results, self.leaves, moves)
 
     def _rows(self, jacobian: NDArray[np.float64]) -> list[Tensor | None]:
         reached: list[Tensor | None] = []

@@ -25,7 +25,7 @@ pub use arena::{embedder_of, live_nodes, live_nodes_without_object};
 pub use backward::{Gradient, backward};
 pub use compute::set_unlock_hook;
 pub use fork::install_fork_handlers;
-pub use forward::jvp;
+pub use forward::{jvp, jvp_stacked};
 pub use mode::{Mode, current_mode, is_lazy_default, replace_mode, set_lazy_default, with_mode};
 pub use node::{ForeignOp, NodeId, Operation, Types, Value};
 pub use realise::{Access, realise};

@@ -312,6 +312,11 @@ impl<'a> Expr<'a> {
     }
 }
 
+/// The sum of the terms that are there: what flows to a value along several ways.
+pub fn sum_of<'a>(terms: impl IntoIterator<Item = Option<Expr<'a>>>) -> Option<Expr<'a>> {
+    terms.into_iter().flatten().reduce(|a, b| a + b)
+}
+
 /// Indices as an attribute.
 pub fn ints(values: &[usize]) -> Attr {
     Attr::Ints(values.iter().map(|&v| v as isize).collect())

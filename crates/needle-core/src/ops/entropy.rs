@@ -1,5 +1,6 @@
 //! Cross-entropy, the loss of a softmax: fused forward and fused backward.
 
+use super::algebra::sum_of;
 use super::{
     Attr, Attrs, Constant, Derivative, Domain, Expr, Inputs, Needs, OpDef, Run, Sample, Site,
     Tangent, TypeRef, softmax,
@@ -92,10 +93,7 @@ pub static CROSS_ENTROPY: OpDef = OpDef {
                 let (t, slope) = (t[i]?, entropy_slope(s, s.y().constant(1.0), i)?);
                 Some(t.chain(slope).sum(&all_axes(slope), false))
             };
-            match (term(0), term(1)) {
-                (Some(a), Some(b)) => Some(a + b),
-                (a, b) => a.or(b),
-            }
+            sum_of([term(0), term(1)])
         }),
     },
     samples: &[
@@ -185,7 +183,7 @@ pub static CROSS_ENTROPY_GRADIENT: OpDef = OpDef {
         },
         jvp: Tangent::Rule(|s, d| {
             let x = s.x(1);
-            let terms = [
+            sum_of([
                 d[0].map(|d| slope_by_g(s).chain(d)),
                 d[1].map(|d| term_of_logits(s, d)),
                 d[2].filter(|_| !is_labelled(x, s.x(2))).map(|d| {
@@ -193,8 +191,7 @@ pub static CROSS_ENTROPY_GRADIENT: OpDef = OpDef {
                     let g = s.x(0).mul_scalar(per_row(x));
                     (total(d) * share - d).chain(g)
                 }),
-            ];
-            terms.into_iter().flatten().reduce(|a, b| a + b)
+            ])
         }),
     },
     samples: &[

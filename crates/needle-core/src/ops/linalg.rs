@@ -1,5 +1,6 @@
 //! Linear algebra: the matrix product, alone and with a bias.
 
+use super::algebra::sum_of;
 use super::{
     Attr, Attrs, Derivative, Domain, Expr, Inputs, Needs, OpDef, Param, ParamKind, Run, Sample,
     Site, Tangent, TypeRef,
@@ -180,12 +181,11 @@ pub static LINEAR: OpDef = OpDef {
             })
         },
         jvp: Tangent::Rule(|s, t| {
-            let terms = [
+            sum_of([
                 t[0].map(|t| t.matmul(s.x(1))),
                 t[1].map(|t| s.x(0).matmul(t)),
                 t[2].map(|t| t.reshape(&row_of(s)).broadcast_to(&s.y().shape())),
-            ];
-            terms.into_iter().flatten().reduce(|a, b| a + b)
+            ])
         }),
     },
     samples: &[

@@ -1,5 +1,6 @@
 //! Normalisation along an axis: fused forward and fused backward.
 
+use super::algebra::sum_of;
 use super::{
     Attr, Attrs, Constant, Derivative, Domain, Expr, Inputs, Needs, OpDef, Param, ParamKind, Run,
     Sample, Site, Tangent, TypeRef,
@@ -105,12 +106,7 @@ pub static LAYER_NORM_GRADIENT: OpDef = OpDef {
         needs: Needs::X0.and(Needs::X1),
         vjp: |s, h, i| Some(norm_term(s, h[0]?, i)),
         // Both Jacobians are symmetric, being second and third derivatives of one function.
-        jvp: Tangent::Rule(|s, t| match (t[0], t[1]) {
-            (Some(a), Some(b)) => Some(norm_term(s, a, 0) + norm_term(s, b, 1)),
-            (Some(a), None) => Some(norm_term(s, a, 0)),
-            (None, Some(b)) => Some(norm_term(s, b, 1)),
-            (None, None) => None,
-        }),
+        jvp: Tangent::Rule(|s, t| sum_of([0, 1].map(|i| t[i].map(|t| norm_term(s, t, i))))),
     },
     samples: &[
         Sample::with(last, &[(&[2, 3], Domain::Real), (&[2, 3], Domain::Real)]),

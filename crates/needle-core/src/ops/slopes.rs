@@ -3,6 +3,7 @@
 //! Each is an op like any other, with a derivative of its own, so that derivatives of any
 //! order follow; the rules of the functions use them.
 
+use super::algebra::sum_of;
 use super::arithmetic::{run_binary, same_dtype};
 use super::softmax::{AXIS, along_axis, total};
 use super::{
@@ -54,7 +55,7 @@ macro_rules! slope {
                 needs: READS,
                 vjp: |s, h, i| Some(slope_term(s, h[0]?, i, &$item, $second)),
                 jvp: Tangent::Rule(|s, t| {
-                    sum([0, 1].map(|i| t[i].map(|t| slope_term(s, t, i, &$item, $second))))
+                    sum_of([0, 1].map(|i| t[i].map(|t| slope_term(s, t, i, &$item, $second))))
                 }),
             },
             samples: &[
@@ -115,13 +116,6 @@ slope!(
 fn affine(x: Expr, factor: i64, offset: i64) -> Expr {
     x.mul_scalar(Constant::int(factor))
         .add_scalar(Constant::int(offset))
-}
-
-fn sum(terms: [Option<Expr>; 2]) -> Option<Expr> {
-    match terms {
-        [Some(a), Some(b)] => Some(a + b),
-        [a, b] => a.or(b),
-    }
 }
 
 /// Adjoint behind a rectifier.
@@ -198,7 +192,7 @@ pub static SOFTMAX_GRADIENT: OpDef = OpDef {
             let by_g = t[0].map(|t| t.with(&SOFTMAX_GRADIENT, s.attrs.clone(), y));
             let by_y =
                 t[1].map(|t| t.chain(g - total(s, g.chain(y))) - y.chain(total(s, g.chain(t))));
-            sum([by_g, by_y])
+            sum_of([by_g, by_y])
         }),
     },
     samples: SAMPLES,
@@ -233,7 +227,7 @@ pub static LOG_SOFTMAX_GRADIENT: OpDef = OpDef {
             let (g, y) = (s.x(0), s.x(1));
             let by_g = t[0].map(|t| t.with(&LOG_SOFTMAX_GRADIENT, s.attrs.clone(), y));
             let by_y = t[1].map(|t| -t.chain(y.exp()).chain(total(s, g)));
-            sum([by_g, by_y])
+            sum_of([by_g, by_y])
         }),
     },
     samples: SAMPLES,

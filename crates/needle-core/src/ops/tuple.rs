@@ -1,5 +1,6 @@
 //! Several values as one, and back.
 
+use super::algebra::sum_of;
 use super::{
     Attr, Attrs, Constant, Derivative, Domain, Inputs, Needs, OpDef, Param, ParamKind, Run, Sample,
     Tangent,
@@ -81,10 +82,7 @@ pub static FUSED_ADD_SCALARS: OpDef = OpDef {
     },
     derivative: Derivative::Rule {
         needs: Needs::NOTHING,
-        vjp: |_, g, _| match (g[0], g[1]) {
-            (Some(a), Some(b)) => Some(a + b),
-            (a, b) => a.or(b),
-        },
+        vjp: |_, g, _| sum_of([g[0], g[1]]),
         jvp: Tangent::Rule(|_, t| t[0]),
     },
     samples: &[Sample::with(

@@ -27,11 +27,6 @@ fn rows_of(x: &Array) -> (usize, usize) {
     (n, x.size().checked_div(n).unwrap_or(0))
 }
 
-#[cold]
-fn unsupported(op: &str, x: &Array) -> Error {
-    Error::dtype(op, format_args!("not defined for {}", x.dtype()))
-}
-
 /// Refuses a label that is not a class.
 fn check_labels(op: &str, labels: &Array, classes: usize) -> Result<()> {
     // SAFETY: the array is contiguous and holds these many integers.
@@ -112,7 +107,7 @@ pub fn cross_entropy(x: &Array, target: Target) -> Result<Array> {
             let sum = if count == 0 { T::ZERO } else { fold_all::<T, SumOf>(losses.ptr(), count) };
             out.ptr_mut::<T>().write(sum.div(divisor));
         }
-    }, else return Err(unsupported("cross_entropy", &x)));
+    }, else return Err(Error::undefined("cross_entropy", x.dtype())));
     Ok(out)
 }
 
@@ -136,7 +131,7 @@ pub fn cross_entropy_gradient(g: &Array, x: &Array, target: Target) -> Result<Ar
                 }
             }
         })?;
-    }, else return Err(unsupported("cross_entropy_gradient", &x)));
+    }, else return Err(Error::undefined("cross_entropy_gradient", x.dtype())));
     Ok(out)
 }
 

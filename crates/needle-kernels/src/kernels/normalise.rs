@@ -13,11 +13,6 @@ use crate::error::{Error, Result};
 /// Picoseconds for an element, roughly.
 const COST: usize = 400;
 
-#[cold]
-fn unsupported(op: &str, x: &Array) -> Error {
-    Error::dtype(op, format_args!("not defined for {}", x.dtype()))
-}
-
 /// `(x - mean) / sqrt(variance + eps)` along an axis; the variance is the biased one.
 pub fn layer_norm(x: &Array, axis: usize, eps: f64) -> Result<Array> {
     let x = contiguous(x)?;
@@ -33,7 +28,7 @@ pub fn layer_norm(x: &Array, axis: usize, eps: f64) -> Result<Array> {
                 }
             }
         });
-    }, else return Err(unsupported("layer_norm", &x)));
+    }, else return Err(Error::undefined("layer_norm", x.dtype())));
     Ok(out)
 }
 
@@ -55,7 +50,7 @@ pub fn layer_norm_gradient(g: &Array, x: &Array, axis: usize, eps: f64) -> Resul
                 }
             }
         });
-    }, else return Err(unsupported("layer_norm_gradient", &x)));
+    }, else return Err(Error::undefined("layer_norm_gradient", x.dtype())));
     Ok(out)
 }
 

@@ -20,20 +20,10 @@ const GROUP: usize = 4096;
 /// Picoseconds for an element, roughly.
 const COST: usize = 700;
 
-#[cold]
-fn unsupported(op: &str, x: &Array) -> Error {
-    Error::dtype(op, format_args!("not defined for {}", x.dtype()))
-}
-
 /// `log(sum(exp(x)))` over sorted `axes`. Rows of -inf give -inf, a +inf gives +inf.
 pub fn logsumexp(x: &Array, axes: &[usize], keepdims: bool) -> Result<Array> {
     let shape = shape::reduced(x.shape(), axes, keepdims);
-    let last = axes
-        .iter()
-        .rev()
-        .zip((0..x.ndim()).rev())
-        .all(|(&a, b)| a == b);
-    if x.size() > 0 && last && !axes.is_empty() {
+    if x.size() > 0 && shape::are_last(axes, x.ndim()) {
         let x = contiguous(x)?;
         let out = Array::empty(x.dtype(), &shape)?;
         let (count, n) = (out.size(), x.size() / out.size());
@@ -42,11 +32,11 @@ pub fn logsumexp(x: &Array, axes: &[usize], keepdims: bool) -> Result<Array> {
             // SAFETY: `count` rows of n elements; `scratch` has n, and a group's if that is
             // more; both it and `out` are fresh.
             unsafe { lse_rows::<T>(x.ptr(), scratch.ptr_mut(), out.ptr_mut(), count, n) };
-        }, else return Err(unsupported("logsumexp", &x)));
+        }, else return Err(Error::undefined("logsumexp", x.dtype())));
         return Ok(out);
     }
     if !x.dtype().is_float() {
-        return Err(unsupported("logsumexp", x));
+        return Err(Error::undefined("logsumexp", x.dtype()));
     }
     let max = reduce(Reduce::Max, x, axes, true)?;
     make_finite(&max);
@@ -58,7 +48,7 @@ pub fn logsumexp(x: &Array, axes: &[usize], keepdims: bool) -> Result<Array> {
 /// `exp(x)` scaled to sum to 1 along `axis`.
 pub fn softmax(x: &Array, axis: usize) -> Result<Array> {
     if !x.dtype().is_float() {
-        return Err(unsupported("softmax", x));
+        return Err(Error::undefined("softmax", x.dtype()));
     }
     if axis + 1 == x.ndim() {
         return along_rows(x, false);
@@ -70,7 +60,7 @@ pub fn softmax(x: &Array, axis: usize) -> Result<Array> {
 /// The logarithm of [`softmax`], without its cancellation.
 pub fn log_softmax(x: &Array, axis: usize) -> Result<Array> {
     if !x.dtype().is_float() {
-        return Err(unsupported("log_softmax", x));
+        return Err(Error::undefined("log_softmax", x.dtype()));
     }
     if axis + 1 == x.ndim() {
         return along_rows(x, true);

@@ -15,13 +15,8 @@ use crate::shape;
 /// The sum of the squared distances from the mean over sorted `axes`, divided by `divisor`;
 /// the array is of floats.
 pub fn variance(x: &Array, axes: &[usize], keepdims: bool, divisor: f64) -> Result<Array> {
-    let last = axes
-        .iter()
-        .rev()
-        .zip((0..x.ndim()).rev())
-        .all(|(&a, b)| a == b);
     let shape = shape::reduced(x.shape(), axes, keepdims);
-    if x.size() == 0 || !last || axes.is_empty() {
+    if x.size() == 0 || !shape::are_last(axes, x.ndim()) {
         // The rounding of the first mean, which far from 0 may be large beside the distances
         // from it, is taken out by the second.
         let d = centred(&centred(x, axes)?, axes)?;

@@ -108,21 +108,16 @@ pub enum Compare {
     GreaterEqual,
 }
 
-#[cold]
-fn unsupported(op: &str, dtype: DType) -> Error {
-    Error::dtype(op, format_args!("not defined for {dtype}"))
-}
-
 /// `op` of each element.
 pub fn unary(op: Unary, x: &Array) -> Result<Array> {
     match op {
         Unary::Negate => dispatch!(numeric: x.dtype(), T => loops::map::<T, f::Negate>(x),
-            else Err(unsupported("negate", x.dtype()))),
+            else Err(Error::undefined("negate", x.dtype()))),
         Unary::Abs => dispatch!(x.dtype(), T => loops::map::<T, f::Abs>(x)),
         Unary::Sign => dispatch!(x.dtype(), T => loops::map::<T, f::Sign>(x)),
         Unary::Relu => dispatch!(x.dtype(), T => loops::map::<T, f::Relu>(x)),
         _ => dispatch!(float: x.dtype(), T => unary_float::<T>(op, x),
-            else Err(unsupported("function of floats", x.dtype()))),
+            else Err(Error::undefined("function of floats", x.dtype()))),
     }
 }
 
@@ -147,8 +142,8 @@ where
 
 fn check(op: Binary, dtype: DType) -> Result<()> {
     match op {
-        Binary::Divide if !dtype.is_float() => Err(unsupported("divide", dtype)),
-        Binary::Subtract if dtype == DType::Bool => Err(unsupported("subtract", dtype)),
+        Binary::Divide if !dtype.is_float() => Err(Error::undefined("divide", dtype)),
+        Binary::Subtract if dtype == DType::Bool => Err(Error::undefined("subtract", dtype)),
         _ => Ok(()),
     }
 }
@@ -192,7 +187,7 @@ pub fn slope(op: Slope, g: &Array, x: &Array) -> Result<Array> {
         Slope::Sigmoid => loops::zip::<T, T, f::SigmoidSlope>(g, x),
         Slope::Gelu => loops::zip::<T, T, f::GeluSlope>(g, x),
         Slope::Silu => loops::zip::<T, T, f::SiluSlope>(g, x),
-    }, else Err(unsupported("derivative of a function of floats", x.dtype())))
+    }, else Err(Error::undefined("derivative of a function of floats", x.dtype())))
 }
 
 /// `op` of each element and one number, which takes the array's dtype.
