@@ -1,4 +1,4 @@
-"""Forward mode as `needle.optimize` uses it: `needle._core.jvp`."""
+"""Forward mode: `needle._core.jvp`, and `jvp_stacked` as `needle.optimize` uses it."""
 
 from __future__ import annotations
 
@@ -29,6 +29,39 @@ def test_tangents_are_those_of_finite_differences() -> None:
         np.testing.assert_allclose(tangent.numpy(), expected, atol=1e-8)
     only = _core.jvp(f(x, y), [x], [Tensor(da)])
     assert [tangent is None for tangent in only] == [False, False, True]
+
+
+def test_stacked_tangents_are_those_of_one_direction_after_the_other() -> None:
+    random = np.random.default_rng(1)
+    a, row, number = (random.standard_normal(shape) for shape in ((3, 4), (4,), ()))
+    x, y, z = Tensor(a), Tensor(row), Tensor(number)
+    # Broadcasts of one and of no dimension, ops that look at shapes, tuples, constants.
+    mixed = ops.exp(x * y - z) / (2.0 + x * x) + ops.tanh(z) * np.ones((2, 3, 4))
+    parts = ops.split(ops.softmax(mixed.sum(axes=0) @ x.T, -1), 1)
+    outputs = [mixed, parts[0] * z + parts[2], ops.stack([y, x[1]]), z * z, y + 1.0]
+    stacks = [random.standard_normal((5, *v.shape)) for v in (x, y, z)]
+    found = _core.jvp_stacked(outputs, [x, y, z], [Tensor(stack) for stack in stacks])
+    for i in range(5):
+        one = _core.jvp(outputs, [x, y, z], [Tensor(stack[i]) for stack in stacks])
+        for output, all_, single in zip(outputs, found, one, strict=True):
+            assert all_ is not None
+            assert single is not None
+            assert all_.shape == (5, *output.shape)
+            np.testing.assert_allclose(all_.numpy()[i], single.numpy(), rtol=1e-12, atol=1e-14)
+    assert _core.jvp_stacked([z * 2.0], [x], [Tensor(stacks[0])]) == [None]
+
+
+def test_stacked_tangents_must_fit() -> None:
+    x, y = Tensor([1.0, 2.0]), Tensor(3.0)
+    three, two = Tensor(np.ones((3, 2))), Tensor(np.ones(2))
+    with pytest.raises(ndl.ShapeError, match=r"a tangent has shape \(2,\), expected \(3,\)"):
+        _core.jvp_stacked([x * y], [x, y], [three, two])
+    with pytest.raises(ndl.ShapeError, match=r"a tangent has shape \(\), expected \(1, 2\)"):
+        _core.jvp_stacked([x * y], [x], [Tensor(1.0)])
+    with pytest.raises(ValueError, match="expected at least one input, got none"):
+        _core.jvp_stacked([x * y], [], [])
+    with pytest.raises(ndl.GradError, match="forward mode is not defined for ops that are not"):
+        _core.jvp_stacked([Double()(x)], [x], [three])
 
 
 class Double(ndl.TensorOp):

@@ -71,6 +71,38 @@ def test_minus_a_number_adds_its_negative() -> None:
     assert np.array_equal(z.numpy(), A - 1.5)
 
 
+@pytest.mark.parametrize("n", [3, 5000])  # recorded under one lock, and step by step
+@pytest.mark.parametrize("needs", [(True, True), (True, False), (False, True)])
+def test_a_difference_has_a_negation_to_read(n: int, needs: tuple[bool, bool]) -> None:
+    random = np.random.default_rng(n)
+    a, b = random.standard_normal(n), random.standard_normal((2, n))
+    x, y = (Tensor(v, requires_grad=need) for v, need in zip((a, b), needs, strict=True))
+    z = x - y
+    assert names(z) == ["Negate", "EWiseAdd"]
+    assert np.array_equal(z.numpy(), a - b)
+    negated = z.inputs[1]
+    assert negated.requires_grad is needs[1]
+    assert np.array_equal(negated.numpy(), -b)
+    (z * z).sum().backward()
+    assert np.allclose(x.grad.numpy(), 2 * (a - b).sum(axis=0))
+    if needs[1]:
+        assert np.allclose(y.grad.numpy(), -2 * (a - b))
+
+
+def test_a_number_minus_a_tensor_is_exact() -> None:
+    special = [0.0, -0.0, 1.5, np.inf, -np.inf, np.nan, 5e-324]
+    for number in (*special, 3, np.float64(0.1), np.float32(0.1)):
+        for dtype in ("float32", "float64", "int8", "uint8", "int64"):
+            values = np.array(special if dtype.startswith("f") else [0, 1, 7], dtype)
+            z = number - Tensor(values)
+            with np.errstate(all="ignore"):
+                expected = number - values
+            assert z.dtype == expected.dtype
+            assert np.array_equal(z.numpy(), expected, equal_nan=True)
+            zeros = expected == 0
+            assert np.array_equal(np.signbit(z.numpy()[zeros]), np.signbit(expected[zeros]))
+
+
 def test_negation() -> None:
     z = -Tensor(A)
     assert names(z) == ["Negate"]

@@ -70,9 +70,7 @@ def _logistic(scipy: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
 
     def function(w: Any) -> Any:
         score = inputs @ w
-        # log(1 + exp(score)) - target score, for scores of either sign
-        loss = ops.relu(score) + ops.log(1.0 + ops.exp(-ops.abs(score))) - targets * score
-        return loss.sum() + 0.5 * (w * w).sum()
+        return (ops.softplus(score) - targets * score).sum() + 0.5 * (w * w).sum()
 
     def by_hand(w: Any) -> Any:
         score = x @ w

@@ -11,7 +11,7 @@ needle.Tensor([2. 4. 6.])
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from needle import autograd, init, ops, optim
+from needle import autograd, init, ops
 from needle._core import __version__, empty_cache, from_dlpack, from_numpy
 from needle.autograd import (
     Op,
@@ -33,11 +33,11 @@ from needle.ops import max as max
 from needle.ops import min as min
 
 if TYPE_CHECKING:
-    from needle import data, nn, optimize, saving, testing
+    from needle import data, nn, optim, optimize, saving, testing
     from needle.saving import load, load_checkpoint, save, save_checkpoint
 
 # Imported when first asked for: they bring modules along that training needs, not `import`.
-_LATE = ("data", "nn", "optimize", "saving", "testing")
+_LATE = ("data", "nn", "optim", "optimize", "saving", "testing")
 _OF_SAVING = ("load", "load_checkpoint", "save", "save_checkpoint")
 
 

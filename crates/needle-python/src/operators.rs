@@ -159,8 +159,17 @@ impl PyTensor {
         }
     }
 
-    fn __rsub__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<Object<'py>> {
-        reflected(slf, other, graph::subtract)
+    fn __rsub__<'py>(slf: &Bound<'py, Self>, object: &Object<'py>) -> PyResult<Object<'py>> {
+        let (py, own) = (slf.py(), handle(slf)?);
+        // Of floats, `c - t` is `-t + c` to the last bit, and needs no tensor for the number.
+        if tensor::dtype_of(own)?.is_float()
+            && let Other::Number(constant) = other(object)?
+        {
+            let negated = graph::apply(&arithmetic::NEGATE, Attrs::none(), &[own]).or_raise()?;
+            let attrs = Attrs::scalar(constant);
+            return tensor::apply(py, &arithmetic::ADD_SCALAR, attrs, &[&negated]);
+        }
+        reflected(slf, object, graph::subtract)
     }
 
     fn __truediv__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<Object<'py>> {

@@ -175,8 +175,8 @@ class Residuals(_Evaluated):
         return np.concatenate(parts, dtype=np.float64)
 
     def jacobian(self, x: Vector) -> NDArray[np.float64]:
-        """The Jacobian: column by column in forward mode where there are no more parameters than
-        residuals, and only ops of needle; else row by row in reverse mode.
+        """The Jacobian: all columns at once in forward mode where there are no more parameters
+        than residuals, and only ops of needle; else row by row in reverse mode.
         """
         self.move(x)
         jacobian = np.zeros((sum(self.sizes), self.structure.start.size))

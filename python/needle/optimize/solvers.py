@@ -73,8 +73,8 @@ def least_squares(fun: Function, x0: Any, args: Any = (), **options: Any) -> Any
     """Minimise the sum of squares of `fun(x, *args)`, a tensor or a structure of tensors, by
     `scipy.optimize.least_squares`; `options` are its other keywords.
 
-    The Jacobian is by forward mode, one pass for each parameter, or by reverse mode, one pass for
-    each residual, whichever is fewer; functions with ops written in Python take reverse mode.
+    The Jacobian is by forward mode, one pass for all parameters, or by reverse mode, one pass for
+    each residual where they are fewer; functions with ops written in Python take reverse mode.
 
     Returns SciPy's OptimizeResult, with `x` in the structure of `x0`; `fun` and `jac` are of the
     residuals and parameters one after the other. Raises as `minimize`.

@@ -4,11 +4,11 @@
 use super::arena::{self, Arena};
 use super::mode::Mode;
 use super::node::{Edge, NodeId, Operation, Value};
-use super::record::Source;
+use super::record::{Source, negates_exactly};
 use super::tensor::{LocalGuard, Seen, Tensor};
 use crate::array::Array;
 use crate::error::Result;
-use crate::ops::{Attrs, Forward, Infer, Needs, OpDef, Run, TypeRef};
+use crate::ops::{Attrs, Forward, Infer, Needs, OpDef, Run, TypeRef, arithmetic};
 use smallvec::SmallVec;
 
 /// Elements, of each input and of the result, up to which an op is run under the arena's
@@ -21,10 +21,6 @@ type PerInput<T> = SmallVec<[T; 3]>;
 
 /// The result of an op of the table on small inputs whose values are there, or `None`, and the
 /// attributes left as they are, where it is anything else.
-///
-/// Nothing is moved that need not be: the node is written where it stays. Nobody waits long for
-/// the lock meanwhile: the kernels of the table run no code of the embedder's, and [`SMALL`]
-/// bounds their work.
 #[inline]
 pub(super) fn apply_small(
     op: &'static OpDef,
@@ -36,6 +32,88 @@ pub(super) fn apply_small(
     let Run::One { infer, forward } = op.run else {
         return None;
     };
+    let compute = |attrs: &Attrs, arrays: &[&Array], types: &[TypeRef]| {
+        compute_small(infer, forward, attrs, arrays, types)
+    };
+    let record = |arena: &mut Arena, attrs: &mut Attrs, ids: &[Option<NodeId>], array: Array| {
+        let mut saves = Needs::NOTHING;
+        if !mode.transient || mode.keeps {
+            for (i, id) in ids.iter().enumerate() {
+                if id.is_some_and(|id| arena.node(id).may_need_gradient()) {
+                    saves = saves.and(op.needs(i));
+                }
+            }
+        }
+        arena.insert_on(ids.iter().flatten().copied(), saves, |node| {
+            node.operation = Some(Operation::Native(op, attrs.take()));
+            node.requires_grad = true;
+            node.transient = mode.transient;
+            node.embedder = embedder;
+            node.value = Some(Value::One(array));
+        })
+    };
+    let plain = mode.no_grad || !op.is_differentiable();
+    at_once(attrs, inputs, plain, embedder, compute, record)
+}
+
+/// `a - b` for small arrays whose values are there: see [`super::record::subtract`].
+#[inline]
+pub(super) fn subtract_small(a: &Tensor, b: &Tensor, mode: Mode) -> Option<Result<Tensor>> {
+    let Run::One { infer, forward } = arithmetic::SUBTRACT.run else {
+        return None;
+    };
+    let compute = |attrs: &Attrs, arrays: &[&Array], types: &[TypeRef]| {
+        negates_exactly(types[0].dtype, types[1].dtype)
+            .then(|| compute_small(infer, forward, attrs, arrays, types))
+            .flatten()
+    };
+    let record = |arena: &mut Arena, _: &mut Attrs, ids: &[Option<NodeId>], array: Array| {
+        let [a, b] = [ids[0], ids[1]];
+        let negated = arena.insert_on(b.into_iter(), Needs::NOTHING, |node| {
+            node.operation = Some(Operation::Native(&arithmetic::NEGATE, Attrs::none()));
+            node.transient = mode.transient;
+        });
+        if let Some(b) = b {
+            let (requires_grad, types) = (arena.node(b).requires_grad, arena.node(b).types());
+            let node = arena.node_mut(negated);
+            (node.requires_grad, node.types) = (requires_grad, types);
+        }
+        let inputs = a.into_iter().chain([negated]);
+        let id = arena.insert_on(inputs, Needs::NOTHING, |node| {
+            node.operation = Some(Operation::Native(&arithmetic::ADD, Attrs::none()));
+            node.requires_grad = true;
+            node.transient = mode.transient;
+            node.value = Some(Value::One(array));
+        });
+        // Nobody but the sum has it.
+        arena.node_mut(negated).handles = 0;
+        id
+    };
+    at_once(
+        &mut Attrs::none(),
+        &[a, b],
+        mode.no_grad,
+        0,
+        compute,
+        record,
+    )
+}
+
+/// Computes and records under one lock: `compute` gets the values, `record` the nodes.
+///
+/// Nothing is moved that need not be: the node is written where it stays. Nobody waits long for
+/// the lock meanwhile: the kernels of the table run no code of the embedder's, and [`SMALL`]
+/// bounds their work.
+#[allow(clippy::inline_always)] // What both callers hand over is known where they stand.
+#[inline(always)]
+fn at_once(
+    attrs: &mut Attrs,
+    inputs: &[impl Source],
+    plain: bool,
+    embedder: usize,
+    compute: impl FnOnce(&Attrs, &[&Array], &[TypeRef]) -> Option<Result<Array>>,
+    record: impl FnOnce(&mut Arena, &mut Attrs, &[Option<NodeId>], Array) -> NodeId,
+) -> Option<Result<Tensor>> {
     // A handle's own lock comes before the arena's, and two threads may come with the same
     // handles in another order: nobody waits here.
     let mut ids: PerInput<Option<NodeId>> = SmallVec::new();
@@ -87,38 +165,25 @@ pub(super) fn apply_small(
         if arrays.len() < inputs.len() {
             None
         } else {
-            compute_small(infer, forward, attrs, &arrays, &types)
+            compute(attrs, &arrays, &types)
         }
     };
     let array = match computed? {
         Err(error) => return Some(Err(error)),
         Ok(array) => array,
     };
-    if mode.no_grad || !requires_grad || !op.is_differentiable() {
+    if plain || !requires_grad {
         drop(arena);
         let value = Value::One(array);
         return Some(Ok(Tensor::from_value_bound(value, embedder)));
     }
     let arena = arena.get_or_insert_with(arena::lock);
-    let mut saves = Needs::NOTHING;
-    for (i, ((id, local), input)) in ids.iter_mut().zip(&mut locals).zip(inputs).enumerate() {
+    for ((id, local), input) in ids.iter_mut().zip(&mut locals).zip(inputs) {
         if let (None, Some(local), Some(tensor)) = (*id, local, input.tensor()) {
             *id = Some(tensor.promote_with(arena, local));
         }
-        if let Some(id) = *id
-            && (!mode.transient || mode.keeps)
-            && arena.node(id).may_need_gradient()
-        {
-            saves = saves.and(op.needs(i));
-        }
     }
-    let id = arena.insert_on(ids.iter().flatten().copied(), saves, |node| {
-        node.operation = Some(Operation::Native(op, attrs.take()));
-        node.requires_grad = true;
-        node.transient = mode.transient;
-        node.embedder = embedder;
-        node.value = Some(Value::One(array));
-    });
+    let id = record(arena, attrs, &ids, array);
     Some(Ok(Tensor::adopt_bound(id, embedder)))
 }
 

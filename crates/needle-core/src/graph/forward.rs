@@ -62,7 +62,7 @@ impl Tangents {
             Self::Stacked(tensor) => Ok(tensor.clone()),
             Self::Each(each) => {
                 let parts: Vec<Expr> = each.iter().map(|t| tape.expr(t.clone())).collect();
-                let stack = Expr::stack(&parts, 0).map(|stack| stack.id());
+                let stack = Expr::stack(&parts, 0).map(Expr::id);
                 tape.tensor(stack.ok_or_else(lost)?)
             }
         }

@@ -2,7 +2,7 @@
 
 use super::arena::{self, Arena};
 use super::compute;
-use super::eager::{Gathered, apply_small, gather};
+use super::eager::{Gathered, apply_small, gather, subtract_small};
 use super::mode::{Mode, current_mode};
 use super::node::{Edge, Node, NodeId, Operation, Types, Value};
 use super::tensor::{Seen, Tensor};
@@ -269,9 +269,18 @@ fn record_lazily(
 /// is computed only if somebody reads it; without gradient there is one op.
 pub fn subtract(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let mode = current_mode();
+    if !mode.is_lazy()
+        && let Some(result) = subtract_small(a, b, mode)
+    {
+        return result;
+    }
     let requires_grad = a.requires_grad() || b.requires_grad();
     let plain = !mode.is_lazy() && (mode.no_grad || !requires_grad);
-    if plain || !negates_exactly(a, b)? {
+    let exact = match (a.types()?, b.types()?) {
+        (Types::One(a), Types::One(b)) => negates_exactly(a.dtype, b.dtype),
+        _ => false,
+    };
+    if plain || !exact {
         return apply(&arithmetic::SUBTRACT, Attrs::none(), &[a, b]);
     }
     if mode.is_lazy() {
@@ -292,12 +301,9 @@ pub fn subtract(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Ok(record_value(&mut arena::lock(), add, edges, mode, 0, value))
 }
 
-/// Whether `-b` in the dtype of `b` is what the difference subtracts: an integer may wrap
-/// before it is widened, and bool has no negative.
-fn negates_exactly(a: &Tensor, b: &Tensor) -> Result<bool> {
-    let (Types::One(a), Types::One(b)) = (a.types()?, b.types()?) else {
-        return Ok(false);
-    };
-    let wraps = a.dtype.promote(b.dtype) != b.dtype || b.dtype == DType::Bool;
-    Ok(b.dtype.is_float() || !wraps)
+/// Whether `-b` in the dtype of `b` is what a difference `a - b` subtracts: an integer may
+/// wrap before it is widened, and bool has no negative.
+pub(super) fn negates_exactly(a: DType, b: DType) -> bool {
+    let wraps = a.promote(b) != b || b == DType::Bool;
+    b.is_float() || !wraps
 }

@@ -159,9 +159,9 @@ fn with_own<R>(class: usize, f: impl FnOnce(&mut Chain) -> R) -> Option<R> {
     OWN_BLOCKS.try_with(run).ok()
 }
 
-/// A block of the given class; `None` where the system has no memory left.
+/// A block of the given class for `bytes` bytes; `None` where the system has no memory left.
 #[inline]
-pub(crate) fn take(class: usize, size: usize) -> Option<NonNull<u8>> {
+pub(crate) fn take(class: usize, size: usize, bytes: usize) -> Option<NonNull<u8>> {
     if let Some(block) = with_own(class, Chain::pop).flatten() {
         return Some(block);
     }
@@ -176,8 +176,10 @@ pub(crate) fn take(class: usize, size: usize) -> Option<NonNull<u8>> {
     let block = NonNull::new(unsafe { alloc(layout(size)) })?;
     #[cfg(target_os = "linux")]
     if size >= HUGE {
+        // Whole huge pages only: the last one would be there as a whole when a part is used.
+        let whole = bytes / HUGE_ALIGN * HUGE_ALIGN;
         // SAFETY: the range was just allocated; the call is advice and may fail freely.
-        unsafe { libc::madvise(block.as_ptr().cast(), size, libc::MADV_HUGEPAGE) };
+        unsafe { libc::madvise(block.as_ptr().cast(), whole, libc::MADV_HUGEPAGE) };
     }
     Some(block)
 }

@@ -64,8 +64,9 @@ impl Storage {
     #[inline]
     pub(super) fn allocate(dtype: DType, shape: &[usize]) -> Option<Self> {
         let bytes = shape::size(shape)?.checked_mul(dtype.size())?;
-        let (class, size) = pool::class_of(bytes.checked_add(HEADER)?)?;
-        let header = pool::take(class, size)?.cast::<Header>();
+        let total = bytes.checked_add(HEADER)?;
+        let (class, size) = pool::class_of(total)?;
+        let header = pool::take(class, size, total)?.cast::<Header>();
         let mut dims = [0; INLINE];
         // More dimensions than fit stand in the array.
         for (place, &n) in dims.iter_mut().zip(shape) {

@@ -6,16 +6,19 @@
 
 use super::number::Number;
 use super::threads::{self, Shared};
+use std::marker::PhantomData;
 
 /// An associative operation with a neutral element.
 pub(super) trait Fold<T> {
     const NEUTRAL: T;
     fn join(a: T, b: T) -> T;
-    /// Two more elements at once, where that is cheaper.
+    /// [`Fold::join`] where neither is NaN, if that is less work.
     #[inline(always)]
-    fn join_two(value: T, a: T, b: T) -> T {
-        Self::join(Self::join(value, a), b)
+    fn join_numbers(a: T, b: T) -> T {
+        Self::join(a, b)
     }
+    /// Whether [`Fold::join_numbers`] loses NaN, which then has to be looked for.
+    const LOSES_NAN: bool = false;
 }
 
 pub(super) struct SumOf;
@@ -36,9 +39,10 @@ impl<T: Number> Fold<T> for MaxOf {
         a.maximum(b)
     }
     #[inline(always)]
-    fn join_two(value: T, a: T, b: T) -> T {
-        value.maximum_of_three(a, b)
+    fn join_numbers(a: T, b: T) -> T {
+        a.larger(b)
     }
+    const LOSES_NAN: bool = true;
 }
 impl<T: Number> Fold<T> for MinOf {
     const NEUTRAL: T = T::HIGHEST;
@@ -47,22 +51,25 @@ impl<T: Number> Fold<T> for MinOf {
         a.minimum(b)
     }
     #[inline(always)]
-    fn join_two(value: T, a: T, b: T) -> T {
-        value.minimum_of_three(a, b)
+    fn join_numbers(a: T, b: T) -> T {
+        a.smaller(b)
     }
+    const LOSES_NAN: bool = true;
 }
 
 /// Elements that are folded in one pass before halves are joined pairwise.
 const BLOCK: usize = 1024;
 /// Partial results that are kept side by side: the lanes of several vector registers.
 const LANES: usize = 64;
+/// Elements that are read in one turn: two for each lane.
+const PAIR: usize = 2 * LANES;
 /// Runs of up to this length are folded side by side, [`SIDE`] at a time.
 const SHORT: usize = 16;
 pub(super) const SIDE: usize = 16;
 /// Elements of a row that is put together from several short ones.
 pub(super) const WIDE: usize = 256;
 /// Picoseconds for an element, roughly.
-pub(super) const COST: usize = 80;
+pub(super) const COST: usize = 45;
 
 /// A run of up to [`BLOCK`] elements.
 #[inline(always)]
@@ -76,7 +83,7 @@ unsafe fn fold_block<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) 
         }
         return value;
     }
-    if n < 2 * LANES {
+    if n < PAIR {
         let mut few: [T; 8] = std::array::from_fn(at);
         let whole = n / 8 * 8;
         for i in (8..whole).step_by(8) {
@@ -94,20 +101,38 @@ unsafe fn fold_block<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) 
         return value;
     }
     let mut lanes = [F::NEUTRAL; LANES];
-    let whole = n / (2 * LANES) * (2 * LANES);
-    for i in (0..whole).step_by(2 * LANES) {
+    let mut lost = false;
+    let whole = n / PAIR * PAIR;
+    for i in (0..whole).step_by(PAIR) {
         for (lane, value) in lanes.iter_mut().enumerate() {
-            *value = F::join_two(*value, at(i + lane), at(i + LANES + lane));
+            let two = F::join_numbers(at(i + lane), at(i + LANES + lane));
+            *value = F::join_numbers(*value, two);
+        }
+        if F::LOSES_NAN {
+            for i in i..i + LANES {
+                lost |= at(i).is_nan() | at(i + LANES).is_nan();
+            }
         }
     }
-    for i in whole..n {
-        let lane = i % LANES;
-        lanes[lane] = F::join(lanes[lane], at(i));
+    if whole < n {
+        // A place in `lanes` that is not known in advance would put them all into memory.
+        let mut rest = [F::NEUTRAL; PAIR];
+        for (i, place) in (whole..n).zip(&mut rest) {
+            *place = at(i);
+            lost |= F::LOSES_NAN && place.is_nan();
+        }
+        for (lane, value) in lanes.iter_mut().enumerate() {
+            let two = F::join_numbers(rest[lane], rest[LANES + lane]);
+            *value = F::join_numbers(*value, two);
+        }
+    }
+    if lost && let Some(nan) = (0..n).map(at).find(|value| value.is_nan()) {
+        return nan;
     }
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {
-            lanes[i] = F::join(lanes[i], lanes[i + width]);
+            lanes[i] = F::join_numbers(lanes[i], lanes[i + width]);
         }
         width /= 2;
     }
@@ -136,38 +161,55 @@ unsafe fn fold_blocks<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize)
         // SAFETY: the caller's promise.
         return unsafe { fold_block::<T, F>(x, step, n) };
     }
-    let block = |i: usize| {
-        let len = BLOCK.min(n - i * BLOCK);
+    let mut pairs = Pairs::<T, F>::new();
+    for start in (0..n).step_by(BLOCK) {
         // SAFETY: the caller's promise.
-        unsafe { fold_block::<T, F>(x.offset((i * BLOCK) as isize * step), step, len) }
-    };
-    pairwise::<T, F>(n.div_ceil(BLOCK), block)
+        let block = unsafe {
+            fold_block::<T, F>(x.offset(start as isize * step), step, BLOCK.min(n - start))
+        };
+        pairs.push(block);
+    }
+    pairs.join()
 }
 
-/// Joins `count` values pairwise, pairs of these, and so on.
-#[inline(always)]
-fn pairwise<T: Number, F: Fold<T>>(count: usize, value: impl Fn(usize) -> T) -> T {
-    // A binary counter of finished values: `partial[k]` stands for 2^k of them.
-    let mut partial = [F::NEUTRAL; usize::BITS as usize];
-    let last = count - 1;
-    for i in 0..last {
-        let mut value = value(i);
+/// Values that are joined pairwise, pairs of these, and so on: a binary counter in which
+/// `partial[k]` stands for 2^k of them.
+struct Pairs<T, F> {
+    partial: [T; usize::BITS as usize],
+    count: usize,
+    by: PhantomData<F>,
+}
+
+impl<T: Number, F: Fold<T>> Pairs<T, F> {
+    #[inline(always)]
+    fn new() -> Self {
+        Self {
+            partial: [F::NEUTRAL; usize::BITS as usize],
+            count: 0,
+            by: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, mut value: T) {
         let mut level = 0;
-        while i >> level & 1 == 1 {
-            value = F::join(partial[level], value);
+        while self.count >> level & 1 == 1 {
+            value = F::join(self.partial[level], value);
             level += 1;
         }
-        partial[level] = value;
+        self.partial[level] = value;
+        self.count += 1;
     }
-    let mut value = value(last);
-    let mut level = 0;
-    while last >> level != 0 {
-        if last >> level & 1 == 1 {
-            value = F::join(partial[level], value);
-        }
-        level += 1;
+
+    /// All values as one, the neutral element if there are none.
+    #[inline(always)]
+    fn join(self) -> T {
+        let levels = (0..usize::BITS).filter(|level| self.count >> level & 1 == 1);
+        let partial = levels.map(|level| self.partial[level as usize]);
+        partial
+            .reduce(|later, earlier| F::join(earlier, later))
+            .unwrap_or(F::NEUTRAL)
     }
-    value
 }
 
 /// Elements that one thread folds at a time: a power of two of blocks, so that the pairs
@@ -196,7 +238,11 @@ pub(super) unsafe fn fold_all<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T
             }
         }
     });
-    pairwise::<T, F>(values.len(), |i| values[i])
+    let mut pairs = Pairs::<T, F>::new();
+    for value in values {
+        pairs.push(value);
+    }
+    pairs.join()
 }
 
 simd! {

@@ -21,7 +21,7 @@ const ROWS: usize = 256;
 /// Vectors across a strip of `b`, which every tile of the strip reads from the start.
 const ACROSS: usize = 3;
 /// Rows of the result from which it pays to pack `b`.
-const ROWS_FOR_PACKING: usize = 16;
+const ROWS_FOR_PACKING: usize = 512;
 /// Terms of a sum from which it pays to pack `a`, for a wide result.
 const TERMS_FOR_PACKING: usize = 32;
 /// Bytes of `b` that are as good where they are: they stay in the innermost cache.

@@ -120,25 +120,53 @@ pub(crate) fn for_each_row<const N: usize>(
     cost: usize,
     body: impl Fn([isize; N], Dim<N>) + Sync,
 ) {
+    for_each_block(dims, cost, |at, rows, row| {
+        for r in 0..rows.len {
+            body(ahead(at, rows, r), row);
+        }
+    });
+}
+
+/// [`for_each_row`] for runs of rows: `body` gets the dimension over them too, and so need
+/// not be called for each of many short ones.
+#[inline]
+pub(crate) fn for_each_block<const N: usize>(
+    dims: &[Dim<N>],
+    cost: usize,
+    body: impl Fn([isize; N], Dim<N>, Dim<N>) + Sync,
+) {
     let (outer, inner) = split_inner(dims);
-    let rows = size(outer);
-    if inner.len == 0 || rows == 0 {
+    let count = size(outer);
+    if inner.len == 0 || count == 0 {
         return;
     }
-    if rows >= 64 || (rows > 1 && inner.len < 2 * GRAIN) {
-        threads::for_each(rows, cost * inner.len, 1, |range| {
-            for_each_in(outer, range, |at| body(at, inner));
+    let (outermost, rows) = split_inner(outer);
+    if count >= 64 || (count > 1 && inner.len < 2 * GRAIN) {
+        threads::for_each(count, cost * inner.len, 1, |range| {
+            let runs = range.start / rows.len..range.end.div_ceil(rows.len);
+            let mut start = runs.start * rows.len;
+            for_each_in(outermost, runs, |at| {
+                let skipped = range.start.saturating_sub(start);
+                let len = (range.end - start).min(rows.len) - skipped;
+                body(ahead(at, rows, skipped), Dim { len, ..rows }, inner);
+                start += rows.len;
+            });
         });
         return;
     }
     for_each(outer, |at| {
         threads::for_each(inner.len, cost, GRAIN, |range| {
-            let start = range.start as isize;
-            let at = std::array::from_fn(|i| at[i] + start * inner.steps[i]);
+            let at = ahead(at, inner, range.start);
             let len = range.len();
-            body(at, Dim { len, ..inner });
+            body(at, Dim { len: 1, ..rows }, Dim { len, ..inner });
         });
     });
+}
+
+/// Offsets `n` steps further along a dimension.
+#[inline]
+fn ahead<const N: usize>(at: [isize; N], dim: Dim<N>, n: usize) -> [isize; N] {
+    std::array::from_fn(|i| at[i] + n as isize * dim.steps[i])
 }
 
 /// Splits off the innermost dimension; a nest without any gives one of length 1.

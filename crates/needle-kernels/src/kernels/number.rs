@@ -19,15 +19,20 @@ pub(crate) trait Number: Element {
     fn pow(self, exponent: Self) -> Self;
     fn maximum(self, other: Self) -> Self;
     fn minimum(self, other: Self) -> Self;
-    /// The largest of three; NaN if any is.
+    /// The larger of two numbers; where one is NaN, any of the two.
     #[inline(always)]
-    fn maximum_of_three(self, a: Self, b: Self) -> Self {
-        self.maximum(a).maximum(b)
+    fn larger(self, other: Self) -> Self {
+        if self > other { self } else { other }
     }
-    /// The smallest of three; NaN if any is.
+    /// The smaller of two numbers; where one is NaN, any of the two.
     #[inline(always)]
-    fn minimum_of_three(self, a: Self, b: Self) -> Self {
-        self.minimum(a).minimum(b)
+    fn smaller(self, other: Self) -> Self {
+        if self < other { self } else { other }
+    }
+    #[inline(always)]
+    #[allow(clippy::eq_op)] // Not for integers.
+    fn is_nan(self) -> bool {
+        self != self
     }
     /// The product of the chain rule: 0 where either factor is exactly 0.
     fn chain(self, other: Self) -> Self;
@@ -53,8 +58,8 @@ pub(crate) trait Float: Number + Into<f64> {
     fn softplus<S: Simd>(self) -> Self;
     fn erf<S: Simd>(self) -> Self;
     /// Distribution function and density of the standard normal distribution.
-    fn normal_cdf<S: Simd>(self) -> Self;
-    fn normal_pdf<S: Simd>(self) -> Self;
+    /// The distribution function and the density of the standard normal distribution.
+    fn normal<S: Simd>(self) -> (Self, Self);
     /// Right where [`Float::is_large`] does not hold.
     fn sin<S: Simd>(self) -> Self;
     /// As [`Float::sin`].
@@ -156,19 +161,6 @@ macro_rules! float {
                 if (other < self) | (other != other) { other } else { self }
             }
             #[inline(always)]
-            fn maximum_of_three(self, a: Self, b: Self) -> Self {
-                // Plain vector maxima, and one look at both newcomers for NaN.
-                let larger = if a > b { a } else { b };
-                let larger = if larger > self { larger } else { self };
-                if (a != a) | (b != b) { $T::NAN } else { larger }
-            }
-            #[inline(always)]
-            fn minimum_of_three(self, a: Self, b: Self) -> Self {
-                let smaller = if a < b { a } else { b };
-                let smaller = if smaller < self { smaller } else { self };
-                if (a != a) | (b != b) { $T::NAN } else { smaller }
-            }
-            #[inline(always)]
             fn chain(self, other: Self) -> Self {
                 if (self == 0.0) | (other == 0.0) { 0.0 } else { self * other }
             }
@@ -217,9 +209,7 @@ macro_rules! float {
             #[inline(always)]
             fn erf<S: Simd>(self) -> Self { math::$T::erf::<S>(self) }
             #[inline(always)]
-            fn normal_cdf<S: Simd>(self) -> Self { math::$T::normal_cdf::<S>(self) }
-            #[inline(always)]
-            fn normal_pdf<S: Simd>(self) -> Self { math::$T::normal_pdf::<S>(self) }
+            fn normal<S: Simd>(self) -> (Self, Self) { math::$T::normal::<S>(self) }
             #[inline(always)]
             fn sin<S: Simd>(self) -> Self { math::$T::sin::<S>(self) }
             #[inline(always)]

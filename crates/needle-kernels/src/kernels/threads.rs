@@ -1,7 +1,9 @@
 //! Threads for large kernels.
 //!
 //! A kernel splits its work into ranges whose results do not depend on who computes them,
-//! and the caller works along: a thread that is late, or still asleep, costs nothing. The
+//! and the caller works along: a thread that is late, or still asleep, costs nothing. Each
+//! thread begins with a part of its own, the same one in every kernel, because what the
+//! kernel before has left there is in the caches of its processor; then it helps others. The
 //! pool starts with the first large kernel and belongs to one process: a forked child makes
 //! its own. Who has nothing to do waits actively for some microseconds, because waking a
 //! thread takes longer than most kernels, and then sleeps.
@@ -20,6 +22,8 @@ const WORTH: usize = 8_000_000;
 const WORTH_WAKING: usize = 50_000_000;
 /// Work of one range: short enough that both ends of a kernel are reached together.
 const RANGE: usize = 4_000_000;
+/// Parts of a kernel that threads begin with: of more threads, several share one.
+const PARTS: usize = 16;
 /// How long a thread without work waits actively.
 const SPIN: Duration = Duration::from_micros(50);
 /// More threads than this help nobody here.
@@ -87,6 +91,7 @@ pub(crate) fn for_each(n: usize, cost: usize, grain: usize, body: impl Fn(Range<
         return body(0..n);
     }
     let ranges = (work / RANGE).clamp(threads, 16 * threads);
+    let ranges = ranges.next_multiple_of(threads);
     let len = n.div_ceil(ranges).next_multiple_of(grain.max(1));
     share(n, len, work, threads, &body);
 }
@@ -117,24 +122,34 @@ struct Job<'a> {
     body: &'a (dyn Fn(Range<usize>) + Sync),
     n: usize,
     len: usize,
-    /// Where the next range begins.
-    next: AtomicUsize,
+    /// How many parts there are, and the number of the next range of each.
+    parts: usize,
+    next: [AtomicUsize; PARTS],
     /// How many more threads may join.
     places: AtomicUsize,
     panicked: AtomicBool,
 }
 
 impl Job<'_> {
-    fn work(&self) {
-        loop {
-            let start = self.next.fetch_add(self.len, Ordering::Relaxed);
-            if start >= self.n {
-                return;
-            }
-            let range = start..self.n.min(start + self.len);
-            if catch_unwind(AssertUnwindSafe(|| (self.body)(range))).is_err() {
-                self.panicked.store(true, Ordering::Relaxed);
-                return;
+    /// The number of the first range of a part; behind the last part, how many ranges there are.
+    fn first(&self, part: usize) -> usize {
+        self.n.div_ceil(self.len) * part / self.parts
+    }
+
+    /// Works on the ranges of part `own`, and then on what is left of the others.
+    fn work(&self, own: usize) {
+        for part in (0..self.parts).map(|i| (own + i) % self.parts) {
+            let end = self.first(part + 1);
+            loop {
+                let start = self.next[part].fetch_add(1, Ordering::Relaxed);
+                if start >= end {
+                    break;
+                }
+                let range = start * self.len..self.n.min((start + 1) * self.len);
+                if catch_unwind(AssertUnwindSafe(|| (self.body)(range))).is_err() {
+                    self.panicked.store(true, Ordering::Relaxed);
+                    return;
+                }
             }
         }
     }
@@ -144,8 +159,9 @@ impl Job<'_> {
         let joined = self
             .places
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, join);
-        if joined.is_ok() {
-            self.work();
+        // The caller has the first part.
+        if let Ok(place) = joined {
+            self.work(place);
         }
     }
 }
@@ -222,10 +238,14 @@ fn share(n: usize, len: usize, work: usize, threads: usize, body: &(dyn Fn(Range
         body,
         n,
         len,
-        next: AtomicUsize::new(0),
+        parts: (helpers + 1).min(PARTS),
+        next: [const { AtomicUsize::new(0) }; PARTS],
         places: AtomicUsize::new(helpers),
         panicked: AtomicBool::new(false),
     };
+    for part in 0..job.parts {
+        job.next[part].store(job.first(part), Ordering::Relaxed);
+    }
     pool.job
         .store((&raw const job).cast_mut().cast(), Ordering::SeqCst);
     pool.round.fetch_add(1, Ordering::SeqCst);
@@ -234,7 +254,7 @@ fn share(n: usize, len: usize, work: usize, threads: usize, body: &(dyn Fn(Range
         drop(pool.lock.lock().unwrap_or_else(PoisonError::into_inner));
         pool.wake.notify_all();
     }
-    job.work();
+    job.work(0);
     // From here on nobody can find the job, and those who have are waited for.
     pool.job.store(ptr::null_mut(), Ordering::SeqCst);
     let mut looks = 0u32;

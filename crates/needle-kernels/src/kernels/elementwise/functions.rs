@@ -30,7 +30,7 @@ maps! {
     Float Sigmoid 600 |x, S| x.sigmoid::<S>();
     Float Softplus 1000 |x, S| x.softplus::<S>();
     Float Erf 900 |x, S| x.erf::<S>();
-    Float Gelu 900 |x, S| x.chain(x.normal_cdf::<S>());
+    Float Gelu 900 |x, S| x.chain(x.normal::<S>().0);
     Float Silu 600 |x, S| x.chain(x.sigmoid::<S>());
     Number Same |x, S| x;
     Number Square |x, S| x.mul(x);
@@ -115,7 +115,10 @@ macro_rules! slopes {
 slopes! {
     TanhSlope 200 |y, S| T::ONE.sub(y.mul(y));
     SigmoidSlope 200 |y, S| y.mul(T::ONE.sub(y));
-    GeluSlope 1200 |x, S| x.normal_cdf::<S>().add(x.chain(x.normal_pdf::<S>()));
+    GeluSlope 1000 |x, S| {
+        let (share, density) = x.normal::<S>();
+        share.add(x.chain(density))
+    };
     SiluSlope 700 |x, S| {
         let share = x.sigmoid::<S>();
         share.add(x.chain(share.mul(T::ONE.sub(share))))

@@ -114,36 +114,42 @@ pub(super) fn map<T: Element, F: Map<T>>(x: &Array) -> Result<Array> {
 }
 
 simd! {
-    /// `out[i] = F(a[i * step_a], b[i * step_b])` for `i < n`.
+    /// `out[i] = F(a[i * step], b[i * step])` for `i < n`, in each of `count` rows; the first
+    /// of the `steps` of an operand is the one from row to row.
     ///
     /// # Safety
     /// All addresses are valid, and nobody else sees `out`.
-    unsafe fn zip_row<S>[T: Element, O: Element, F: Zip<T, O>](
-        a: *const T, step_a: isize, b: *const T, step_b: isize, out: *mut O, n: usize
+    unsafe fn zip_rows<S>[T: Element, O: Element, F: Zip<T, O>](
+        a: *const T, steps_a: [isize; 2], b: *const T, steps_b: [isize; 2],
+        out: *mut O, row: isize, n: usize, count: usize
     ) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match (step_a, step_b) {
-                (1, 1) => for i in 0..n {
-                    out.add(i).write(F::apply::<S>(a.add(i).read(), b.add(i).read()));
-                },
-                (1, 0) if n > 0 => {
-                    let b = b.read();
-                    for i in 0..n {
-                        out.add(i).write(F::apply::<S>(a.add(i).read(), b));
+        for r in 0..count as isize {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (a, b) = (a.offset(r * steps_a[0]), b.offset(r * steps_b[0]));
+                let out = out.offset(r * row);
+                match (steps_a[1], steps_b[1]) {
+                    (1, 1) => for i in 0..n {
+                        out.add(i).write(F::apply::<S>(a.add(i).read(), b.add(i).read()));
+                    },
+                    (1, 0) if n > 0 => {
+                        let b = b.read();
+                        for i in 0..n {
+                            out.add(i).write(F::apply::<S>(a.add(i).read(), b));
+                        }
                     }
-                }
-                (0, 1) if n > 0 => {
-                    let a = a.read();
-                    for i in 0..n {
-                        out.add(i).write(F::apply::<S>(a, b.add(i).read()));
+                    (0, 1) if n > 0 => {
+                        let a = a.read();
+                        for i in 0..n {
+                            out.add(i).write(F::apply::<S>(a, b.add(i).read()));
+                        }
                     }
+                    (step_a, step_b) => for i in 0..n {
+                        let at = i as isize;
+                        let (a, b) = (a.offset(at * step_a).read(), b.offset(at * step_b).read());
+                        out.add(i).write(F::apply::<S>(a, b));
+                    },
                 }
-                _ => for i in 0..n {
-                    let at = i as isize;
-                    let (a, b) = (a.offset(at * step_a).read(), b.offset(at * step_b).read());
-                    out.add(i).write(F::apply::<S>(a, b));
-                },
             }
         }
     }
@@ -161,7 +167,7 @@ pub(super) fn zip<T: Element, O: Element, F: Zip<T, O>>(a: &Array, b: &Array) ->
             // SAFETY: all three have these elements, row-major; `out` is fresh.
             unsafe {
                 let (a, b) = (at_a.get().add(start), at_b.get().add(start));
-                zip_row::<T, O, F>(a, 1, b, 1, to.get().add(start), n);
+                zip_rows::<T, O, F>(a, [0, 1], b, [0, 1], to.get().add(start), 0, n, 1);
             }
         });
         return Ok(out);
@@ -177,12 +183,15 @@ fn zip_strided<T: Element, O: Element, F: Zip<T, O>>(a: &Array, b: &Array) -> Re
     let to = Shared::new(out.ptr_mut::<O>());
     let (steps_a, steps_b) = (broadcast_strides(a, &shape), broadcast_strides(b, &shape));
     let dims = collapse(&shape, [&out.strides(), &steps_a, &steps_b]);
-    layout::for_each_row(&dims, F::COST, |[o, i, j], row| {
+    layout::for_each_block(&dims, F::COST, |[o, i, j], rows, row| {
+        let [next, down_a, down_b] = rows.steps;
         let [_, step_a, step_b] = row.steps;
+        let (steps_a, steps_b) = ([down_a, step_a], [down_b, step_b]);
         // SAFETY: the strides stay within the three arrays; `out` is fresh.
         unsafe {
             let (a, b) = (at_a.get().offset(i), at_b.get().offset(j));
-            zip_row::<T, O, F>(a, step_a, b, step_b, to.get().offset(o), row.len);
+            let out = to.get().offset(o);
+            zip_rows::<T, O, F>(a, steps_a, b, steps_b, out, next, row.len, rows.len);
         }
     });
     Ok(out)
@@ -205,9 +214,9 @@ pub(super) fn zip_scalar<T: Element, O: Element, F: Zip<T, O>, const LEFT: bool>
         // `out` is fresh.
         unsafe {
             if LEFT {
-                zip_row::<T, O, F>(number, 0, from, step, to.offset(o), n);
+                zip_rows::<T, O, F>(number, [0, 0], from, [0, step], to.offset(o), 0, n, 1);
             } else {
-                zip_row::<T, O, F>(from, step, number, 0, to.offset(o), n);
+                zip_rows::<T, O, F>(from, [0, step], number, [0, 0], to.offset(o), 0, n, 1);
             }
         }
     };

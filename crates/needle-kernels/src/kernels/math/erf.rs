@@ -12,10 +12,11 @@ macro_rules! error_functions {
             use super::super::super::isa::Simd;
             use super::super::$T::{exp, fma, polynomial};
 
-            /// `erfc(t)` for `t = scale |x|`, with a small relative error however far out. `scale`
-            /// is 1 or the square root of 1/2, of which `part` is the square.
+            /// `erfc(t)` and `exp(-t^2)` for `t = scale |x|`, with a small relative error
+            /// however far out. `scale` is 1 or the square root of 1/2, of which `part` is the
+            /// square.
             #[inline(always)]
-            fn tail<S: Simd>(x: $T, scale: $T, part: $T) -> $T {
+            fn tail<S: Simd>(x: $T, scale: $T, part: $T) -> ($T, $T) {
                 // Beyond it the result is 0 all the same. NaN fails the test.
                 let x = x.abs();
                 let x = if x > $most { $most } else { x };
@@ -28,30 +29,27 @@ macro_rules! error_functions {
                 // What the square has lost; without fused multiply-add it cannot be told.
                 let lost = if S::FMA { x.mul_add(x, -square) } else { 0.0 };
                 let e = exp::<S>(-square * part);
-                fma::<S>(e, -lost * part, e) * polynomial::<S, _>(u, $far) * (sum * inverse)
+                let e = fma::<S>(e, -lost * part, e);
+                (e * polynomial::<S, _>(u, $far) * (sum * inverse), e)
             }
 
             /// The error function.
             #[inline(always)]
             pub(crate) fn erf<S: Simd>(x: $T) -> $T {
                 let near = fma::<S>(x, polynomial::<S, _>(x * x, $near), x);
-                let far = (1.0 - tail::<S>(x, 1.0, 1.0)).copysign(x);
+                let far = (1.0 - tail::<S>(x, 1.0, 1.0).0).copysign(x);
                 if x.abs() < 1.0 { near } else { far }
             }
 
             /// The distribution function of the standard normal distribution,
-            /// `erfc(-x / sqrt(2)) / 2`: the tail on the left is not a difference.
+            /// `erfc(-x / sqrt(2)) / 2`, where the tail on the left is not a difference, and
+            /// its density.
             #[inline(always)]
-            pub(crate) fn normal_cdf<S: Simd>(x: $T) -> $T {
-                let half = 0.5 * tail::<S>(x, std::$T::consts::FRAC_1_SQRT_2, 0.5);
-                if x < 0.0 { half } else { 1.0 - half }
-            }
-
-            /// The density of the standard normal distribution.
-            #[inline(always)]
-            pub(crate) fn normal_pdf<S: Simd>(x: $T) -> $T {
+            pub(crate) fn normal<S: Simd>(x: $T) -> ($T, $T) {
                 const FACTOR: $T = 0.398942280401432677939946059934;
-                FACTOR * exp::<S>(-0.5 * x * x)
+                let (tail, e) = tail::<S>(x, std::$T::consts::FRAC_1_SQRT_2, 0.5);
+                let half = 0.5 * tail;
+                (if x < 0.0 { half } else { 1.0 - half }, FACTOR * e)
             }
         }
     };

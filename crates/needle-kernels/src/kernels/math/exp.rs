@@ -37,11 +37,10 @@ macro_rules! exponentials {
             }
 
             /// `n`, as two powers of two whose product is `2^n` so that results below the
-            /// normal numbers round once, and `exp(r) - 1`.
+            /// normal numbers round once, and `exp(r) - 1`; `x` is at most the range's end.
             #[inline(always)]
             fn parts<S: Simd>(x: $T) -> ($T, $T, $T) {
-                // Beyond these the result is infinity or 0 all the same. NaN fails both tests.
-                let x = if x > $most { $most } else { x };
+                // Below, the result is 0 all the same. NaN fails the test.
                 let x = if x < $least { $least } else { x };
                 let (n, p) = reduce::<S>(x);
                 let k = n.wrapping_add($offset);
@@ -56,8 +55,10 @@ macro_rules! exponentials {
             /// The exponential.
             #[inline(always)]
             pub(crate) fn exp<S: Simd>(x: $T) -> $T {
+                // Above, the result is infinity all the same.
+                let x = if x > $most { $most } else { x };
                 let (s, t, p) = parts::<S>(x);
-                (1.0 + p) * s * t
+                fma::<S>(s, p, s) * t
             }
 
             /// The hyperbolic tangent: an odd function's polynomial near 0, and elsewhere
@@ -85,15 +86,20 @@ macro_rules! exponentials {
                 fma::<S>(factor, above / below, start).copysign(x)
             }
 
-            /// `1 / (1 + exp(-x))`, with one rounding in the sum; far below 0, where that
-            /// would overflow, it is `exp(x)` to the last bit.
+            /// `1 / (1 + exp(-x))`. With `exp(-x) = 2^n (1 + p)` both parts of the fraction
+            /// are divided by `2^(n / 2)`, so that only the quotient can leave the normal
+            /// numbers.
             #[inline(always)]
             pub(crate) fn sigmoid<S: Simd>(x: $T) -> $T {
-                let far = x < -40.0;
-                let (s, t, p) = parts::<S>(if far { x } else { -x });
-                let scale = s * t;
-                let sum = fma::<S>(scale, p, 1.0 + scale);
-                if far { (1.0 + p) * s * t } else { 1.0 / sum }
+                // Beyond these the result is 0 or 1 all the same. NaN fails both tests.
+                let x = if x > -$least { -$least } else { x };
+                let x = if x < $least { $least } else { x };
+                let (n, p) = reduce::<S>(-x);
+                let k = n.wrapping_add($offset);
+                let half = k >> 1;
+                let a = power(half.wrapping_neg().wrapping_add($offset - 1));
+                let b = power((k - half).wrapping_sub(1));
+                a / (b + fma::<S>(b, p, a))
             }
         }
     };

@@ -23,7 +23,7 @@ use super::isa::Simd;
 macro_rules! width {
     ($T:ident) => {
         pub(crate) mod $T {
-            pub(crate) use super::erf::$T::{erf, normal_cdf, normal_pdf};
+            pub(crate) use super::erf::$T::{erf, normal};
             pub(crate) use super::exp::$T::{exp, sigmoid, tanh};
             pub(crate) use super::log::$T::log;
             pub(crate) use super::power::$T::cube;
