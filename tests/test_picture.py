@@ -112,3 +112,11 @@ def test_missing_file_and_missing_pillow(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ImportError, match="pictures need Pillow: install needle with the extra"):
         read_picture(tmp_path / "nowhere.png")
+
+
+def test_a_shade_that_is_no_number(tmp_path):
+    shades = np.zeros((28, 28), np.float32)
+    shades[3, 4] = np.nan
+    Image.fromarray(shades).save(tmp_path / "a.tiff")
+    with pytest.raises(DataError, match=r"a\.tiff: damaged: .* NaN or infinite"):
+        read_picture(tmp_path / "a.tiff")

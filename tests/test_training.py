@@ -212,6 +212,10 @@ def test_files_of_something_else(data, tmp_path):
     save_model(path, trainer.model, replace(network, hidden=0))
     with pytest.raises(FileFormatError, match=r"w\.npz: damaged: a network expected"):
         load_model(path)
+    trainer.model.W1.data *= np.float32(np.nan)
+    save_model(path, trainer.model, network)
+    with pytest.raises(FileFormatError, match=r"w\.npz: finite weights expected, W1 has NaN"):
+        load_model(path)
     np.savez(path, W1=np.zeros((30, 8)))
     for read in (load_model, lambda path: resume(path, data)):
         with pytest.raises(FileFormatError, match=r"w\.npz: a checkpoint was expected, found a"):

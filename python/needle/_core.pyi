@@ -563,6 +563,17 @@ def jvp(
     another shape, GradError where an op of the user's stands between.
     """
 
+def jvp_stacked(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """Forward mode along several directions at once: as `jvp`, with the tangents of each input,
+    and of each output, stacked along a new first axis.
+
+    Raises ValueError for another number of tangents than inputs or for no inputs, ShapeError
+    for tangents whose shape is not `(n, *input.shape)` with one n for all, GradError where an
+    op of the user's stands between.
+    """
+
 def get_lazy_mode() -> bool:
     """Whether results wait until they are read, in threads that have not said otherwise."""
 

@@ -42,8 +42,17 @@ def save_model(path: Path, model: nn.Module, architecture: Architecture) -> None
 def load_model(path: Path) -> tuple[nn.Module, Architecture]:
     """The model in a file of `save_model` or in a checkpoint, and its architecture.
 
-    Raises FileFormatError, in one line that names the file, if it is damaged or something else.
+    Raises FileFormatError, in one line that names the file, if it is damaged or something else, or
+    if a weight is not finite.
     """
+    model, architecture = _read_model(path)
+    for name, tensor in model.state_dict().items():
+        if not np.isfinite(tensor.numpy()).all():
+            raise FileFormatError(f"{path}: finite weights expected, {name} has NaN or infinity")
+    return model, architecture
+
+
+def _read_model(path: Path) -> tuple[nn.Module, Architecture]:
     arrays, texts = read_arrays(path)
     if _TEXT in texts:
         try:

@@ -83,6 +83,8 @@ def _grey(path: Path) -> Pixels:
             image = ImageOps.exif_transpose(Image.open(file))
             if image.mode[0] in "IF":  # 16 or 32 bits
                 wide = np.asarray(image, dtype=np.float32)
+                if not np.isfinite(wide).all():
+                    raise ValueError("a shade is NaN or infinite")
                 return wide * np.float32(255 / max(float(wide.max()), 1.0))
             paper = Image.new("RGBA", image.size, "white")
             paper.alpha_composite(image.convert("RGBA"))
