@@ -20,21 +20,27 @@ Function = Callable[..., Any]
 _AT_ONCE = 1 << 20
 
 
-class recording:
-    """Records operations, or does not, whatever the mode of the thread is."""
+def _in_mode(no_grad: bool, run: Callable[..., Any], *args: Any) -> Any:
+    """What `run(*args)` gives without recording, or with it, whatever the mode of the thread is."""
+    # No context manager: this runs twice in every evaluation.
+    before = _core.get_thread_mode()
+    if before[1] == no_grad:
+        return run(*args)
+    _core.set_thread_mode(before[0], no_grad)
+    try:
+        return run(*args)
+    finally:
+        _core.set_thread_mode(*before)
 
-    # A class with slots: this runs twice in every evaluation.
-    __slots__ = ("_before", "_record")
 
-    def __init__(self, record: bool) -> None:
-        self._record = record
+def recorded(run: Callable[..., Any], *args: Any) -> Any:
+    """What `run(*args)` gives, with a history."""
+    return _in_mode(False, run, *args)
 
-    def __enter__(self) -> None:
-        self._before = _core.get_thread_mode()
-        _core.set_thread_mode(self._before[0], not self._record)
 
-    def __exit__(self, *error: object) -> None:
-        _core.set_thread_mode(*self._before)
+def unrecorded(run: Callable[..., Any], *args: Any) -> Any:
+    """What `run(*args)` gives, without a history."""
+    return _in_mode(True, run, *args)
 
 
 class _Evaluated:
@@ -60,8 +66,7 @@ class _Evaluated:
         first = not self.leaves
         self._at = b""
         self.leaves = self.structure.tensors(np.frombuffer(copy), requires_grad=True)
-        with recording(True):
-            self.take(self._function(self.structure.build(self.leaves), *self._args))
+        self.take(recorded(self._function, self.structure.build(self.leaves), *self._args))
         if first:
             self.check_start()
         self._at = copy
@@ -83,8 +88,7 @@ class _Evaluated:
     def _gradients(self, of: Tensor, seed: Tensor | None, *, record: bool) -> list[Tensor | None]:
         for leaf in self.leaves:
             leaf.grad = None
-        with recording(record):
-            of.backward(seed)
+        (recorded if record else unrecorded)(of.backward, seed)
         return [leaf.grad for leaf in self.leaves]
 
 
@@ -140,8 +144,7 @@ class Objective(_Evaluated):
         if len(moving) == 1:
             found = self._gradients(*moving[0], record=False)
         else:
-            with recording(True):
-                slope = _core.stack([(g * d).sum() for g, d in moving]).sum()
+            slope = recorded(lambda: _core.stack([(g * d).sum() for g, d in moving]).sum())
             found = self._gradients(slope, None, record=False)
         return self.structure.vector(found)
 
@@ -216,8 +219,10 @@ class Residuals(_Evaluated):
             shape = (len(directions), *leaf.shape)
             moves.append(_core.from_numpy(np.ascontiguousarray(part).reshape(shape)))
             first += leaf.size
-        with recording(False):
-            return _core.jvp_stacked(self._results, self.leaves, moves)
+        found: list[Tensor | None] = unrecorded(
+            _core.jvp_stacked, self._results, self.leaves, moves
+        )
+        return found
 
     def _rows(self, jacobian: NDArray[np.float64]) -> list[Tensor | None]:
         reached: list[Tensor | None] = []
