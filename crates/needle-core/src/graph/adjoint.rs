@@ -5,8 +5,8 @@
 
 use super::compute;
 use super::mode::{Mode, current_mode, with_mode};
-use super::node::{Operation, Types};
-use super::tape::{Slot, Tape, lost};
+use super::node::{ForeignOp, Operation, Types};
+use super::tape::{Slot, Tape};
 use super::tensor::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::algebra::{Expr, Id, Site};
@@ -14,11 +14,11 @@ use crate::ops::{Derivative, Inputs};
 use crate::shape::{broadcasts_to, display};
 use smallvec::SmallVec;
 
-/// An operation with what surrounds it.
+/// An operation with what surrounds it, on a tape.
 pub(super) struct Place {
     pub operation: Operation,
-    pub inputs: SmallVec<[Slot; 2]>,
-    pub output: Slot,
+    pub inputs: SmallVec<[Id; 4]>,
+    pub output: Id,
 }
 
 /// Whether and when the adjoint of an input is computed.
@@ -30,85 +30,104 @@ pub(super) enum Wanted {
     Later,
 }
 
-/// One adjoint for each input or output; `None` where nothing flows.
+/// One adjoint for each output; `None` where nothing flows.
 pub(super) type Adjoints = SmallVec<[Option<Tensor>; 1]>;
 
-/// The adjoints of the wanted inputs.
+/// Hands the adjoint of each wanted input that gets one to `give`, and clears the tape.
 pub(super) fn pull_back(
     tape: &Tape,
-    place: Place,
+    place: &Place,
     adjoints: Adjoints,
-    wanted: impl Fn(usize) -> Wanted,
-) -> Result<Adjoints> {
-    let Place {
-        operation,
-        inputs,
-        output,
-    } = place;
-    match operation {
+    wanted: &[Wanted],
+    give: impl FnMut(usize, Tensor) -> Result<()>,
+) -> Result<()> {
+    let result = match &place.operation {
         Operation::Native(op, attrs) => {
-            let n = inputs.len();
-            let inputs: SmallVec<[Id; 4]> = inputs.into_iter().map(|x| tape.push(x)).collect();
-            let output = [tape.push(output)];
-            let g: SmallVec<[Option<Expr>; 1]> = adjoints
-                .into_iter()
-                .map(|g| g.map(|g| tape.expr(g)))
-                .collect();
             let site = Site {
                 algebra: tape,
-                attrs: &attrs,
-                inputs: &inputs,
-                outputs: &output,
+                attrs,
+                inputs: &place.inputs,
+                outputs: &[place.output],
             };
-            let one = |i: usize| {
-                let adjoint = rule(&op.derivative, &site, &g, i)?;
-                if tape.same_type(adjoint.id(), inputs[i]) {
-                    return Some(adjoint.id());
-                }
-                Some(fit(adjoint, site.x(i)).id())
-            };
-            let mut results: SmallVec<[Option<Id>; 4]> = smallvec::smallvec![None; n];
-            for (i, result) in results.iter_mut().enumerate() {
-                *result = match wanted(i) {
-                    Wanted::No => None,
-                    Wanted::Now => one(i),
-                    Wanted::Later => with_mode(
-                        Mode {
-                            lazy: Some(true),
-                            ..current_mode()
-                        },
-                        || one(i),
-                    ),
-                };
-            }
-            let taken = tape.take(&results);
-            tape.clear();
-            taken
+            pull_native(tape, &op.derivative, &site, adjoints, wanted, give)
         }
-        Operation::Foreign(op) => {
-            // An embedder's rule runs once and now; its result may serve a pending gradient.
-            let handle = |slot: &Slot| slot.handle().ok_or_else(lost);
-            let given = op.vjp(adjoints.into_vec(), handle(&output)?)?;
-            if given.len() != inputs.len() {
-                return Err(Error::Grad(format!(
-                    "{}: gradient returned {} values for {} inputs",
-                    op.name(),
-                    given.len(),
-                    inputs.len()
-                )));
-            }
-            given
-                .into_iter()
-                .enumerate()
-                .map(|(i, adjoint)| match adjoint {
-                    Some(adjoint) if wanted(i) != Wanted::No => {
-                        fit_foreign(tape, &op.name(), adjoint, &handle(&inputs[i])?).map(Some)
-                    }
-                    _ => Ok(None),
-                })
-                .collect()
+        Operation::Foreign(op) => pull_foreign(tape, &**op, place, adjoints, wanted, give),
+    };
+    tape.clear();
+    result
+}
+
+fn pull_native(
+    tape: &Tape,
+    derivative: &Derivative,
+    site: &Site,
+    adjoints: Adjoints,
+    wanted: &[Wanted],
+    mut give: impl FnMut(usize, Tensor) -> Result<()>,
+) -> Result<()> {
+    let g: SmallVec<[Option<Expr>; 1]> = adjoints
+        .into_iter()
+        .map(|g| g.map(|g| tape.expr(g)))
+        .collect();
+    let one = |i: usize| {
+        let adjoint = rule(derivative, site, &g, i)?;
+        if tape.same_type(adjoint.id(), site.inputs[i]) {
+            return Some(adjoint.id());
+        }
+        Some(fit(adjoint, site.x(i)).id())
+    };
+    let mut results: SmallVec<[Option<Id>; 4]> = SmallVec::new();
+    for (i, wanted) in wanted.iter().enumerate() {
+        results.push(match wanted {
+            Wanted::No => None,
+            Wanted::Now => one(i),
+            Wanted::Later => with_mode(
+                Mode {
+                    lazy: Some(true),
+                    ..current_mode()
+                },
+                || one(i),
+            ),
+        });
+    }
+    for (i, result) in results.iter().enumerate() {
+        if let Some(id) = result {
+            // An adjoint moves, unless another input gets it too.
+            let again = results[i + 1..].contains(result);
+            give(i, tape.take(*id, again)?)?;
         }
     }
+    Ok(())
+}
+
+/// An embedder's rule runs once and now; its result may serve a pending gradient.
+fn pull_foreign(
+    tape: &Tape,
+    op: &dyn ForeignOp,
+    place: &Place,
+    adjoints: Adjoints,
+    wanted: &[Wanted],
+    mut give: impl FnMut(usize, Tensor) -> Result<()>,
+) -> Result<()> {
+    let inputs = place.inputs.iter().map(|id| tape.tensor(*id));
+    let inputs = inputs.collect::<Result<SmallVec<[Tensor; 2]>>>()?;
+    let given = op.vjp(adjoints.into_vec(), tape.tensor(place.output)?)?;
+    if given.len() != inputs.len() {
+        return Err(Error::Grad(format!(
+            "{}: gradient returned {} values for {} inputs",
+            op.name(),
+            given.len(),
+            inputs.len()
+        )));
+    }
+    for (i, adjoint) in given.into_iter().enumerate() {
+        if let Some(adjoint) = adjoint
+            && wanted[i] != Wanted::No
+        {
+            give(i, fit_foreign(tape, &op.name(), adjoint, &inputs[i])?)?;
+        }
+    }
+    Ok(())
 }
 
 fn rule<'a>(
@@ -158,9 +177,7 @@ fn fit_foreign(tape: &Tape, op: &str, adjoint: Tensor, input: &Tensor) -> Result
     } else {
         g.broadcast_to(&expected.shape)
     };
-    let result = tape.tensor(fit(g, x).id());
-    tape.clear();
-    result
+    tape.tensor(fit(g, x).id())
 }
 
 /// The adjoints of all inputs of a node by the rule of `operation`: what `Op.gradient` of
@@ -178,13 +195,21 @@ pub fn vjp_at(
         )));
     }
     check_made_by(operation, &inputs, adjoints.len(), node)?;
+    let tape = Tape::default();
+    let wanted: SmallVec<[Wanted; 4]> = SmallVec::from_elem(Wanted::Now, inputs.len());
+    let mut results = vec![None; inputs.len()];
+    let push = |tensor| tape.push(Slot::Owned(tensor));
     let place = Place {
         operation: operation.clone(),
-        inputs: inputs.into_iter().map(Slot::Owned).collect(),
-        output: Slot::Owned(node.clone()),
+        inputs: inputs.into_iter().map(push).collect(),
+        output: push(node.clone()),
     };
     let adjoints = adjoints.iter().cloned().collect();
-    Ok(pull_back(&Tape::default(), place, adjoints, |_| Wanted::Now)?.into_vec())
+    pull_back(&tape, &place, adjoints, &wanted, |i, adjoint| {
+        results[i] = Some(adjoint);
+        Ok(())
+    })?;
+    Ok(results)
 }
 
 /// Refuses a node that the operation cannot have made: its rule would read what is not

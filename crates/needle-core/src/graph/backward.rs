@@ -13,7 +13,7 @@ use super::mode::{Mode, current_mode, with_mode};
 use super::node::{Edge, NodeId, Operation, Types, Value};
 use super::realise::{self, Access};
 use super::record::{self, saves_of};
-use super::tape::{Slot, Tape, lost};
+use super::tape::{Slot, Tape};
 use super::tensor::Tensor;
 use super::versions;
 use crate::array::Array;
@@ -203,7 +203,7 @@ impl Sweep {
                     arena.unsave(read, garbage);
                 }
                 if reached {
-                    look(arena, id, &mut adjoints)
+                    look(arena, &tape, id, &mut adjoints)
                 } else {
                     Ok((None, false))
                 }
@@ -223,7 +223,7 @@ impl Sweep {
                 });
             }
             if !pending && let Some(place) = place {
-                self.visit(&tape, at, place, adjoints, mode)?;
+                self.visit(&tape, at, &place, adjoints, mode)?;
             }
         }
         if let Some(read) = read {
@@ -236,7 +236,7 @@ impl Sweep {
         &mut self,
         tape: &Tape,
         at: usize,
-        place: Place,
+        place: &Place,
         adjoints: Adjoints,
         mode: Mode,
     ) -> Result<()> {
@@ -244,22 +244,19 @@ impl Sweep {
         if let Operation::Native(op, attrs) = &place.operation
             && matches!(op.run, Run::Project)
         {
-            let tuple = place.inputs[0].handle().ok_or_else(lost)?;
+            let tuple = tape.tensor(place.inputs[0])?;
+            tape.clear();
             return self.project(attrs.int(0), &tuple, targets[0], adjoints, mode);
         }
-        let parts = pull_back(tape, place, adjoints, |i| match targets[i] {
+        let wanted = |target: &u32| match *target {
             NOWHERE => Wanted::No,
             target if self.visits[target as usize].pending => Wanted::Later,
             _ => Wanted::Now,
-        })?;
-        for (part, target) in parts.into_iter().zip(targets) {
-            if let Some(part) = part
-                && target != NOWHERE
-            {
-                self.add_all(target as usize, part, mode)?;
-            }
-        }
-        Ok(())
+        };
+        let wanted: SmallVec<[Wanted; 4]> = targets.iter().map(wanted).collect();
+        pull_back(tape, place, adjoints, &wanted, |i, part| {
+            self.add_all(targets[i] as usize, part, mode)
+        })
     }
 
     /// The adjoint of one element goes to its slot of the tuple.
@@ -330,7 +327,12 @@ impl Sweep {
 ///
 /// An op of the embedder may have replaced data since the sweep began: that is looked for
 /// again.
-fn look(arena: &Arena, id: NodeId, adjoints: &mut Adjoints) -> Result<(Option<Place>, bool)> {
+fn look(
+    arena: &Arena,
+    tape: &Tape,
+    id: NodeId,
+    adjoints: &mut Adjoints,
+) -> Result<(Option<Place>, bool)> {
     let node = arena.node(id);
     if node.requires_grad && node.operation.is_some() {
         versions::check(arena, node)?;
@@ -343,11 +345,11 @@ fn look(arena: &Arena, id: NodeId, adjoints: &mut Adjoints) -> Result<(Option<Pl
     if let Some(parts) = tuple {
         adjoints.resize_with(parts, || None);
     }
-    let slot = |edge: &Edge| Slot::Node(edge.id);
+    let push = |id: NodeId| tape.push(Slot::Node(id));
     let place = node.operation.clone().map(|operation| Place {
         operation,
-        inputs: node.inputs.iter().map(slot).collect(),
-        output: Slot::Node(id),
+        inputs: node.inputs.iter().map(|edge| push(edge.id)).collect(),
+        output: push(id),
     });
     Ok((place, tuple.is_some()))
 }

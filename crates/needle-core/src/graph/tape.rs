@@ -87,31 +87,18 @@ impl Tape {
             .ok_or_else(lost)
     }
 
-    /// Values as tensors again, moved out where nothing else is on this tape.
-    pub fn take<const N: usize>(&self, ids: &[Option<Id>]) -> Result<SmallVec<[Option<Tensor>; N]>>
-    where
-        [Option<Tensor>; N]: smallvec::Array<Item = Option<Tensor>>,
-    {
+    /// A value as a tensor again, moved out unless it is wanted `again`.
+    pub fn take(&self, id: Id, again: bool) -> Result<Tensor> {
         self.check()?;
         let mut values = self.values.borrow_mut();
-        let mut taken = SmallVec::new();
-        for (i, id) in ids.iter().enumerate() {
-            let Some(id) = id else {
-                taken.push(None);
-                continue;
-            };
-            let place = values.get_mut(id.0 as usize).ok_or_else(lost)?;
-            let again = ids[i + 1..].contains(&Some(*id));
-            let tensor = match place {
-                Slot::Owned(_) if !again => match std::mem::replace(place, Slot::Gone) {
-                    Slot::Owned(tensor) => Some(tensor),
-                    _ => None,
-                },
-                _ => place.handle(),
-            };
-            taken.push(Some(tensor.ok_or_else(lost)?));
+        let place = values.get_mut(id.0 as usize).ok_or_else(lost)?;
+        match place {
+            Slot::Owned(_) if !again => match std::mem::replace(place, Slot::Gone) {
+                Slot::Owned(tensor) => Ok(tensor),
+                _ => Err(lost()),
+            },
+            _ => place.handle().ok_or_else(lost),
         }
-        Ok(taken)
     }
 
     fn check(&self) -> Result<()> {
