@@ -94,7 +94,8 @@ unsafe fn fold_block<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) 
         let [a, b, c, d, e, f, g, h] = few;
         let left = F::join(F::join(a, b), F::join(c, d));
         let right = F::join(F::join(e, f), F::join(g, h));
-        let mut value = F::join(left, right);
+        // A sum of -0 alone is 0, as it is where the lanes begin with the neutral element.
+        let mut value = F::join(F::NEUTRAL, F::join(left, right));
         for i in whole..n {
             value = F::join(value, at(i));
         }

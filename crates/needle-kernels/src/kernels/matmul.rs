@@ -205,6 +205,19 @@ unsafe fn floats<T: GemmElement>(
     one: T,
     threads: bool,
 ) {
+    if p.n == 1 && p.m > 1 && p.a[0] == 1 && p.a[1] != 1 {
+        // A matrix whose columns lie in order, times a vector: as a row times its transpose it
+        // is read in order, with whole vectors.
+        let turned = Product {
+            m: 1,
+            k: p.k,
+            n: p.m,
+            a: [0, p.b[0]],
+            b: [p.a[1], 1],
+        };
+        // SAFETY: the caller's promise; one column and one row of `c` lie alike.
+        return unsafe { floats(&turned, b, a, c, one, threads) };
+    }
     // Dot products of rows that lie in order: with one column, or the same turned around.
     let dots = if p.n == 1 && p.a[1] == 1 && p.b[0] == 1 {
         Some((p.m, p.a[0], a, b))

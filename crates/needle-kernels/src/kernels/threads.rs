@@ -2,7 +2,7 @@
 //!
 //! A kernel splits its work into ranges whose results do not depend on who computes them,
 //! and the caller works along: a thread that is late, or still asleep, costs nothing. Each
-//! thread begins with a part of its own, the same one in every kernel, because what the
+//! thread begins with a part of its own, the caller always with the first, because what the
 //! kernel before has left there is in the caches of its processor; then it helps others. The
 //! pool starts with the first large kernel and belongs to one process: a forked child makes
 //! its own. Who has nothing to do waits actively for some microseconds, because waking a

@@ -126,6 +126,21 @@ fn medium_products_match_the_definition() {
     });
 }
 
+/// What the gradient of a matrix times a vector is.
+#[test]
+fn a_transposed_matrix_times_a_vector() {
+    each_isa(1, |random| {
+        for [k, m] in [[300, 90], [1000, 30], [7, 1000], [50, 1], [0, 3], [513, 49]] {
+            for dtype in [DType::F32, DType::F64, DType::I64] {
+                let a = copy::contiguous(&random.array(dtype, &[k, m], false)).unwrap();
+                for vector in [[k].as_slice(), &[k, 1]] {
+                    check(&a.permute(&[1, 0]), &random.array(dtype, vector, false));
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn nothing_to_add_gives_zeros_over_used_memory() {
     for n in [2, 40] {
