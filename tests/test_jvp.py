@@ -58,6 +58,8 @@ def test_stacked_tangents_must_fit() -> None:
         _core.jvp_stacked([x * y], [x, y], [three, two])
     with pytest.raises(ndl.ShapeError, match=r"a tangent has shape \(\), expected \(1, 2\)"):
         _core.jvp_stacked([x * y], [x], [Tensor(1.0)])
+    with pytest.raises(ValueError, match="expected at least one direction, got none"):
+        _core.jvp_stacked([x * y], [x], [Tensor(np.ones((0, 2)))])
     with pytest.raises(ValueError, match="expected at least one input, got none"):
         _core.jvp_stacked([x * y], [], [])
     with pytest.raises(ndl.GradError, match="forward mode is not defined for ops that are not"):
@@ -93,3 +95,9 @@ def test_replaced_data_is_refused() -> None:
     (tangent,) = _core.jvp([total], [y], [Tensor([1.0, 1.0])])
     assert tangent is not None
     assert tangent.tolist() == [1.0, 1.0]
+
+
+def test_elements_of_a_graph() -> None:
+    x, y = Tensor(np.ones((3, 4))), Tensor(np.ones(4))
+    parts = ops.split(x * y, 0)  # 12 + 4, the product, and its rows as a tuple
+    assert _core.graph_elements([parts[0], y]) == 12 + 4 + 12 + 12 + 4

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import needle as ndl
-from needle import Tensor, ops
+from needle import Tensor, _core, ops
 from needle.optimize import least_squares, minimize, root
 
 scipy_optimize = pytest.importorskip("scipy.optimize")
@@ -431,3 +431,29 @@ def test_without_scipy_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     with pytest.raises(ModuleNotFoundError, match=f"{solver.__name__} needs SciPy"):
         solver(rosenbrock, START)
+
+
+def test_a_jacobian_goes_in_blocks_of_moderate_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each direction goes through 400 x 400 elements: all 400 at once would be half a gigabyte.
+    n, blocks = 400, []
+    push = _core.jvp_stacked
+
+    def counted(outputs: Any, inputs: Any, tangents: Any) -> Any:
+        blocks.append(len(tangents[0]))
+        return push(outputs, inputs, tangents)
+
+    monkeypatch.setattr(_core, "jvp_stacked", counted)
+    matrix = np.random.default_rng(0).standard_normal((n, n)) + n * np.eye(n)
+    weights = Tensor(matrix, requires_grad=False)
+    found = least_squares(lambda x: (weights * x).sum((1,)), np.ones(n), max_nfev=1)
+    np.testing.assert_allclose(found.jac, matrix)
+    assert sum(blocks) == n
+    assert max(blocks) * n * n <= 1 << 20
+    blocks.clear()
+    least_squares(lambda x: x * x, np.ones(n), max_nfev=1)
+    assert blocks == [n]
+
+
+def test_an_empty_result_beside_another() -> None:
+    found = least_squares(lambda x: [ndl.exp(x), x[0:0]], np.array([1.0, 2.0]), max_nfev=1)
+    np.testing.assert_allclose(found.jac, np.diag(np.exp([1.0, 2.0])))

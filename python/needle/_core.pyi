@@ -569,9 +569,14 @@ def jvp_stacked(
     """Forward mode along several directions at once: as `jvp`, with the tangents of each input,
     and of each output, stacked along a new first axis.
 
-    Raises ValueError for another number of tangents than inputs or for no inputs, ShapeError
+    Raises ValueError for another number of tangents than inputs, no inputs or n = 0, ShapeError
     for tangents whose shape is not `(n, *input.shape)` with one n for all, GradError where an
     op of the user's stands between.
+    """
+
+def graph_elements(outputs: Sequence[Tensor]) -> int:
+    """How many elements all values have that `outputs` depend on, their own included: what a
+    sweep may have to keep for one direction.
     """
 
 def get_lazy_mode() -> bool:

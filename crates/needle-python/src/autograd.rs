@@ -76,7 +76,7 @@ pub fn jvp<'py>(
 /// Forward mode along several directions at once: as `jvp`, with the tangents of each input,
 /// and of each output, stacked along a new first axis.
 ///
-/// Raises ValueError for another number of tangents than inputs or for no inputs, ShapeError
+/// Raises ValueError for another number of tangents than inputs, no inputs or n = 0, ShapeError
 /// for tangents whose shape is not `(n, *input.shape)` with one n for all, GradError where an
 /// op of the user's stands between.
 #[pyfunction]
@@ -93,12 +93,27 @@ pub fn jvp_stacked<'py>(
         PyValueError::new_err("jvp_stacked: expected at least one input, got none")
     })?;
     let count = first.1.ty().or_raise()?.shape.first().copied().unwrap_or(1);
+    if count == 0 {
+        return Err(PyValueError::new_err(
+            "jvp_stacked: expected at least one direction, got none",
+        ));
+    }
     for (input, tangent) in &pairs {
         let mut expected = input.ty().or_raise()?.shape;
         expected.insert(0, count);
         check_tangent("jvp_stacked", &expected, tangent)?;
     }
     wrap_all(py, graph::jvp_stacked(&outputs, &pairs, count).or_raise()?)
+}
+
+/// How many elements all values have that `outputs` depend on, their own included: what a sweep
+/// may have to keep for one direction.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // A list that was made for this call.
+pub fn graph_elements(outputs: Vec<Bound<'_, PyTensor>>) -> PyResult<usize> {
+    let outputs = outputs.iter().map(handle).collect::<PyResult<Vec<_>>>()?;
+    let order = graph::topological_order(&outputs).or_raise()?;
+    Ok(graph::elements(&order))
 }
 
 /// Each input with its tangents.

@@ -49,6 +49,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(autograd::find_topo_sort, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::jvp, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::jvp_stacked, module)?)?;
+    module.add_function(wrap_pyfunction!(autograd::graph_elements, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::get_lazy_mode, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::set_lazy_mode, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::get_thread_mode, module)?)?;

@@ -16,7 +16,7 @@ from needle.optimize.structure import Structure, Vector, outputs
 Function = Callable[..., Any]
 
 
-# Elements of a result, over all directions that go through the graph in one sweep.
+# Elements, over all directions, that go through the graph in one sweep.
 _AT_ONCE = 1 << 20
 
 
@@ -196,16 +196,17 @@ class Residuals(_Evaluated):
 
     def _columns(self, jacobian: NDArray[np.float64]) -> list[Tensor | None]:
         reached: list[Tensor | None] = []
-        rows, count = jacobian.shape
-        # Many directions in one sweep, few enough that what lies between stays moderate.
-        step = max(1, _AT_ONCE // rows)
+        count = jacobian.shape[1]
+        # Many directions in one sweep, few enough that all that lies between stays moderate.
+        step = max(1, _AT_ONCE // max(count, _core.graph_elements(self._results)))
         for first in range(0, count, step):
-            columns = slice(first, min(first + step, count))
-            tangents = self._tangents(np.eye(count)[columns])
+            columns = slice(first, first + step)
+            directions = np.eye(min(step, count - first), count, first)
+            tangents = self._tangents(directions)
             row = 0
             for tangent, size in zip(tangents, self.sizes, strict=True):
                 if tangent is not None:
-                    part = tangent.numpy().reshape(-1, size)
+                    part = tangent.numpy().reshape(len(directions), size)
                     jacobian[row : row + size, columns] = part.T
                 row += size
             reached += tangents

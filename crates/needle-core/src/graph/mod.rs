@@ -31,4 +31,4 @@ pub use node::{ForeignOp, NodeId, Operation, Types, Value};
 pub use realise::{Access, realise};
 pub use record::{apply, apply_bound, apply_foreign, subtract};
 pub use tensor::Tensor;
-pub use topology::topological_order;
+pub use topology::{elements, topological_order};

@@ -1,9 +1,10 @@
 //! The order of a recorded graph.
 
 use super::arena;
-use super::node::NodeId;
+use super::node::{NodeId, Types};
 use super::tensor::Tensor;
 use crate::error::Result;
+use crate::shape;
 use rustc_hash::FxHashSet;
 
 /// Every node that the roots depend on, inputs before their consumers: post-order
@@ -35,4 +36,20 @@ pub fn topological_order(roots: &[&Tensor]) -> Result<Vec<Tensor>> {
         .into_iter()
         .map(|id| Tensor::adopt_more(&mut arena, id))
         .collect())
+}
+
+/// How many elements the values of all these nodes have; a value whose type is not known yet
+/// counts as none.
+pub fn elements(nodes: &[Tensor]) -> usize {
+    let arena = arena::lock();
+    let size = |shape: &[usize]| shape::size(shape).unwrap_or(usize::MAX);
+    let of = |node: &Tensor| match node.node_id().map(|id| arena.node(id).types()) {
+        Some(Types::One(ty)) => size(&ty.shape),
+        Some(Types::Many(types)) => types
+            .iter()
+            .map(|ty| size(&ty.shape))
+            .fold(0, usize::saturating_add),
+        _ => 0,
+    };
+    nodes.iter().map(of).fold(0, usize::saturating_add)
 }
