@@ -553,25 +553,16 @@ def find_topo_sort(node_list: Iterable[Value]) -> list[Any]:
     depth-first from left to right, each once, the last of the list at the end.
     """
 
-def jvp(
-    outputs: Sequence[Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]
-) -> list[Tensor | None]:
-    """Forward mode: the tangent of each of `outputs` when each of `inputs` moves along its
-    tangent, a tensor of its shape; None for an output that depends on none of them.
-
-    Raises ValueError for another number of tangents than inputs, ShapeError for a tangent of
-    another shape, GradError where an op of the user's stands between.
-    """
-
 def jvp_stacked(
     outputs: Sequence[Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]
 ) -> list[Tensor | None]:
-    """Forward mode along several directions at once: as `jvp`, with the tangents of each input,
-    and of each output, stacked along a new first axis.
+    """Forward mode: how `outputs` move when `inputs` move along `tangents`, in several directions
+    at once. The tangents of each input, and those of each output, are stacked along a new first
+    axis; None for an output that depends on none of the inputs.
 
-    Raises ValueError for another number of tangents than inputs, no inputs or n = 0, ShapeError
-    for tangents whose shape is not `(n, *input.shape)` with one n for all, GradError where an
-    op of the user's stands between.
+    Raises ValueError for another number of tangents than inputs, no inputs or no directions,
+    ShapeError for tangents whose shape is not `(n, *input.shape)` with one n for all, GradError
+    where an op of the user's stands between.
     """
 
 def graph_elements(outputs: Sequence[Tensor]) -> int:

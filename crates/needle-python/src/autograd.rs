@@ -52,33 +52,13 @@ pub fn backward(
     Ok(())
 }
 
-/// Forward mode: the tangent of each of `outputs` when each of `inputs` moves along its
-/// tangent, a tensor of its shape; `None` for an output that depends on none of them.
+/// Forward mode: how `outputs` move when `inputs` move along `tangents`, in several directions at
+/// once. The tangents of each input, and those of each output, are stacked along a new first
+/// axis; `None` for an output that depends on none of the inputs.
 ///
-/// Raises ValueError for another number of tangents than inputs, ShapeError for a tangent of
-/// another shape, GradError where an op of the user's stands between.
-#[pyfunction]
-#[allow(clippy::needless_pass_by_value)] // Lists that were made for this call.
-pub fn jvp<'py>(
-    py: Python<'py>,
-    outputs: Vec<Bound<'py, PyTensor>>,
-    inputs: Vec<Bound<'py, PyTensor>>,
-    tangents: Vec<Bound<'py, PyTensor>>,
-) -> PyResult<Vec<Option<Bound<'py, PyAny>>>> {
-    let outputs = outputs.iter().map(handle).collect::<PyResult<Vec<_>>>()?;
-    let pairs = pairs_of("jvp", &inputs, &tangents)?;
-    for (input, tangent) in &pairs {
-        check_tangent("jvp", &input.ty().or_raise()?.shape, tangent)?;
-    }
-    wrap_all(py, graph::jvp(&outputs, &pairs).or_raise()?)
-}
-
-/// Forward mode along several directions at once: as `jvp`, with the tangents of each input,
-/// and of each output, stacked along a new first axis.
-///
-/// Raises ValueError for another number of tangents than inputs, no inputs or n = 0, ShapeError
-/// for tangents whose shape is not `(n, *input.shape)` with one n for all, GradError where an
-/// op of the user's stands between.
+/// Raises ValueError for another number of tangents than inputs, no inputs or no directions,
+/// ShapeError for tangents whose shape is not `(n, *input.shape)` with one n for all, GradError
+/// where an op of the user's stands between.
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // Lists that were made for this call.
 pub fn jvp_stacked<'py>(
@@ -87,12 +67,23 @@ pub fn jvp_stacked<'py>(
     inputs: Vec<Bound<'py, PyTensor>>,
     tangents: Vec<Bound<'py, PyTensor>>,
 ) -> PyResult<Vec<Option<Bound<'py, PyAny>>>> {
+    if inputs.len() != tangents.len() {
+        return Err(PyValueError::new_err(format!(
+            "jvp_stacked: expected {} tangents, got {}",
+            inputs.len(),
+            tangents.len()
+        )));
+    }
     let outputs = outputs.iter().map(handle).collect::<PyResult<Vec<_>>>()?;
-    let pairs = pairs_of("jvp_stacked", &inputs, &tangents)?;
-    let first = pairs.first().ok_or_else(|| {
-        PyValueError::new_err("jvp_stacked: expected at least one input, got none")
-    })?;
-    let count = first.1.ty().or_raise()?.shape.first().copied().unwrap_or(1);
+    let pair = |(input, tangent)| Ok((handle(input)?, handle(tangent)?));
+    let pairs = inputs.iter().zip(&tangents).map(pair);
+    let pairs = pairs.collect::<PyResult<Vec<(&Tensor, &Tensor)>>>()?;
+    let Some((_, first)) = pairs.first() else {
+        return Err(PyValueError::new_err(
+            "jvp_stacked: expected at least one input, got none",
+        ));
+    };
+    let count = first.ty().or_raise()?.shape.first().copied().unwrap_or(1);
     if count == 0 {
         return Err(PyValueError::new_err(
             "jvp_stacked: expected at least one direction, got none",
@@ -101,9 +92,20 @@ pub fn jvp_stacked<'py>(
     for (input, tangent) in &pairs {
         let mut expected = input.ty().or_raise()?.shape;
         expected.insert(0, count);
-        check_tangent("jvp_stacked", &expected, tangent)?;
+        let given = tangent.ty().or_raise()?.shape;
+        if given != expected {
+            return Err(ShapeError::new_err(format!(
+                "jvp_stacked: a tangent has shape {}, expected {}",
+                shape::display(&given),
+                shape::display(&expected)
+            )));
+        }
     }
-    wrap_all(py, graph::jvp_stacked(&outputs, &pairs, count).or_raise()?)
+    graph::jvp_stacked(&outputs, &pairs, count)
+        .or_raise()?
+        .into_iter()
+        .map(|tangent| tangent.map(|tangent| wrap(py, tangent)).transpose())
+        .collect()
 }
 
 /// How many elements all values have that `outputs` depend on, their own included: what a sweep
@@ -114,43 +116,6 @@ pub fn graph_elements(outputs: Vec<Bound<'_, PyTensor>>) -> PyResult<usize> {
     let outputs = outputs.iter().map(handle).collect::<PyResult<Vec<_>>>()?;
     let order = graph::topological_order(&outputs).or_raise()?;
     Ok(graph::elements(&order))
-}
-
-/// Each input with its tangents.
-fn pairs_of<'a>(
-    who: &str,
-    inputs: &'a [Bound<PyTensor>],
-    tangents: &'a [Bound<PyTensor>],
-) -> PyResult<Vec<(&'a Tensor, &'a Tensor)>> {
-    if inputs.len() != tangents.len() {
-        return Err(PyValueError::new_err(format!(
-            "{who}: expected {} tangents, got {}",
-            inputs.len(),
-            tangents.len()
-        )));
-    }
-    let pair = |(input, tangent)| Ok((handle(input)?, handle(tangent)?));
-    inputs.iter().zip(tangents).map(pair).collect()
-}
-
-fn check_tangent(who: &str, expected: &[usize], tangent: &Tensor) -> PyResult<()> {
-    let given = tangent.ty().or_raise()?.shape;
-    if given.as_slice() == expected {
-        return Ok(());
-    }
-    Err(ShapeError::new_err(format!(
-        "{who}: a tangent has shape {}, expected {}",
-        shape::display(&given),
-        shape::display(expected)
-    )))
-}
-
-fn wrap_all(
-    py: Python<'_>,
-    tensors: Vec<Option<Tensor>>,
-) -> PyResult<Vec<Option<Bound<'_, PyAny>>>> {
-    let wrapped = |tensor: Option<Tensor>| tensor.map(|tensor| wrap(py, tensor)).transpose();
-    tensors.into_iter().map(wrapped).collect()
 }
 
 /// The nodes that `node_list` depends on, inputs before their consumers: post-order

@@ -4,7 +4,7 @@
 use super::arena::{self, Arena};
 use super::mode::Mode;
 use super::node::{Edge, NodeId, Operation, Value};
-use super::record::{Source, negates_exactly};
+use super::record::{Source, insert_difference, negates_exactly};
 use super::tensor::{LocalGuard, Seen, Tensor};
 use crate::array::Array;
 use crate::error::Result;
@@ -35,16 +35,16 @@ pub(super) fn apply_small(
     let compute = |attrs: &Attrs, arrays: &[&Array], types: &[TypeRef]| {
         compute_small(infer, forward, attrs, arrays, types)
     };
-    let record = |arena: &mut Arena, attrs: &mut Attrs, ids: &[Option<NodeId>], array: Array| {
+    let record = |arena: &mut Arena, attrs: &mut Attrs, ids: &[NodeId], array: Array| {
         let mut saves = Needs::NOTHING;
         if !mode.transient || mode.keeps {
             for (i, id) in ids.iter().enumerate() {
-                if id.is_some_and(|id| arena.node(id).may_need_gradient()) {
+                if arena.node(*id).may_need_gradient() {
                     saves = saves.and(op.needs(i));
                 }
             }
         }
-        arena.insert_on(ids.iter().flatten().copied(), saves, |node| {
+        arena.insert_on(ids.iter().copied(), saves, |node| {
             node.operation = Some(Operation::Native(op, attrs.take()));
             node.requires_grad = true;
             node.transient = mode.transient;
@@ -67,27 +67,8 @@ pub(super) fn subtract_small(a: &Tensor, b: &Tensor, mode: Mode) -> Option<Resul
             .then(|| compute_small(infer, forward, attrs, arrays, types))
             .flatten()
     };
-    let record = |arena: &mut Arena, _: &mut Attrs, ids: &[Option<NodeId>], array: Array| {
-        let [a, b] = [ids[0], ids[1]];
-        let negated = arena.insert_on(b.into_iter(), Needs::NOTHING, |node| {
-            node.operation = Some(Operation::Native(&arithmetic::NEGATE, Attrs::none()));
-            node.transient = mode.transient;
-        });
-        if let Some(b) = b {
-            let (requires_grad, types) = (arena.node(b).requires_grad, arena.node(b).types());
-            let node = arena.node_mut(negated);
-            (node.requires_grad, node.types) = (requires_grad, types);
-        }
-        let inputs = a.into_iter().chain([negated]);
-        let id = arena.insert_on(inputs, Needs::NOTHING, |node| {
-            node.operation = Some(Operation::Native(&arithmetic::ADD, Attrs::none()));
-            node.requires_grad = true;
-            node.transient = mode.transient;
-            node.value = Some(Value::One(array));
-        });
-        // Nobody but the sum has it.
-        arena.node_mut(negated).handles = 0;
-        id
+    let record = |arena: &mut Arena, _: &mut Attrs, ids: &[NodeId], array: Array| {
+        insert_difference(arena, [ids[0], ids[1]], mode, Value::One(array))
     };
     at_once(
         &mut Attrs::none(),
@@ -112,7 +93,7 @@ fn at_once(
     plain: bool,
     embedder: usize,
     compute: impl FnOnce(&Attrs, &[&Array], &[TypeRef]) -> Option<Result<Array>>,
-    record: impl FnOnce(&mut Arena, &mut Attrs, &[Option<NodeId>], Array) -> NodeId,
+    record: impl FnOnce(&mut Arena, &mut Attrs, &[NodeId], Array) -> NodeId,
 ) -> Option<Result<Tensor>> {
     // A handle's own lock comes before the arena's, and two threads may come with the same
     // handles in another order: nobody waits here.
@@ -178,12 +159,14 @@ fn at_once(
         return Some(Ok(Tensor::from_value_bound(value, embedder)));
     }
     let arena = arena.get_or_insert_with(arena::lock);
-    for ((id, local), input) in ids.iter_mut().zip(&mut locals).zip(inputs) {
-        if let (None, Some(local), Some(tensor)) = (*id, local, input.tensor()) {
-            *id = Some(tensor.promote_with(arena, local));
-        }
+    let mut nodes: PerInput<NodeId> = SmallVec::new();
+    for ((id, local), input) in ids.iter().zip(&mut locals).zip(inputs) {
+        nodes.extend(match (id, local, input.tensor()) {
+            (None, Some(local), Some(tensor)) => Some(tensor.promote_with(arena, local)),
+            (id, ..) => *id,
+        });
     }
-    let id = record(arena, attrs, &ids, array);
+    let id = record(arena, attrs, &nodes, array);
     Some(Ok(Tensor::adopt_bound(id, embedder)))
 }
 

@@ -289,16 +289,35 @@ pub fn subtract(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
     let operation = Operation::Native(&arithmetic::SUBTRACT, Attrs::none());
     let value = compute::compute(&operation, &[a.value()?, b.value()?])?;
-    // Without pins it counts as computed and released, not as waiting.
-    let negate = Operation::Native(&arithmetic::NEGATE, Attrs::none());
-    let types = b.types()?;
-    let edges = edges_to(&[b]);
-    let negated = insert(&mut arena::lock(), negate, edges, mode, 0, |node| {
+    let ids = [a.promote(), b.promote()];
+    let id = insert_difference(&mut arena::lock(), ids, mode, value);
+    Ok(Tensor::adopt(id))
+}
+
+/// The two nodes of a difference whose value is there; the negation counts as computed and
+/// released, not as waiting.
+pub(super) fn insert_difference(
+    arena: &mut Arena,
+    [a, b]: [NodeId; 2],
+    mode: Mode,
+    value: Value,
+) -> NodeId {
+    let (requires_grad, types) = (arena.node(b).requires_grad, arena.node(b).types());
+    let negated = arena.insert_on([b].into_iter(), Needs::NOTHING, |node| {
+        node.operation = Some(Operation::Native(&arithmetic::NEGATE, Attrs::none()));
+        node.requires_grad = requires_grad;
+        node.transient = mode.transient;
         node.types = types;
     });
-    let add = Operation::Native(&arithmetic::ADD, Attrs::none());
-    let edges = edges_to(&[a, &negated]);
-    Ok(record_value(&mut arena::lock(), add, edges, mode, 0, value))
+    let id = arena.insert_on([a, negated].into_iter(), Needs::NOTHING, |node| {
+        node.operation = Some(Operation::Native(&arithmetic::ADD, Attrs::none()));
+        node.requires_grad = true;
+        node.transient = mode.transient;
+        node.value = Some(value);
+    });
+    // Nobody but the sum has it.
+    arena.node_mut(negated).handles = 0;
+    id
 }
 
 /// Whether `-b` in the dtype of `b` is what a difference `a - b` subtracts: an integer may

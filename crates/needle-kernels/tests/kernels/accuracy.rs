@@ -55,7 +55,7 @@ fn worst((op, reference): Function, blocks: Range<u32>) -> (u64, f32) {
 }
 
 #[test]
-#[ignore = "every float32 through seven functions: ten minutes (make accuracy)"]
+#[ignore = "every float32 through seven functions: half an hour (make accuracy)"]
 fn every_float32_is_within_two_ulp() {
     each_isa(1, |_| {
         for function in FUNCTIONS {

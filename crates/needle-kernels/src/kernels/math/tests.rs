@@ -121,11 +121,14 @@ fn cases64<S: Simd>() -> [Case<f64>; 7] {
     ]
 }
 
+/// Where a formula of ours was once off by more than 2 ulp, or is at its worst: samples miss them.
+const HARD: [f32; 3] = [-16.643_381, -16.654_297, -3.449_918_3e-4];
+
 fn worst32<S: Simd>(step: usize) {
     for (name, f, reference) in cases32::<S>() {
         let (mut worst, mut at) = (0.0, 0.0);
-        for bits in (0..=u32::MAX).step_by(step) {
-            let x = f32::from_bits(bits);
+        let samples = (0..=u32::MAX).step_by(step).map(f32::from_bits);
+        for x in samples.chain(HARD) {
             let error = ulp32(f(x), reference(f64::from(x)));
             if error > worst {
                 (worst, at) = (error, x);
