@@ -1,4 +1,4 @@
-"""Forward mode as `needle.optimize` uses it: `needle._core.jvp_stacked`."""
+"""Forward mode as `needle.optimize` uses it: `needle._core.tangents`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from needle import Tensor, _core, ops
 
 def jvp(outputs: list[Any], inputs: list[Any], tangents: list[Any]) -> list[Any]:
     """The tangents along one direction, as arrays: every op takes it alone."""
-    found = _core.jvp_stacked(outputs, inputs, [Tensor(np.asarray(t)[None]) for t in tangents])
+    found = _core.tangents(outputs, inputs, [Tensor(np.asarray(t)[None]) for t in tangents])
     return [None if tangent is None else tangent.numpy()[0] for tangent in found]
 
 
@@ -45,31 +45,31 @@ def test_stacked_tangents_are_those_of_one_direction_after_the_other() -> None:
     parts = ops.split(ops.softmax(mixed.sum(axes=0) @ x.T, -1), 1)
     outputs = [mixed, parts[0] * z + parts[2], ops.stack([y, x[1]]), z * z, y + 1.0]
     stacks = [random.standard_normal((5, *v.shape)) for v in (x, y, z)]
-    found = _core.jvp_stacked(outputs, [x, y, z], [Tensor(stack) for stack in stacks])
+    found = _core.tangents(outputs, [x, y, z], [Tensor(stack) for stack in stacks])
     for i in range(5):
         one = jvp(outputs, [x, y, z], [stack[i] for stack in stacks])
         for output, all_, single in zip(outputs, found, one, strict=True):
             assert all_ is not None
             assert all_.shape == (5, *output.shape)
             np.testing.assert_allclose(all_.numpy()[i], single, rtol=1e-12, atol=1e-14)
-    assert _core.jvp_stacked([z * 2.0], [x], [Tensor(stacks[0])]) == [None]
+    assert _core.tangents([z * 2.0], [x], [Tensor(stacks[0])]) == [None]
 
 
 def test_stacked_tangents_must_fit() -> None:
     x, y = Tensor([1.0, 2.0]), Tensor(3.0)
     three, two = Tensor(np.ones((3, 2))), Tensor(np.ones(2))
-    with pytest.raises(ndl.ShapeError, match=r"a tangent has shape \(2,\), expected \(3,\)"):
-        _core.jvp_stacked([x * y], [x, y], [three, two])
-    with pytest.raises(ndl.ShapeError, match=r"a tangent has shape \(\), expected \(1, 2\)"):
-        _core.jvp_stacked([x * y], [x], [Tensor(1.0)])
-    with pytest.raises(ValueError, match="jvp_stacked: expected 1 tangents, got 0"):
-        _core.jvp_stacked([x], [x], [])
+    with pytest.raises(ndl.ShapeError, match=r"one has shape \(2,\), expected \(3,\)"):
+        _core.tangents([x * y], [x, y], [three, two])
+    with pytest.raises(ndl.ShapeError, match=r"one has shape \(\), expected \(1, 2\)"):
+        _core.tangents([x * y], [x], [Tensor(1.0)])
+    with pytest.raises(ValueError, match="tangents: expected 1 of them, got 0"):
+        _core.tangents([x], [x], [])
     with pytest.raises(ValueError, match="expected at least one direction, got none"):
-        _core.jvp_stacked([x * y], [x], [Tensor(np.ones((0, 2)))])
+        _core.tangents([x * y], [x], [Tensor(np.ones((0, 2)))])
     with pytest.raises(ValueError, match="expected at least one input, got none"):
-        _core.jvp_stacked([x * y], [], [])
+        _core.tangents([x * y], [], [])
     with pytest.raises(ndl.GradError, match="forward mode is not defined for ops that are not"):
-        _core.jvp_stacked([Double()(x)], [x], [three])
+        _core.tangents([Double()(x)], [x], [three])
 
 
 class Double(ndl.TensorOp):

@@ -138,13 +138,13 @@ def test_options_of_least_squares_are_scipys() -> None:
 def test_a_jacobian_goes_in_blocks_of_moderate_size(monkeypatch: pytest.MonkeyPatch) -> None:
     # Each direction goes through 400 x 400 elements: all 400 at once would be half a gigabyte.
     n, blocks = 400, []
-    push = _core.jvp_stacked
+    push = _core.tangents
 
     def counted(outputs: Any, inputs: Any, tangents: Any) -> Any:
         blocks.append(len(tangents[0]))
         return push(outputs, inputs, tangents)
 
-    monkeypatch.setattr(_core, "jvp_stacked", counted)
+    monkeypatch.setattr(_core, "tangents", counted)
     matrix = np.random.default_rng(0).standard_normal((n, n)) + n * np.eye(n)
     weights = Tensor(matrix, requires_grad=False)
     found = least_squares(lambda x: (weights * x).sum((1,)), np.ones(n), max_nfev=1)

@@ -1,12 +1,12 @@
 //! What `needle.autograd` offers of the engine: backward, order, modes, counters.
 
 use crate::coerce;
-use crate::errors::{OrRaise, ShapeError};
+use crate::errors::OrRaise;
 use crate::tensor::{PyTensor, handle};
 use crate::value::{OBJECTS, PyValue, live_object, wrap};
 use needle_core::graph::{self, Mode};
 use needle_core::ops::{Attrs, arithmetic};
-use needle_core::{Tensor, shape};
+use needle_core::Tensor;
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -52,60 +52,64 @@ pub fn backward(
     Ok(())
 }
 
-/// Forward mode: how `outputs` move when `inputs` move along `tangents`, in several directions at
-/// once. The tangents of each input, and those of each output, are stacked along a new first
-/// axis; `None` for an output that depends on none of the inputs.
-///
-/// Raises ValueError for another number of tangents than inputs, no inputs or no directions,
-/// ShapeError for tangents whose shape is not `(n, *input.shape)` with one n for all, GradError
-/// where an op of the user's stands between.
+/// The gradients of the sum of `root`, weighted by `seed`, by each of `leaves`: see
+/// [`graph::gradients`].
+#[pyfunction]
+#[pyo3(signature = (root, leaves, seed = None))]
+#[allow(clippy::needless_pass_by_value)] // A list that was made for this call.
+pub fn gradients<'py>(
+    root: &Bound<'py, PyTensor>,
+    leaves: Vec<Bound<'py, PyTensor>>,
+    seed: Option<&Bound<'py, PyTensor>>,
+) -> PyResult<Option<Found<'py>>> {
+    let seed = seed.map(handle).transpose()?.cloned();
+    let found = graph::gradients(handle(root)?, seed, &handles(&leaves)?).or_raise()?;
+    found.map(|found| wrapped(root.py(), found)).transpose()
+}
+
+/// Forward mode in several directions at once: see [`graph::tangents`].
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // Lists that were made for this call.
-pub fn jvp_stacked<'py>(
+pub fn tangents<'py>(
     py: Python<'py>,
     outputs: Vec<Bound<'py, PyTensor>>,
     inputs: Vec<Bound<'py, PyTensor>>,
     tangents: Vec<Bound<'py, PyTensor>>,
-) -> PyResult<Vec<Option<Bound<'py, PyAny>>>> {
+) -> PyResult<Found<'py>> {
     if inputs.len() != tangents.len() {
         return Err(PyValueError::new_err(format!(
-            "jvp_stacked: expected {} tangents, got {}",
+            "tangents: expected {} of them, got {}",
             inputs.len(),
             tangents.len()
         )));
     }
-    let outputs = outputs.iter().map(handle).collect::<PyResult<Vec<_>>>()?;
-    let pair = |(input, tangent)| Ok((handle(input)?, handle(tangent)?));
-    let pairs = inputs.iter().zip(&tangents).map(pair);
-    let pairs = pairs.collect::<PyResult<Vec<(&Tensor, &Tensor)>>>()?;
-    let Some((_, first)) = pairs.first() else {
+    let (inputs, tangents) = (handles(&inputs)?, handles(&tangents)?);
+    let Some(first) = tangents.first() else {
         return Err(PyValueError::new_err(
-            "jvp_stacked: expected at least one input, got none",
+            "tangents: expected at least one input, got none",
         ));
     };
-    let count = first.ty().or_raise()?.shape.first().copied().unwrap_or(1);
-    if count == 0 {
+    let directions = first.ty().or_raise()?.shape.first().copied().unwrap_or(1);
+    if directions == 0 {
         return Err(PyValueError::new_err(
-            "jvp_stacked: expected at least one direction, got none",
+            "tangents: expected at least one direction, got none",
         ));
     }
-    for (input, tangent) in &pairs {
-        let mut expected = input.ty().or_raise()?.shape;
-        expected.insert(0, count);
-        let given = tangent.ty().or_raise()?.shape;
-        if given != expected {
-            return Err(ShapeError::new_err(format!(
-                "jvp_stacked: a tangent has shape {}, expected {}",
-                shape::display(&given),
-                shape::display(&expected)
-            )));
-        }
-    }
-    graph::jvp_stacked(&outputs, &pairs, count)
-        .or_raise()?
-        .into_iter()
-        .map(|tangent| tangent.map(|tangent| wrap(py, tangent)).transpose())
-        .collect()
+    let pairs: Vec<_> = inputs.into_iter().zip(tangents).collect();
+    let found = graph::tangents(&handles(&outputs)?, &pairs, directions);
+    wrapped(py, found.or_raise()?)
+}
+
+/// Tensors, or `None` where there is none.
+type Found<'py> = Vec<Option<Bound<'py, PyAny>>>;
+
+fn wrapped(py: Python<'_>, found: Vec<Option<Tensor>>) -> PyResult<Found<'_>> {
+    let wrapped = |tensor: Option<Tensor>| tensor.map(|tensor| wrap(py, tensor)).transpose();
+    found.into_iter().map(wrapped).collect()
+}
+
+fn handles<'a>(tensors: &'a [Bound<'_, PyTensor>]) -> PyResult<Vec<&'a Tensor>> {
+    tensors.iter().map(handle).collect()
 }
 
 /// How many elements all values have that `outputs` depend on, their own included: what a sweep
@@ -113,8 +117,7 @@ pub fn jvp_stacked<'py>(
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // A list that was made for this call.
 pub fn graph_elements(outputs: Vec<Bound<'_, PyTensor>>) -> PyResult<usize> {
-    let outputs = outputs.iter().map(handle).collect::<PyResult<Vec<_>>>()?;
-    let order = graph::topological_order(&outputs).or_raise()?;
+    let order = graph::topological_order(&handles(&outputs)?).or_raise()?;
     Ok(graph::elements(&order))
 }
 
@@ -191,6 +194,7 @@ pub fn set_tensor_counter(value: isize) {
 /// Returns the memory that waits for reuse to the system.
 #[pyfunction]
 pub fn empty_cache() {
+    graph::forget_programs();
     needle_core::array::pool::empty_cache();
 }
 

@@ -85,10 +85,15 @@ class _Evaluated:
             raise GradError(f"{self.who}: the result does not depend on x through needle's ops")
         self._reached = True
 
-    def _gradients(self, of: Tensor, seed: Tensor | None, *, record: bool) -> list[Tensor | None]:
+    def _gradients(self, of: Tensor, seed: Tensor | None) -> list[Tensor | None]:
+        """The gradients of `of`, without a history."""
+        found = _core.gradients(of, self.leaves, seed)
+        return self._swept(of, seed, unrecorded) if found is None else found
+
+    def _swept(self, of: Tensor, seed: Tensor | None, mode: Function) -> list[Tensor | None]:
         for leaf in self.leaves:
             leaf.grad = None
-        (recorded if record else unrecorded)(of.backward, seed)
+        mode(of.backward, seed)
         return [leaf.grad for leaf in self.leaves]
 
 
@@ -129,7 +134,12 @@ class Objective(_Evaluated):
         self.move(x)
         if self._grads is None:
             depends = self._result.requires_grad
-            found = self._gradients(self._result, None, record=self.second) if depends else []
+            if not depends:
+                found = []
+            elif self.second:
+                found = self._swept(self._result, None, recorded)
+            else:
+                found = self._gradients(self._result, None)
             self.check_reached(found)
             self._grads = found
         return self._grads
@@ -142,10 +152,10 @@ class Objective(_Evaluated):
         if not moving:
             return np.zeros_like(self.structure.start)
         if len(moving) == 1:
-            found = self._gradients(*moving[0], record=False)
+            found = self._gradients(*moving[0])
         else:
             slope = recorded(lambda: _core.stack([(g * d).sum() for g, d in moving]).sum())
-            found = self._gradients(slope, None, record=False)
+            found = self._gradients(slope, None)
         return self.structure.vector(found)
 
     def _directions(self, vector: Vector) -> list[Tensor]:
@@ -161,10 +171,14 @@ class Objective(_Evaluated):
 class Residuals(_Evaluated):
     """A function with a vector, or a structure of tensors, as its result: values, Jacobian."""
 
+    sizes: Sequence[int] = ()
+
     def take(self, result: Any) -> None:
         """Keep the tensors of the result."""
         self._results = outputs(result, self.who)
-        self.sizes = [result.size for result in self._results]
+        before, self.sizes = self.sizes, [result.size for result in self._results]
+        if self.sizes != before:
+            self._elements = _core.graph_elements(self._results)
 
     def check_start(self) -> None:
         """Raise ValueError for a value that is not finite."""
@@ -197,8 +211,8 @@ class Residuals(_Evaluated):
     def _columns(self, jacobian: NDArray[np.float64]) -> list[Tensor | None]:
         reached: list[Tensor | None] = []
         count = jacobian.shape[1]
-        # Many directions in one sweep, few enough that all that lies between stays moderate.
-        step = max(1, _AT_ONCE // max(count, _core.graph_elements(self._results)))
+        # Many directions at once, few enough that all that lies between stays moderate.
+        step = max(1, _AT_ONCE // max(count, self._elements))
         for first in range(0, count, step):
             columns = slice(first, first + step)
             directions = np.eye(min(step, count - first), count, first)
@@ -220,10 +234,7 @@ class Residuals(_Evaluated):
             shape = (len(directions), *leaf.shape)
             moves.append(_core.from_numpy(np.ascontiguousarray(part).reshape(shape)))
             first += leaf.size
-        found: list[Tensor | None] = unrecorded(
-            _core.jvp_stacked, self._results, self.leaves, moves
-        )
-        return found
+        return _core.tangents(self._results, self.leaves, moves)
 
     def _rows(self, jacobian: NDArray[np.float64]) -> list[Tensor | None]:
         reached: list[Tensor | None] = []
@@ -232,7 +243,7 @@ class Residuals(_Evaluated):
             # What depends on no parameter has zeros.
             for i, unit in enumerate(np.eye(size) if result.requires_grad else ()):
                 seed = Tensor(unit.reshape(result.shape), dtype=result.dtype, requires_grad=False)
-                found = self._gradients(result, seed, record=False)
+                found = self._gradients(result, seed)
                 jacobian[first + i] = self.structure.vector(found)
                 reached += found
             first += size

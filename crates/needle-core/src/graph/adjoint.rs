@@ -130,7 +130,8 @@ fn pull_foreign(
     Ok(())
 }
 
-fn rule<'a>(
+/// What the derivative of an op gives for input `i`.
+pub(super) fn rule<'a>(
     derivative: &Derivative,
     site: &Site<'a>,
     g: &[Option<Expr<'a>>],
@@ -144,7 +145,7 @@ fn rule<'a>(
 }
 
 /// Sums an adjoint over what was broadcast, and casts it to a float input's dtype.
-fn fit<'a>(adjoint: Expr<'a>, input: Expr<'a>) -> Expr<'a> {
+pub(super) fn fit<'a>(adjoint: Expr<'a>, input: Expr<'a>) -> Expr<'a> {
     let dtype = input.dtype();
     let adjoint = adjoint.sum_to(&input.shape());
     if dtype.is_float() {

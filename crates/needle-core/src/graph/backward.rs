@@ -58,7 +58,7 @@ pub fn backward(root: &Tensor, seed: Option<Tensor>) -> Result<Vec<Gradient>> {
 }
 
 /// Ones of the root's shape and dtype, or the given adjoint after a check of its shape.
-fn seed_for(root: &Tensor, seed: Option<Tensor>) -> Result<Tensor> {
+pub(super) fn seed_for(root: &Tensor, seed: Option<Tensor>) -> Result<Tensor> {
     let ty = root.ty()?;
     let Some(seed) = seed else {
         let one = Array::scalar(Scalar::Int(1), ty.dtype)?;

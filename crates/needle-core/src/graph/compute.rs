@@ -137,7 +137,7 @@ pub(super) fn compute(operation: &Operation, inputs: &[Value]) -> Result<Value> 
 }
 
 /// A rough measure: elements touched, or for products the multiply-adds.
-fn is_long(inputs: &[&Array], output: &TensorType) -> bool {
+pub(super) fn is_long(inputs: &[&Array], output: &TensorType) -> bool {
     let result: usize = output.shape.iter().product();
     let largest = inputs.iter().map(|a| a.size()).max().unwrap_or(0);
     if largest.max(result) < 64 {

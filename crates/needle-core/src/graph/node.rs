@@ -146,6 +146,18 @@ pub enum Types {
     Many(Arc<[TensorType]>),
 }
 
+impl Types {
+    /// How many elements all outputs have; none where that is not known yet.
+    pub fn elements(&self) -> usize {
+        let size = |ty: &TensorType| shape::size(&ty.shape).unwrap_or(usize::MAX);
+        match self {
+            Self::Unknown => 0,
+            Self::One(ty) => size(ty),
+            Self::Many(types) => types.iter().map(size).fold(0, usize::saturating_add),
+        }
+    }
+}
+
 /// From a node to one of its inputs.
 #[derive(Clone, Copy)]
 pub(super) struct Edge {

@@ -61,7 +61,7 @@ pub(super) struct Tape {
 }
 
 /// What operations give once one of them has failed.
-const FAILED: Id = Id(u32::MAX);
+pub(super) const FAILED: Id = Id(u32::MAX);
 
 impl Tape {
     /// Brings a value into the algebra.

@@ -1,10 +1,9 @@
 //! The order of a recorded graph.
 
 use super::arena;
-use super::node::{NodeId, Types};
+use super::node::NodeId;
 use super::tensor::Tensor;
 use crate::error::Result;
-use crate::shape;
 use rustc_hash::FxHashSet;
 
 /// Every node that the roots depend on, inputs before their consumers: post-order
@@ -42,14 +41,6 @@ pub fn topological_order(roots: &[&Tensor]) -> Result<Vec<Tensor>> {
 /// counts as none.
 pub fn elements(nodes: &[Tensor]) -> usize {
     let arena = arena::lock();
-    let size = |shape: &[usize]| shape::size(shape).unwrap_or(usize::MAX);
-    let of = |node: &Tensor| match node.node_id().map(|id| arena.node(id).types()) {
-        Some(Types::One(ty)) => size(&ty.shape),
-        Some(Types::Many(types)) => types
-            .iter()
-            .map(|ty| size(&ty.shape))
-            .fold(0, usize::saturating_add),
-        _ => 0,
-    };
+    let of = |node: &Tensor| node.node_id().map_or(0, |id| arena.node(id).types().elements());
     nodes.iter().map(of).fold(0, usize::saturating_add)
 }

@@ -16,7 +16,7 @@ use crate::shape::{self, Dims};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A value of an algebra.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Id(pub u32);
 
 /// Something that can apply ops to values.

@@ -2,7 +2,7 @@
 
 use super::{
     Attrs, Constant, Derivative, Domain, Inputs, Needs, OpDef, Param, ParamKind, Partial, Run,
-    Sample, Tangent, TypeRef,
+    Sample, TypeRef,
 };
 use crate::array::Array;
 use crate::dtype::{DType, Scalar};
@@ -139,11 +139,9 @@ pub static MUL_SCALAR: OpDef = OpDef {
         infer: |attrs, t| with_constant("mul_scalar", attrs, t),
         forward: |attrs, x, ty| run_scalar(Binary::Multiply, attrs, x[0], ty.dtype),
     },
-    derivative: Derivative::Rule {
-        needs: Needs::NOTHING,
-        vjp: |s, g, _| Some(g[0]?.chain_scalar(s.attrs.constant(0))),
-        jvp: Tangent::Linear,
-    },
+    derivative: Derivative::Elementwise(&[Partial::Scaled(|s, g| {
+        g.chain_scalar(s.attrs.constant(0))
+    })]),
     samples: &[
         Sample::with(
             || Attrs::scalar(Constant::float(-1.5)),
@@ -197,19 +195,14 @@ pub static DIVIDE_SCALAR: OpDef = OpDef {
         },
         forward: |attrs, x, ty| run_scalar(Binary::Divide, attrs, x[0], ty.dtype),
     },
-    derivative: Derivative::Rule {
-        needs: Needs::NOTHING,
-        vjp: |s, g, _| {
-            let c = s.attrs.constant(0);
-            let value = c.value.to_f64();
-            if value == 0.0 || !value.is_finite() {
-                // The factor is infinite, zero or NaN: it must not meet a zero adjoint.
-                return Some(g[0]?.chain(g[0]?.constant(1.0 / value)));
-            }
-            Some(g[0]?.apply(&DIVIDE_SCALAR, s.attrs.clone()))
-        },
-        jvp: Tangent::Linear,
-    },
+    derivative: Derivative::Elementwise(&[Partial::Scaled(|s, g| {
+        let value = s.attrs.constant(0).value.to_f64();
+        if value == 0.0 || !value.is_finite() {
+            // The factor is infinite, zero or NaN: it must not meet a zero adjoint.
+            return g.chain(g.constant(1.0 / value));
+        }
+        g.apply(&DIVIDE_SCALAR, s.attrs.clone())
+    })]),
     samples: &[Sample::with(
         || Attrs::scalar(Constant::float(-1.5)),
         &[(&[2, 3], Domain::Real)],

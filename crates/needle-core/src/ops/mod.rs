@@ -150,6 +150,8 @@ pub enum Partial {
     One,
     /// -1 everywhere.
     MinusOne,
+    /// The adjoint times a number, where that is less than an array of it.
+    Scaled(for<'a> fn(&Site<'a>, Expr<'a>) -> Expr<'a>),
     /// A value for each element, from what it says it needs.
     Of(Needs, for<'a> fn(&Site<'a>) -> Expr<'a>),
     /// An op that computes the chain product of the adjoint and the derivative in one pass,
@@ -198,6 +200,7 @@ impl Partial {
             Self::Zero => None,
             Self::One => Some(g),
             Self::MinusOne => Some(-g),
+            Self::Scaled(scale) => Some(scale(site, g)),
             Self::Of(_, derivative) => Some(g.chain(derivative(site))),
             Self::Fused(needs, op) => {
                 let value = if needs.output() { site.y() } else { site.x(0) };

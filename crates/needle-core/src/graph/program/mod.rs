@@ -1,0 +1,268 @@
+//! Programs: derivatives written down once, for all graphs of one structure.
+//!
+//! A sweep works out for every graph anew which ops the rules apply to what. A program that calls
+//! a function many times, as a solver does, records the same graph each time, with other numbers
+//! in it. So the rules are run once on types alone ([`writer`]); what they apply, each op on the
+//! same values once, is a list of kernels to call ([`Program`]); and it serves as long as the
+//! graph has the same structure ([`outline`]). The results are plain values: nothing is recorded.
+
+mod forward;
+mod outline;
+mod reverse;
+mod writer;
+
+use super::arena;
+use super::backward::seed_for;
+use super::compute;
+use super::node::{NodeId, Operation, Types, Value};
+use super::realise::{self, Access};
+use super::tensor::Tensor;
+use crate::array::Array;
+use crate::error::{Error, Result};
+use crate::ops::Run;
+use crate::kernels::copy;
+use crate::shape;
+use outline::{Foreign, Outline, Walk};
+use smallvec::SmallVec;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+thread_local! {
+    /// Programs of the structures that came up last, the latest at the end.
+    static KNOWN: RefCell<Vec<Rc<Known>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How many structures a thread keeps: a function may take this way or that.
+const KEPT: usize = 8;
+/// Steps up to which a program is kept.
+const LONGEST: usize = 1 << 16;
+/// Nodes of a graph up to which reverse mode is written down; a program takes more memory than
+/// a sweep.
+const MOST: usize = 1 << 16;
+
+struct Known {
+    what: What,
+    outline: Outline,
+    program: Program,
+}
+
+/// What a program computes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// Gradients of the sum of one root, weighted by an argument if it is `seeded`.
+    Gradients { seeded: bool },
+    /// How the roots move along so many directions of the wanted, which are arguments.
+    Tangents { directions: usize },
+}
+
+/// The gradients of the sum of `root` (weighted by `seed`) by each of `leaves`; `None` where it
+/// does not depend on one. Nothing is recorded.
+///
+/// `None` altogether where ops of the embedder are on the way, or the graph is very large:
+/// [`super::backward()`] is for these.
+pub fn gradients(
+    root: &Tensor,
+    seed: Option<Tensor>,
+    leaves: &[&Tensor],
+) -> Result<Option<Vec<Option<Tensor>>>> {
+    let seeded = seed.is_some();
+    let argument = match seed {
+        Some(_) => Some(seed_for(root, seed)?.array()?),
+        None => None,
+    };
+    match known(What::Gradients { seeded }, &[root], leaves)? {
+        Ok((known, walk)) => known.run(&walk, argument.as_slice()).map(Some),
+        Err(Foreign(_)) => Ok(None),
+    }
+}
+
+/// How `outputs` move when each input moves along its tangents: `directions` of them, stacked
+/// along a new first axis, as are those of the outputs; `None` where an output does not depend on
+/// any input. Nothing is recorded.
+///
+/// Raises an error where an op of the embedder's is on the way.
+pub fn tangents(
+    outputs: &[&Tensor],
+    inputs: &[(&Tensor, &Tensor)],
+    directions: usize,
+) -> Result<Vec<Option<Tensor>>> {
+    let wanted: Vec<&Tensor> = inputs.iter().map(|(input, _)| *input).collect();
+    let mut arguments = Vec::with_capacity(inputs.len());
+    for (input, tangents) in inputs {
+        let expected = forward::stacked_type(&input.ty()?, directions);
+        let given = tangents.array()?;
+        if given.shape() != expected.shape.as_slice() {
+            return Err(Error::Shape(format!(
+                "tangents: one has shape {}, expected {}",
+                shape::display(given.shape()),
+                shape::display(&expected.shape)
+            )));
+        }
+        arguments.push(copy::cast(&given, expected.dtype)?);
+    }
+    match known(What::Tangents { directions }, outputs, &wanted)? {
+        Ok((known, walk)) => known.run(&walk, &arguments),
+        Err(Foreign(op)) => Err(super::forward::not_of_the_table(&op)),
+    }
+}
+
+/// Forgets the programs that this thread keeps.
+pub fn forget_programs() {
+    KNOWN.with_borrow_mut(Vec::clear);
+}
+
+/// A program for this graph, and the graph by its numbers.
+fn known(
+    what: What,
+    roots: &[&Tensor],
+    wanted: &[&Tensor],
+) -> Result<std::result::Result<(Rc<Known>, Walk), Foreign>> {
+    let roots: Vec<NodeId> = roots.iter().map(|root| root.promote()).collect();
+    let all = KNOWN.with_borrow(Vec::clone);
+    for known in all.iter().rev().filter(|known| known.what == what) {
+        let walk = known.outline.matches(&mut arena::lock(), &roots, wanted)?;
+        if let Some(walk) = walk {
+            keep(known);
+            return Ok(Ok((known.clone(), walk)));
+        }
+    }
+    let outline = Outline::of(&mut arena::lock(), &roots, wanted)?;
+    let (outline, walk) = match outline {
+        Ok(found) => found,
+        Err(foreign) => return Ok(Err(foreign)),
+    };
+    let program = match what {
+        What::Gradients { .. } if outline.nodes.len() > MOST => {
+            return Ok(Err(Foreign(String::new())));
+        }
+        What::Gradients { seeded } => reverse::write(&outline, seeded)?,
+        What::Tangents { directions } => forward::write(&outline, directions)?,
+    };
+    let known = Rc::new(Known {
+        what,
+        outline,
+        program,
+    });
+    if known.program.steps.len() <= LONGEST {
+        keep(&known);
+    }
+    Ok(Ok((known, walk)))
+}
+
+/// Keeps a program as the latest.
+fn keep(used: &Rc<Known>) {
+    KNOWN.with_borrow_mut(|all| {
+        if all.last().is_some_and(|last| Rc::ptr_eq(last, used)) {
+            return;
+        }
+        all.retain(|known| !Rc::ptr_eq(known, used));
+        if all.len() == KEPT {
+            all.remove(0);
+        }
+        all.push(used.clone());
+    });
+}
+
+impl Known {
+    fn run(&self, walk: &Walk, arguments: &[Array]) -> Result<Vec<Option<Tensor>>> {
+        let mut registers = vec![None; self.program.registers];
+        let mut missing = Vec::new();
+        {
+            let arena = arena::lock();
+            for (number, register) in &self.program.nodes {
+                let id = walk.nodes[*number as usize];
+                match &arena.node(id).value {
+                    Some(value) => registers[*register as usize] = Some(value.clone()),
+                    None => missing.push((id, *register)),
+                }
+            }
+        }
+        if !missing.is_empty() {
+            let ids: Vec<NodeId> = missing.iter().map(|(id, _)| *id).collect();
+            let values = realise::realise(&ids, Access::Values)?;
+            for ((_, register), value) in missing.iter().zip(values) {
+                registers[*register as usize] = Some(value);
+            }
+        }
+        self.program.run(registers, arguments)
+    }
+}
+
+/// A place for a value while a program runs.
+type Register = u32;
+
+/// Kernels to call, one after the other.
+struct Program {
+    constants: Vec<(Value, Register)>,
+    /// Which nodes of the graph are read.
+    nodes: Vec<(u32, Register)>,
+    /// `None` for an argument that nothing depends on.
+    arguments: Vec<Option<Register>>,
+    steps: Vec<Step>,
+    results: Vec<Option<Register>>,
+    registers: usize,
+}
+
+struct Step {
+    operation: Operation,
+    inputs: SmallVec<[Register; 3]>,
+    types: Types,
+    output: Register,
+    /// What nobody reads after this step.
+    ends: SmallVec<[Register; 2]>,
+}
+
+impl Program {
+    fn run(
+        &self,
+        mut registers: Vec<Option<Value>>,
+        arguments: &[Array],
+    ) -> Result<Vec<Option<Tensor>>> {
+        for (value, register) in &self.constants {
+            registers[*register as usize] = Some(value.clone());
+        }
+        for (argument, register) in arguments.iter().zip(&self.arguments) {
+            if let Some(register) = register {
+                registers[*register as usize] = Some(Value::One(argument.clone()));
+            }
+        }
+        for step in &self.steps {
+            let value = step.run(&registers)?;
+            for register in &step.ends {
+                registers[*register as usize] = None;
+            }
+            registers[step.output as usize] = Some(value);
+        }
+        let result = |register: &Option<Register>| {
+            let value = registers[(*register)? as usize].clone();
+            value.map(|value| Tensor::from_value(value, false))
+        };
+        Ok(self.results.iter().map(result).collect())
+    }
+}
+
+impl Step {
+    fn run(&self, registers: &[Option<Value>]) -> Result<Value> {
+        let value = |register: &Register| registers[*register as usize].as_ref();
+        if let (Operation::Native(op, attrs), Types::One(ty)) = (&self.operation, &self.types)
+            && let Run::One { forward, .. } = op.run
+        {
+            let array = |register| match value(register) {
+                Some(Value::One(array)) => Some(array),
+                _ => None,
+            };
+            let arrays: Option<SmallVec<[&Array; 4]>> = self.inputs.iter().map(array).collect();
+            let arrays = arrays.ok_or_else(unset)?;
+            let long = compute::is_long(&arrays, ty);
+            return compute::unlocked(long, || forward(attrs, &arrays, ty)).map(Value::One);
+        }
+        let values = self.inputs.iter().map(|input| value(input).cloned());
+        let values: Option<SmallVec<[Value; 4]>> = values.collect();
+        compute::compute(&self.operation, &values.ok_or_else(unset)?)
+    }
+}
+
+/// A register that is read before it is written, which no program of [`writer`] does.
+fn unset() -> Error {
+    Error::Grad("a program read a value that is not there".to_owned())
+}

@@ -1,0 +1,258 @@
+//! An algebra whose rules write down what to do: the steps of a program.
+
+use super::super::compute;
+use super::super::node::{Operation, Types, Value};
+use super::super::tape::FAILED;
+use super::{Program, Register, Step};
+use crate::array::Array;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::ops::algebra::{Algebra, Expr, Id};
+use crate::ops::{Attrs, OpDef};
+use crate::shape::{Dims, TensorType};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::cell::{Cell, RefCell};
+
+/// Elements up to which what depends on constants alone is computed once, and kept.
+const FOLDED: usize = 1 << 12;
+
+/// Writes down the ops that rules apply, each op on the same values once.
+#[derive(Default)]
+pub(super) struct Writer {
+    values: RefCell<Vec<Written>>,
+    known: RefCell<Known>,
+    numbers: RefCell<FxHashMap<(DType, u64), Id>>,
+    nodes: RefCell<FxHashMap<u32, Id>>,
+    arguments: Cell<u32>,
+    error: RefCell<Option<Error>>,
+}
+
+/// What was written, by op and inputs: the attributes are compared.
+type Known = FxHashMap<(usize, Operands), SmallVec<[Id; 1]>>;
+type Operands = SmallVec<[Id; 3]>;
+
+struct Written {
+    source: Source,
+    types: Types,
+}
+
+/// Where a value comes from.
+enum Source {
+    /// A node of the graph.
+    Node(u32),
+    /// An argument of the program.
+    Argument(u32),
+    Constant(Value),
+    Op(&'static OpDef, Attrs, Operands),
+}
+
+/// The last reader of what a program returns.
+const CALLER: usize = usize::MAX;
+
+impl Writer {
+    fn push(&self, source: Source, types: Types) -> Id {
+        let mut values = self.values.borrow_mut();
+        values.push(Written { source, types });
+        Id(values.len() as u32 - 1)
+    }
+
+    /// The value of a node of the graph.
+    pub fn node(&self, number: u32, types: &Types) -> Id {
+        let known = self.nodes.borrow().get(&number).copied();
+        known.unwrap_or_else(|| {
+            let id = self.push(Source::Node(number), types.clone());
+            self.nodes.borrow_mut().insert(number, id);
+            id
+        })
+    }
+
+    /// The next argument of the program.
+    pub fn argument(&self, ty: TensorType) -> Id {
+        let number = self.arguments.replace(self.arguments.get() + 1);
+        self.push(Source::Argument(number), Types::One(ty))
+    }
+
+    /// A value as an expression.
+    pub fn expr(&self, id: Id) -> Expr<'_> {
+        Expr::new(self, id)
+    }
+
+    /// The types of a value.
+    pub fn types(&self, id: Id) -> Types {
+        match self.values.borrow().get(id.0 as usize) {
+            Some(written) => written.types.clone(),
+            None => Types::One(TensorType::new(&[], DType::F64)),
+        }
+    }
+
+    fn ty(&self, id: Id) -> TensorType {
+        match self.types(id) {
+            Types::One(ty) => ty,
+            _ => TensorType::new(&[], DType::F64),
+        }
+    }
+
+    /// What the op gives if it depends on constants alone, and on few.
+    fn folded(&self, op: &Operation, inputs: &[Id], types: &Types) -> Result<Option<Value>> {
+        if types.elements() > FOLDED {
+            return Ok(None);
+        }
+        let values = self.values.borrow();
+        let constant = |id: &Id| match &values[id.0 as usize].source {
+            Source::Constant(value) => Some(value.clone()),
+            _ => None,
+        };
+        let constants: Option<SmallVec<[Value; 3]>> = inputs.iter().map(constant).collect();
+        constants.map(|all| compute::compute(op, &all)).transpose()
+    }
+
+    fn write(&self, op: &'static OpDef, attrs: Attrs, inputs: &[Id]) -> Result<Id> {
+        let operands = Operands::from_slice(inputs);
+        let key = (std::ptr::from_ref(op) as usize, operands.clone());
+        let same = |id: &&Id| match &self.values.borrow()[id.0 as usize].source {
+            Source::Op(_, own, _) => *own == attrs,
+            _ => false,
+        };
+        if let Some(known) = self.known.borrow().get(&key)
+            && let Some(id) = known.iter().find(same)
+        {
+            return Ok(*id);
+        }
+        let types: SmallVec<[Types; 3]> = inputs.iter().map(|id| self.types(*id)).collect();
+        let operation = Operation::Native(op, attrs);
+        let types = compute::infer(&operation, &types)?;
+        if let Some(value) = self.folded(&operation, inputs, &types)? {
+            return Ok(self.push(Source::Constant(value), types));
+        }
+        let Operation::Native(op, attrs) = operation else {
+            unreachable!("it was made above");
+        };
+        let id = self.push(Source::Op(op, attrs, operands), types);
+        self.known.borrow_mut().entry(key).or_default().push(id);
+        Ok(id)
+    }
+
+    /// The program that computes `results`, or the first error of the rules.
+    pub fn finish(self, results: &[Option<Id>]) -> Result<Program> {
+        if let Some(error) = self.error.into_inner() {
+            return Err(error);
+        }
+        let values = self.values.into_inner();
+        // The step after which nobody reads a value; nobody reads one without.
+        let mut last = vec![None; values.len()];
+        for id in results.iter().flatten() {
+            last[id.0 as usize] = Some(CALLER);
+        }
+        for (at, value) in values.iter().enumerate().rev() {
+            if let (Some(_), Source::Op(_, _, inputs)) = (last[at], &value.source) {
+                for input in inputs {
+                    last[input.0 as usize].get_or_insert(at);
+                }
+            }
+        }
+        let mut registers = Registers::default();
+        let mut places = vec![0; values.len()];
+        let mut program = Program {
+            constants: Vec::new(),
+            nodes: Vec::new(),
+            arguments: vec![None; self.arguments.get() as usize],
+            steps: Vec::new(),
+            results: Vec::new(),
+            registers: 0,
+        };
+        // All that is given is in its register before the first step.
+        for (at, Written { source, .. }) in values.iter().enumerate() {
+            if last[at].is_none() || matches!(source, Source::Op(..)) {
+                continue;
+            }
+            places[at] = registers.take();
+            match source {
+                Source::Node(number) => program.nodes.push((*number, places[at])),
+                Source::Argument(i) => program.arguments[*i as usize] = Some(places[at]),
+                Source::Constant(value) => program.constants.push((value.clone(), places[at])),
+                Source::Op(..) => {}
+            }
+        }
+        for (at, Written { source, types }) in values.into_iter().enumerate() {
+            let (Some(_), Source::Op(op, attrs, operands)) = (last[at], source) else {
+                continue;
+            };
+            let inputs = operands.iter().map(|id| places[id.0 as usize]).collect();
+            let mut ends: SmallVec<[Register; 2]> = SmallVec::new();
+            for id in &operands {
+                let place = places[id.0 as usize];
+                if last[id.0 as usize] == Some(at) && !ends.contains(&place) {
+                    ends.push(place);
+                }
+            }
+            registers.free.extend(ends.iter().copied());
+            places[at] = registers.take();
+            program.steps.push(Step {
+                operation: Operation::Native(op, attrs),
+                inputs,
+                types,
+                output: places[at],
+                ends,
+            });
+        }
+        let result = |id: &Option<Id>| id.map(|id| places[id.0 as usize]);
+        program.results = results.iter().map(result).collect();
+        program.registers = registers.count as usize;
+        Ok(program)
+    }
+}
+
+/// Registers that are free, and how many there are.
+#[derive(Default)]
+struct Registers {
+    free: Vec<Register>,
+    count: Register,
+}
+
+impl Registers {
+    fn take(&mut self) -> Register {
+        self.free.pop().unwrap_or_else(|| {
+            self.count += 1;
+            self.count - 1
+        })
+    }
+}
+
+impl Algebra for Writer {
+    fn apply(&self, op: &'static OpDef, attrs: Attrs, inputs: &[Id]) -> Id {
+        if self.error.borrow().is_some() || inputs.contains(&FAILED) {
+            return FAILED;
+        }
+        let written = self.write(op, attrs, inputs);
+        written.unwrap_or_else(|error| self.fail(error))
+    }
+
+    fn constant(&self, value: Array) -> Id {
+        let types = Types::One(TensorType::new(value.shape(), value.dtype()));
+        // Integers beyond 2^53 are not told apart as floats.
+        let is_number = value.ndim() == 0 && value.dtype().is_float();
+        let key = is_number.then(|| (value.dtype(), value.to_f64_vec()[0].to_bits()));
+        if let Some(known) = key.and_then(|key| self.numbers.borrow().get(&key).copied()) {
+            return known;
+        }
+        let id = self.push(Source::Constant(Value::One(value)), types);
+        if let Some(key) = key {
+            self.numbers.borrow_mut().insert(key, id);
+        }
+        id
+    }
+
+    fn shape(&self, id: Id) -> Dims {
+        self.ty(id).shape
+    }
+
+    fn dtype(&self, id: Id) -> DType {
+        self.ty(id).dtype
+    }
+
+    fn fail(&self, error: Error) -> Id {
+        self.error.borrow_mut().get_or_insert(error);
+        FAILED
+    }
+}
