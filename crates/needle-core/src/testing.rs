@@ -18,7 +18,7 @@ use crate::kernels::copy;
 use crate::ops::{Attr, Attrs, Domain, OpDef, Sample, tuple};
 use slopes::{
     Direction, Pairs, compare, difference, direction, gradients, inner, leaves, number, random,
-    slope, tangents,
+    slope, tangents, written_gradients, written_tangents,
 };
 
 /// Directions that move all inputs at once.
@@ -146,11 +146,19 @@ impl Point<'_> {
         if let Some(objective) = self.objective(&x)? {
             let reverse = slope(&gradients(&objective, &x)?, direction)?;
             compare("reverse mode", reverse, expected)?;
+            let written = slope(&written_gradients(&objective, &x)?, direction)?;
+            compare("reverse mode as a program", written, expected)?;
         }
         let results = (self.function)(&x)?;
-        let tangents = tangents(&results.iter().collect::<Vec<_>>(), &x, direction)?;
+        let results: Vec<&Tensor> = results.iter().collect();
+        let tangents = tangents(&results, &x, direction)?;
         let weights: Direction = self.weights.iter().cloned().map(Some).collect();
-        compare("forward mode", slope(&tangents, &weights)?, expected)
+        compare("forward mode", slope(&tangents, &weights)?, expected)?;
+        for (scale, tangents) in written_tangents(&results, &x, direction)? {
+            let written = slope(&tangents, &weights)?;
+            compare("forward mode as a program", written, scale * expected)?;
+        }
+        Ok(())
     }
 
     fn second_order(&self, inputs: &[Array], direction: &Direction) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::node::{Operation, Types, Value};
 use crate::array::Array;
 use crate::error::{Error, Result};
-use crate::ops::{OpDef, Run, TypeRef};
+use crate::ops::{Attrs, OpDef, Run, TypeRef};
 use crate::shape::TensorType;
 use smallvec::SmallVec;
 use std::sync::OnceLock;
@@ -41,7 +41,9 @@ pub(super) fn infer(operation: &Operation, inputs: &[Types]) -> Result<Types> {
                 })
                 .collect();
             match &op.run {
-                Run::One { infer, .. } => Ok(Types::One(infer(attrs, &refs)?)),
+                Run::One { infer, .. } | Run::Elementwise { infer, .. } => {
+                    Ok(Types::One(infer(attrs, &refs)?))
+                }
                 Run::Many { infer, .. } => Ok(Types::Many(infer(attrs, &refs)?.into())),
                 Run::Project => project_type(op, attrs.int(0), inputs),
             }
@@ -121,10 +123,9 @@ pub(super) fn compute(operation: &Operation, inputs: &[Value]) -> Result<Value> 
                 });
             }
             match &op.run {
-                Run::One { infer, forward } => {
+                Run::One { infer, .. } | Run::Elementwise { infer, .. } => {
                     let ty = infer(attrs, &refs)?;
-                    let long = is_long(&arrays, &ty);
-                    unlocked(long, || forward(attrs, &arrays, &ty)).map(Value::One)
+                    run_one(op, attrs, &arrays, &ty).map(Value::One)
                 }
                 Run::Many { infer, forward } => {
                     infer(attrs, &refs)?;
@@ -136,8 +137,20 @@ pub(super) fn compute(operation: &Operation, inputs: &[Value]) -> Result<Value> 
     }
 }
 
+/// The value of an op with one output, of the type that its type rule gave.
+#[inline]
+pub(super) fn run_one(
+    op: &OpDef,
+    attrs: &Attrs,
+    arrays: &[&Array],
+    ty: &TensorType,
+) -> Result<Array> {
+    let long = is_long(arrays, ty);
+    unlocked(long, || op.forward_one(attrs, arrays, ty))
+}
+
 /// A rough measure: elements touched, or for products the multiply-adds.
-pub(super) fn is_long(inputs: &[&Array], output: &TensorType) -> bool {
+fn is_long(inputs: &[&Array], output: &TensorType) -> bool {
     let result: usize = output.shape.iter().product();
     let largest = inputs.iter().map(|a| a.size()).max().unwrap_or(0);
     if largest.max(result) < 64 {
@@ -153,7 +166,7 @@ pub(super) fn is_long(inputs: &[&Array], output: &TensorType) -> bool {
 }
 
 /// Runs `f`, letting the embedder's other threads run if it is long.
-pub(super) fn unlocked<R>(long: bool, f: impl FnOnce() -> R) -> R {
+fn unlocked<R>(long: bool, f: impl FnOnce() -> R) -> R {
     let Some(hook) = UNLOCK.get().filter(|_| long) else {
         return f();
     };

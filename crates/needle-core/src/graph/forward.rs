@@ -131,7 +131,7 @@ pub(super) fn rule<'a>(
             ..
         } if matches!(op.run, Run::Project) => Some(apply(op, site.attrs, &[t[0]?.id()])),
         Derivative::Rule {
-            jvp: Tangent::Linear,
+            jvp: Tangent::Linear | Tangent::LinearAlong(_),
             ..
         } => {
             let inputs: Vec<Id> = t

@@ -41,6 +41,9 @@ pub fn topological_order(roots: &[&Tensor]) -> Result<Vec<Tensor>> {
 /// counts as none.
 pub fn elements(nodes: &[Tensor]) -> usize {
     let arena = arena::lock();
-    let of = |node: &Tensor| node.node_id().map_or(0, |id| arena.node(id).types().elements());
+    let of = |node: &Tensor| {
+        node.node_id()
+            .map_or(0, |id| arena.node(id).types().elements())
+    };
     nodes.iter().map(of).fold(0, usize::saturating_add)
 }

@@ -6,8 +6,7 @@ use super::{
     Run, Sample, Site, TypeRef, elementary, slopes,
 };
 use crate::error::Result;
-use crate::kernels::copy;
-use crate::kernels::elementwise::{self, Binary, Unary};
+use crate::kernels::elementwise::{Binary, Function, Unary};
 use crate::shape::TensorType;
 
 unary!(
@@ -38,12 +37,9 @@ pub static LEAKY_RELU: OpDef = OpDef {
     doc: "Elementwise `a` above 0, else `slope * a`; NaN for NaN (Maas, Hannun and Ng 2013).\n\nShape of `a`; integers give floats. The derivative is 1 above 0 and `slope` elsewhere, `slope` at 0 included.",
     inputs: Inputs::Named(&["a"]),
     params: &[Param::optional("slope", ParamKind::Scalar, "0.01")],
-    run: Run::One {
+    run: Run::Elementwise {
         infer: |_: &Attrs, types: &[TypeRef]| -> Result<TensorType> { Ok(real(types)) },
-        forward: |attrs, x, ty| {
-            let x = copy::cast(x[0], ty.dtype)?;
-            elementwise::binary_scalar(Binary::LeakyRelu, &x, attrs.constant(0).value)
-        },
+        function: |attrs| Function::Scalar(Binary::LeakyRelu, attrs.constant(0).value),
     },
     derivative: Derivative::Elementwise(&[Partial::Of(Needs::X0, leaky_slope)]),
     samples: &[

@@ -4,12 +4,11 @@ use super::{
     Attrs, Constant, Derivative, Domain, Inputs, Needs, OpDef, Param, ParamKind, Partial, Run,
     Sample, TypeRef,
 };
-use crate::array::Array;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::kernels::{copy, elementwise};
 use crate::shape::{self, TensorType};
-use elementwise::Binary;
+use elementwise::{Binary, Function, Unary};
 
 pub(super) const AB: Inputs = Inputs::Named(&["a", "b"]);
 const A: Inputs = Inputs::Named(&["a"]);
@@ -39,22 +38,9 @@ fn no_bool(op: &str, ty: TensorType, hint: &str) -> Result<TensorType> {
     Ok(ty)
 }
 
-/// Runs a kernel of two operands in the dtype of the result.
-pub(super) fn run_binary(kernel: Binary, inputs: &[&Array], dtype: DType) -> Result<Array> {
-    let (a, b) = (inputs[0], inputs[1]);
-    if a.dtype() == dtype && b.dtype() == dtype {
-        return elementwise::binary(kernel, a, b);
-    }
-    elementwise::binary(kernel, &copy::cast(a, dtype)?, &copy::cast(b, dtype)?)
-}
-
-/// Runs a kernel of an operand and a constant in the dtype of the result.
-fn run_scalar(kernel: Binary, attrs: &Attrs, a: &Array, dtype: DType) -> Result<Array> {
-    let value = attrs.constant(0).value;
-    if a.dtype() == dtype {
-        return elementwise::binary_scalar(kernel, a, value);
-    }
-    elementwise::binary_scalar(kernel, &copy::cast(a, dtype)?, value)
+/// A kernel of an operand and the constant.
+fn with_scalar(kernel: Binary, attrs: &Attrs) -> Function {
+    Function::Scalar(kernel, attrs.constant(0).value)
 }
 
 fn with_constant(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
@@ -69,9 +55,9 @@ pub static ADD: OpDef = OpDef {
     doc: "Elementwise sum `a + b`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one (bool: logical or). Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
-    run: Run::One {
+    run: Run::Elementwise {
         infer: |_, t| same_dtype("add", t),
-        forward: |_, x, ty| run_binary(Binary::Add, x, ty.dtype),
+        function: |_| Function::Binary(Binary::Add),
     },
     derivative: Derivative::Elementwise(&[Partial::One, Partial::One]),
     samples: PAIRS,
@@ -84,9 +70,9 @@ pub static ADD_SCALAR: OpDef = OpDef {
     doc: "Elementwise sum `a + scalar`.\n\nA Python number keeps the dtype of `a` (an integer tensor with a float becomes float64); a NumPy scalar promotes. Raises OverflowError for an integer that the dtype cannot hold.",
     inputs: A,
     params: SCALAR,
-    run: Run::One {
+    run: Run::Elementwise {
         infer: |attrs, t| with_constant("add_scalar", attrs, t),
-        forward: |attrs, x, ty| run_scalar(Binary::Add, attrs, x[0], ty.dtype),
+        function: |attrs| with_scalar(Binary::Add, attrs),
     },
     derivative: Derivative::Elementwise(&[Partial::One]),
     samples: &[Sample::with(
@@ -102,9 +88,9 @@ pub static SUBTRACT: OpDef = OpDef {
     doc: "Elementwise difference `a - b` as one node.\n\nShapes broadcast as in NumPy; the dtype is the promoted one. The operator `a - b` on tensors records `Negate` and `EWiseAdd` instead. Raises ShapeError where the shapes do not fit, DTypeError for two bool operands.",
     inputs: AB,
     params: &[],
-    run: Run::One {
+    run: Run::Elementwise {
         infer: |_, t| no_bool("subtract", same_dtype("subtract", t)?, "use not_equal"),
-        forward: |_, x, ty| run_binary(Binary::Subtract, x, ty.dtype),
+        function: |_| Function::Binary(Binary::Subtract),
     },
     derivative: Derivative::Elementwise(&[Partial::One, Partial::MinusOne]),
     samples: PAIRS,
@@ -117,9 +103,9 @@ pub static MULTIPLY: OpDef = OpDef {
     doc: "Elementwise product `a * b`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one (bool: logical and). Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
-    run: Run::One {
+    run: Run::Elementwise {
         infer: |_, t| same_dtype("multiply", t),
-        forward: |_, x, ty| run_binary(Binary::Multiply, x, ty.dtype),
+        function: |_| Function::Binary(Binary::Multiply),
     },
     derivative: Derivative::Elementwise(&[
         Partial::Of(Needs::X1, |s| s.x(1)),
@@ -135,9 +121,9 @@ pub static MUL_SCALAR: OpDef = OpDef {
     doc: "Elementwise product `a * scalar`.\n\nA Python number keeps the dtype of `a` (an integer tensor with a float becomes float64); a NumPy scalar promotes. Raises OverflowError for an integer that the dtype cannot hold.",
     inputs: A,
     params: SCALAR,
-    run: Run::One {
+    run: Run::Elementwise {
         infer: |attrs, t| with_constant("mul_scalar", attrs, t),
-        forward: |attrs, x, ty| run_scalar(Binary::Multiply, attrs, x[0], ty.dtype),
+        function: |attrs| with_scalar(Binary::Multiply, attrs),
     },
     derivative: Derivative::Elementwise(&[Partial::Scaled(|s, g| {
         g.chain_scalar(s.attrs.constant(0))
@@ -169,9 +155,9 @@ pub static DIVIDE: OpDef = OpDef {
     doc: "Elementwise quotient `a / b`.\n\nShapes broadcast as in NumPy. Integers are divided in float64. Division by zero follows IEEE. Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
-    run: Run::One {
+    run: Run::Elementwise {
         infer: |_, t| quotient("divide", t),
-        forward: |_, x, ty| run_binary(Binary::Divide, x, ty.dtype),
+        function: |_| Function::Binary(Binary::Divide),
     },
     derivative: Derivative::Elementwise(&[
         Partial::Of(Needs::X1, |s| s.x(1).reciprocal()),
@@ -187,13 +173,13 @@ pub static DIVIDE_SCALAR: OpDef = OpDef {
     doc: "Elementwise quotient `a / scalar`.\n\nA Python number keeps the dtype of a float `a`; integers are divided in float64. Division by zero follows IEEE.",
     inputs: A,
     params: SCALAR,
-    run: Run::One {
+    run: Run::Elementwise {
         infer: |attrs, t| {
             let mut ty = with_constant("divide_scalar", attrs, t)?;
             ty.dtype = quotient_dtype(ty.dtype);
             Ok(ty)
         },
-        forward: |attrs, x, ty| run_scalar(Binary::Divide, attrs, x[0], ty.dtype),
+        function: |attrs| with_scalar(Binary::Divide, attrs),
     },
     derivative: Derivative::Elementwise(&[Partial::Scaled(|s, g| {
         let value = s.attrs.constant(0).value.to_f64();
@@ -237,7 +223,7 @@ pub static POWER: OpDef = OpDef {
             if !ty.dtype.is_float() {
                 refuse_negative_powers("power", copy::any_negative(x[1]))?;
             }
-            run_binary(Binary::Power, x, ty.dtype)
+            Function::Binary(Binary::Power).run(x, ty.dtype)
         },
     },
     derivative: Derivative::Elementwise(&[
@@ -271,7 +257,7 @@ pub static POWER_SCALAR: OpDef = OpDef {
     doc: "Elementwise power `a ** scalar`.\n\nA Python number keeps the dtype of `a` (an integer tensor to a float power becomes float64). Derivative: `scalar * a^(scalar-1)`, and 0 for the exponent 0. Raises ValueError for an integer tensor to a negative integer power.",
     inputs: A,
     params: SCALAR,
-    run: Run::One {
+    run: Run::Elementwise {
         infer: |attrs, t| {
             let ty = with_constant("power_scalar", attrs, t)?;
             if !ty.dtype.is_float() {
@@ -279,7 +265,7 @@ pub static POWER_SCALAR: OpDef = OpDef {
             }
             Ok(ty)
         },
-        forward: |attrs, x, ty| run_scalar(Binary::Power, attrs, x[0], ty.dtype),
+        function: |attrs| with_scalar(Binary::Power, attrs),
     },
     derivative: Derivative::Elementwise(&[Partial::Of(Needs::X0, |s| {
         let c = s.attrs.constant(0);
@@ -328,12 +314,12 @@ pub static NEGATE: OpDef = OpDef {
     doc: "Elementwise `-a`.\n\nShape and dtype of `a`; integers without sign wrap as in NumPy. Raises DTypeError for bool.",
     inputs: A,
     params: &[],
-    run: Run::One {
+    run: Run::Elementwise {
         infer: |_, t| {
             let ty = TensorType::new(t[0].shape, t[0].dtype);
             no_bool("negate", ty, "use equal(a, False)")
         },
-        forward: |_, x, _| elementwise::unary(elementwise::Unary::Negate, x[0]),
+        function: |_| Function::Unary(Unary::Negate),
     },
     derivative: Derivative::Elementwise(&[Partial::MinusOne]),
     samples: &[Sample::plain(&[(&[2, 3], Domain::Real)])],
@@ -346,9 +332,9 @@ pub static CHAIN_PRODUCT: OpDef = OpDef {
     doc: "Elementwise product that is 0 wherever either factor is exactly 0, even against an infinity or NaN.\n\nDerivative rules multiply adjoint and derivative with it, so that a branch that was not taken cannot poison a gradient. Shapes broadcast; the dtype is the promoted one. Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
-    run: Run::One {
+    run: Run::Elementwise {
         infer: |_, t| same_dtype("chain_product", t),
-        forward: |_, x, ty| run_binary(Binary::Chain, x, ty.dtype),
+        function: |_| Function::Binary(Binary::Chain),
     },
     derivative: Derivative::Elementwise(&[
         Partial::Of(Needs::X1, |s| s.x(1)),

@@ -5,9 +5,8 @@ use super::{
     TypeRef, slopes,
 };
 use crate::error::Result;
-use crate::kernels::{copy, elementwise};
+use crate::kernels::elementwise::{Function, Unary};
 use crate::shape::TensorType;
-use elementwise::Unary;
 
 /// Real-valued functions work in float.
 pub(super) fn real(types: &[TypeRef]) -> TensorType {
@@ -41,9 +40,9 @@ macro_rules! unary {
             doc: $text,
             inputs: Inputs::Named(&["a"]),
             params: &[],
-            run: Run::One {
+            run: Run::Elementwise {
                 infer: |_: &Attrs, types: &[TypeRef]| -> Result<TensorType> { Ok($infer(types)) },
-                forward: |_, x, ty| elementwise::unary($kernel, &copy::cast(x[0], ty.dtype)?),
+                function: |_| Function::Unary($kernel),
             },
             derivative: Derivative::Elementwise(&[$partial]),
             samples: &[

@@ -1,8 +1,8 @@
 //! The larger and the smaller of two operands.
 
-use super::arithmetic::{AB, run_binary, same_dtype};
+use super::arithmetic::{AB, same_dtype};
 use super::{Derivative, Domain, Needs, OpDef, Partial, Run, Sample};
-use crate::kernels::elementwise::Binary;
+use crate::kernels::elementwise::{Binary, Function};
 
 /// 1 where `s.x(i)` is strictly beyond the other in the direction of `first`, 1/2 at ties.
 fn winner<'a>(high: super::Expr<'a>, low: super::Expr<'a>) -> super::Expr<'a> {
@@ -23,9 +23,9 @@ pub static MAXIMUM: OpDef = OpDef {
     doc: "Elementwise larger of `a` and `b`; NaN where either is NaN.\n\nShapes broadcast; the dtype is the promoted one. At ties the derivative is 1/2 for each. Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
-    run: Run::One {
+    run: Run::Elementwise {
         infer: |_, t| same_dtype("maximum", t),
-        forward: |_, x, ty| run_binary(Binary::Maximum, x, ty.dtype),
+        function: |_| Function::Binary(Binary::Maximum),
     },
     derivative: Derivative::Elementwise(&[
         Partial::Of(Needs::X0.and(Needs::X1), |s| winner(s.x(0), s.x(1))),
@@ -41,9 +41,9 @@ pub static MINIMUM: OpDef = OpDef {
     doc: "Elementwise smaller of `a` and `b`; NaN where either is NaN.\n\nShapes broadcast; the dtype is the promoted one. At ties the derivative is 1/2 for each. Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
-    run: Run::One {
+    run: Run::Elementwise {
         infer: |_, t| same_dtype("minimum", t),
-        forward: |_, x, ty| run_binary(Binary::Minimum, x, ty.dtype),
+        function: |_| Function::Binary(Binary::Minimum),
     },
     derivative: Derivative::Elementwise(&[
         Partial::Of(Needs::X0.and(Needs::X1), |s| winner(s.x(1), s.x(0))),

@@ -29,7 +29,15 @@ pub static GETITEM: OpDef = OpDef {
     derivative: Derivative::Rule {
         needs: Needs::NOTHING,
         vjp: |s, g, _| Some(g[0]?.put(&s.x(0).shape(), s.attrs.basic_index(0))),
-        jvp: Tangent::Linear,
+        jvp: Tangent::LinearAlong(|s, directions| {
+            let all = Index::Range(Slice {
+                start: 0,
+                step: 1,
+                len: directions,
+            });
+            let rest = s.attrs.basic_index(0).iter().copied();
+            Attrs::one(Attr::Index(std::iter::once(all).chain(rest).collect()))
+        }),
     },
     samples: &[
         Sample::with(

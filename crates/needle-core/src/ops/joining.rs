@@ -2,7 +2,7 @@
 
 use super::{
     Attr, Attrs, Derivative, Domain, Expr, Inputs, Needs, OpDef, Param, ParamKind, Run, Sample,
-    Tangent, TypeRef,
+    Site, Tangent, TypeRef,
 };
 use crate::array::{Array, Index, Slice};
 use crate::dtype::DType;
@@ -44,6 +44,12 @@ fn common_dtype(types: &[TypeRef]) -> DType {
 
 fn cast_all(x: &[&Array], dtype: DType) -> Result<Vec<Array>> {
     x.iter().map(|x| copy::cast(x, dtype)).collect()
+}
+
+/// The axis of the site behind a new first one.
+fn next_axis(s: &Site) -> Attrs {
+    let axis = shape::normalize_axis("", s.attrs.int(0), s.y().shape().len());
+    Attrs::one(Attr::Int(axis.unwrap_or(0) as isize + 1))
 }
 
 /// Tensors of one shape along a new axis.
@@ -93,7 +99,7 @@ pub static STACK: OpDef = OpDef {
             let axis = shape::normalize_axis("", s.attrs.int(0), shape.len()).unwrap_or(0);
             Some(g[0]?.index(&at(&shape, axis, Index::At(i as isize))))
         },
-        jvp: Tangent::Linear,
+        jvp: Tangent::LinearAlong(|s, _| next_axis(s)),
     },
     samples: &[
         Sample::with(
@@ -209,7 +215,7 @@ pub static CONCAT: OpDef = OpDef {
             };
             Some(g[0]?.index(&at(&shape, axis, Index::Range(range))))
         },
-        jvp: Tangent::Linear,
+        jvp: Tangent::LinearAlong(|s, _| next_axis(s)),
     },
     samples: &[
         Sample::with(

@@ -31,7 +31,8 @@ pub mod tuple;
 
 use crate::array::Array;
 use crate::dtype::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::kernels::elementwise::Function;
 use crate::shape::TensorType;
 use algebra::{Expr, Site};
 pub use attrs::{Attr, Attrs, Constant, Param, ParamKind};
@@ -90,6 +91,13 @@ pub enum Run {
         infer: Infer,
         /// Value of the output, of the type that `infer` gave.
         forward: Forward,
+    },
+    /// One output, a function of the elements of the inputs, which are cast to its dtype.
+    Elementwise {
+        /// Type of the output.
+        infer: Infer,
+        /// The function.
+        function: fn(&Attrs) -> Function,
     },
     /// Several outputs.
     Many {
@@ -187,6 +195,9 @@ pub enum Derivative {
 pub enum Tangent {
     /// The op is linear in all its inputs together: apply it to the tangents.
     Linear,
+    /// The same, and with these attributes it applies to tangents along so many directions, that
+    /// are stacked along a new first axis.
+    LinearAlong(fn(&Site, usize) -> Attrs),
     /// The op is linear in each input alone: the sum of itself with one input replaced.
     Multilinear,
     /// Any other rule.
@@ -211,6 +222,27 @@ impl Partial {
 }
 
 impl OpDef {
+    /// Type of the output, for an op with one.
+    #[inline]
+    pub fn infer_one(&self) -> Option<Infer> {
+        match self.run {
+            Run::One { infer, .. } | Run::Elementwise { infer, .. } => Some(infer),
+            Run::Many { .. } | Run::Project => None,
+        }
+    }
+
+    /// Value of the output, of the type that its type rule gave, for an op with one.
+    #[inline]
+    pub fn forward_one(&self, attrs: &Attrs, x: &[&Array], ty: &TensorType) -> Result<Array> {
+        match self.run {
+            Run::One { forward, .. } => forward(attrs, x, ty),
+            Run::Elementwise { function, .. } => function(attrs).run(x, ty.dtype),
+            Run::Many { .. } | Run::Project => {
+                Err(Error::dtype(self.name, "expected an op with one output"))
+            }
+        }
+    }
+
     /// What the rule for input `i` reads.
     pub fn needs(&self, i: usize) -> Needs {
         match &self.derivative {

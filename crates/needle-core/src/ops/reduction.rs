@@ -1,5 +1,6 @@
 //! Reductions over any axes.
 
+use super::algebra::ints;
 use super::attrs::REDUCTION_PARAMS;
 use super::{Attr, Attrs, Derivative, Domain, Expr, Inputs, Needs, OpDef, Run, Sample, Site};
 use super::{Constant, Param, ParamKind, Tangent, TypeRef, Vjp};
@@ -50,6 +51,12 @@ fn count(s: &Site) -> usize {
     site_axes(s).iter().map(|&axis| shape[axis]).product()
 }
 
+/// The reduction of the site behind a new first axis.
+fn next_axes(s: &Site) -> Attrs {
+    let axes: Vec<usize> = site_axes(s).iter().map(|axis| axis + 1).collect();
+    Attrs::of([ints(&axes), Attr::Bool(s.attrs.flag(1))])
+}
+
 fn axes(list: &[isize], keepdims: bool) -> Attrs {
     Attrs::of([Attr::Ints(list.into()), Attr::Bool(keepdims)])
 }
@@ -80,7 +87,7 @@ pub static SUMMATION: OpDef = OpDef {
     derivative: Derivative::Rule {
         needs: Needs::NOTHING,
         vjp: |s, g, _| Some(spread(s, g[0]?)),
-        jvp: Tangent::Linear,
+        jvp: Tangent::LinearAlong(|s, _| next_axes(s)),
     },
     samples: SAMPLES,
 };
@@ -114,7 +121,7 @@ pub static MEAN: OpDef = OpDef {
             let n = Constant::float(1.0 / count(s) as f64);
             Some(spread(s, g[0]?.mul_scalar(n)))
         },
-        jvp: Tangent::Linear,
+        jvp: Tangent::LinearAlong(|s, _| next_axes(s)),
     },
     samples: SAMPLES,
 };

@@ -82,7 +82,11 @@ pub static RESHAPE: OpDef = OpDef {
     derivative: Derivative::Rule {
         needs: Needs::NOTHING,
         vjp: |s, g, _| Some(g[0]?.reshape(&s.x(0).shape())),
-        jvp: Tangent::Linear,
+        jvp: Tangent::LinearAlong(|s, directions| {
+            let mut shape = s.y().shape();
+            shape.insert(0, directions);
+            Attrs::one(ints(&shape))
+        }),
     },
     samples: &[
         Sample::with(|| Attrs::one(ints(&[3, 2])), &[(&[2, 3], Domain::Real)]),
@@ -140,7 +144,14 @@ pub static TRANSPOSE: OpDef = OpDef {
     derivative: Derivative::Rule {
         needs: Needs::NOTHING,
         vjp: |s, g, _| Some(g[0]?.apply(&TRANSPOSE, s.attrs.clone())),
-        jvp: Tangent::Linear,
+        jvp: Tangent::LinearAlong(|s, _| match s.attrs.ints(0) {
+            // From the front an axis has one more before it, from the back none.
+            Some(axes) => {
+                let axes = axes.iter().map(|&axis| axis + isize::from(axis >= 0));
+                Attrs::one(Attr::Ints(axes.collect()))
+            }
+            None => s.attrs.clone(),
+        }),
     },
     samples: &[
         Sample::with(|| Attrs::one(Attr::None), &[(&[2, 3], Domain::Real)]),
@@ -195,7 +206,13 @@ pub static PERMUTE: OpDef = OpDef {
             }
             Some(g[0]?.permute(&inverse))
         },
-        jvp: Tangent::Linear,
+        jvp: Tangent::LinearAlong(|s, _| {
+            let order = order_of(s.attrs, s.x(0).shape().len()).unwrap_or_default();
+            let order: Dims = std::iter::once(0)
+                .chain(order.iter().map(|axis| axis + 1))
+                .collect();
+            Attrs::one(ints(&order))
+        }),
     },
     samples: &[Sample::with(
         || Attrs::one(ints(&[2, 0, 1])),

@@ -4,7 +4,7 @@
 //! order follow; the rules of the functions use them.
 
 use super::algebra::sum_of;
-use super::arithmetic::{run_binary, same_dtype};
+use super::arithmetic::same_dtype;
 use super::softmax::{AXIS, along_axis, total};
 use super::{
     Attr, Attrs, Constant, Derivative, Domain, Expr, Inputs, Needs, OpDef, Run, Sample, Site,
@@ -12,7 +12,7 @@ use super::{
 };
 use super::{activation, elementary};
 use crate::error::Result;
-use crate::kernels::elementwise::{self, Binary, Slope};
+use crate::kernels::elementwise::{Binary, Function, Slope};
 use crate::kernels::{copy, softmax};
 use crate::shape::{self, TensorType};
 
@@ -35,7 +35,7 @@ macro_rules! slope {
             ),
             inputs: Inputs::Named(&["g", $at]),
             params: &[],
-            run: Run::One {
+            run: Run::Elementwise {
                 infer: |_, t| {
                     let ty = same_dtype($name, t)?;
                     Ok(TensorType {
@@ -43,13 +43,7 @@ macro_rules! slope {
                         ..ty
                     })
                 },
-                forward: |_, x, ty| {
-                    elementwise::slope(
-                        $kernel,
-                        &copy::cast(x[0], ty.dtype)?,
-                        &copy::cast(x[1], ty.dtype)?,
-                    )
-                },
+                function: |_| Function::Slope($kernel),
             },
             derivative: Derivative::Rule {
                 needs: READS,
@@ -125,9 +119,9 @@ pub static RELU_GRADIENT: OpDef = OpDef {
     doc: "Elementwise `g` where `y` is above 0, else 0: the adjoint behind `relu(y)`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one. The derivative by `y` is 0. Raises ShapeError where the shapes do not fit.",
     inputs: GY,
     params: &[],
-    run: Run::One {
+    run: Run::Elementwise {
         infer: |_, t| same_dtype("relu_gradient", t),
-        forward: |_, x, ty| run_binary(Binary::ReluGradient, x, ty.dtype),
+        function: |_| Function::Binary(Binary::ReluGradient),
     },
     derivative: Derivative::Rule {
         needs: Needs::X1,

@@ -1,9 +1,9 @@
 //! Slopes of scalars along directions: by differences, in reverse mode, in forward mode.
 
-use crate::array::Array;
+use crate::array::{Array, Index};
 use crate::error::{Error, Result};
 use crate::graph::{self, Tensor};
-use crate::ops::{Attr, Attrs, Domain, arithmetic, reduction};
+use crate::ops::{Attr, Attrs, Domain, arithmetic, indexing, reduction};
 
 /// Half the distance between the two points of a difference: in float64 the error of the
 /// formula (its square) and that of rounding (1e-16 over it) are then both below 1e-9.
@@ -125,6 +125,46 @@ pub(super) fn gradients(root: &Tensor, x: &[Tensor]) -> Result<Vec<Option<Tensor
             Ok(x.requires_grad().then_some(gradient))
         })
         .collect()
+}
+
+/// [`gradients`] as [`graph::gradients`] finds them.
+pub(super) fn written_gradients(root: &Tensor, x: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
+    let leaves: Vec<&Tensor> = x.iter().collect();
+    let found = graph::gradients(root, None, &leaves)?;
+    found.ok_or_else(|| Error::Grad("no program was made".to_owned()))
+}
+
+/// The tangents of `outputs` along multiples of a direction, with the factors, as
+/// [`graph::tangents`] finds them all at once.
+pub(super) fn written_tangents(
+    outputs: &[&Tensor],
+    x: &[Tensor],
+    direction: &Direction,
+) -> Result<Vec<(f64, Vec<Option<Tensor>>)>> {
+    const SCALES: [f64; 3] = [1.0, -2.0, 0.5];
+    let mut moving = Vec::new();
+    for (x, d) in x.iter().zip(direction) {
+        if let Some(d) = d {
+            let numbers = d.to_f64_vec();
+            let all = SCALES
+                .iter()
+                .flat_map(|s| numbers.iter().map(move |d| s * d));
+            let shape = [&[SCALES.len()], d.shape()].concat();
+            let all = Array::from_slice(&all.collect::<Vec<_>>(), &shape)?;
+            moving.push((x, Tensor::leaf(all, false)));
+        }
+    }
+    let pairs: Vec<(&Tensor, &Tensor)> = moving.iter().map(|(x, d)| (*x, d)).collect();
+    let found = graph::tangents(outputs, &pairs, SCALES.len())?;
+    let along = |(i, scale): (usize, f64)| {
+        let one = |stacked: &Option<Tensor>| {
+            let index = Attrs::one(Attr::Index([Index::At(i as isize)].into()));
+            let part = |stacked| graph::apply(&indexing::GETITEM, index, &[stacked]);
+            stacked.as_ref().map(part).transpose()
+        };
+        Ok((scale, found.iter().map(one).collect::<Result<_>>()?))
+    };
+    SCALES.into_iter().enumerate().map(along).collect()
 }
 
 /// The tangents of `outputs` along a direction, each of the type of its output.

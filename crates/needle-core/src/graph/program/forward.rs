@@ -1,19 +1,19 @@
 //! Writes down forward mode, along several directions at once.
 //!
 //! The directions go through an elementwise op together, stacked along a new first axis: its
-//! factors then are computed once for all of them, and broadcasting does the rest. Ops that look
-//! at shapes take one direction after the other.
+//! factors then are computed once for all of them, and broadcasting does the rest; and through
+//! linear ops that know how. Other ops take one direction after the other.
 
 use super::super::forward::{elementwise, rule};
 use super::super::node::Types;
+use super::Program;
 use super::outline::Outline;
 use super::writer::Writer;
-use super::Program;
 use crate::array::Index;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::ops::Derivative;
-use crate::ops::algebra::{Expr, Id, Site};
+use crate::ops::algebra::{Algebra, Expr, Id, Site};
+use crate::ops::{Derivative, Tangent};
 use crate::shape::TensorType;
 use smallvec::SmallVec;
 
@@ -89,7 +89,10 @@ fn push(
 ) -> Option<Tangents> {
     let node = &outline.nodes[number as usize];
     let (op, attrs) = node.made_by.as_ref()?;
-    let tangents = node.inputs.iter().map(|&input| moved[input as usize].as_ref());
+    let tangents = node
+        .inputs
+        .iter()
+        .map(|&input| moved[input as usize].as_ref());
     let tangents: SmallVec<[Option<&Tangents>; 2]> = tangents.collect();
     if tangents.iter().all(Option::is_none) {
         return None;
@@ -113,6 +116,25 @@ fn push(
         shape.insert(0, directions);
         let result = elementwise(partials, &site, &t)?;
         return Some(Tangents::Stacked(result.broadcast_to(&shape).id()));
+    }
+    if let Derivative::Rule {
+        jvp: Tangent::LinearAlong(attrs),
+        ..
+    } = &op.derivative
+    {
+        let mut inputs: SmallVec<[Id; 4]> = SmallVec::new();
+        for (i, tangents) in tangents.iter().enumerate() {
+            inputs.push(match tangents {
+                Some(tangents) => tangents.stacked(writer)?,
+                None => {
+                    let mut shape = site.x(i).shape();
+                    shape.insert(0, directions);
+                    site.x(i).constant(0.0).broadcast_to(&shape).id()
+                }
+            });
+        }
+        let id = writer.apply(op, attrs(&site, directions), &inputs);
+        return Some(Tangents::Stacked(id));
     }
     let one = |direction| {
         let tangent = |tangents: Option<&Tangents>| {

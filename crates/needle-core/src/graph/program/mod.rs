@@ -6,6 +6,7 @@
 //! same values once, is a list of kernels to call ([`Program`]); and it serves as long as the
 //! graph has the same structure ([`outline`]). The results are plain values: nothing is recorded.
 
+mod assemble;
 mod forward;
 mod outline;
 mod reverse;
@@ -19,8 +20,8 @@ use super::realise::{self, Access};
 use super::tensor::Tensor;
 use crate::array::Array;
 use crate::error::{Error, Result};
-use crate::ops::Run;
 use crate::kernels::copy;
+use crate::kernels::elementwise::fused::Fused;
 use crate::shape;
 use outline::{Foreign, Outline, Walk};
 use smallvec::SmallVec;
@@ -34,7 +35,7 @@ thread_local! {
 
 /// How many structures a thread keeps: a function may take this way or that.
 const KEPT: usize = 8;
-/// Steps up to which a program is kept.
+/// Ops up to which a program is kept.
 const LONGEST: usize = 1 << 16;
 /// Nodes of a graph up to which reverse mode is written down; a program takes more memory than
 /// a sweep.
@@ -143,7 +144,7 @@ fn known(
         outline,
         program,
     });
-    if known.program.steps.len() <= LONGEST {
+    if known.program.written <= LONGEST {
         keep(&known);
     }
     Ok(Ok((known, walk)))
@@ -165,14 +166,14 @@ fn keep(used: &Rc<Known>) {
 
 impl Known {
     fn run(&self, walk: &Walk, arguments: &[Array]) -> Result<Vec<Option<Tensor>>> {
-        let mut registers = vec![None; self.program.registers];
+        let mut registers = Registers(vec![None; self.program.registers]);
         let mut missing = Vec::new();
         {
             let arena = arena::lock();
             for (number, register) in &self.program.nodes {
                 let id = walk.nodes[*number as usize];
                 match &arena.node(id).value {
-                    Some(value) => registers[*register as usize] = Some(value.clone()),
+                    Some(value) => registers.set(*register, value.clone()),
                     None => missing.push((id, *register)),
                 }
             }
@@ -181,7 +182,7 @@ impl Known {
             let ids: Vec<NodeId> = missing.iter().map(|(id, _)| *id).collect();
             let values = realise::realise(&ids, Access::Values)?;
             for ((_, register), value) in missing.iter().zip(values) {
-                registers[*register as usize] = Some(value);
+                registers.set(*register, value);
             }
         }
         self.program.run(registers, arguments)
@@ -192,6 +193,7 @@ impl Known {
 type Register = u32;
 
 /// Kernels to call, one after the other.
+#[derive(Default)]
 struct Program {
     constants: Vec<(Value, Register)>,
     /// Which nodes of the graph are read.
@@ -201,68 +203,120 @@ struct Program {
     steps: Vec<Step>,
     results: Vec<Option<Register>>,
     registers: usize,
+    /// How many ops were written down for it.
+    written: usize,
 }
 
-struct Step {
-    operation: Operation,
-    inputs: SmallVec<[Register; 3]>,
-    types: Types,
-    output: Register,
-    /// What nobody reads after this step.
-    ends: SmallVec<[Register; 2]>,
+/// `ends` are the registers that nobody reads after a step.
+enum Step {
+    Op {
+        operation: Operation,
+        inputs: SmallVec<[Register; 3]>,
+        types: Types,
+        output: Register,
+        ends: SmallVec<[Register; 2]>,
+    },
+    Fused {
+        run: Fused,
+        inputs: Vec<Register>,
+        outputs: Vec<Register>,
+        ends: SmallVec<[Register; 2]>,
+    },
 }
+
+/// The values that there are while a program runs.
+struct Registers(Vec<Option<Value>>);
 
 impl Program {
-    fn run(
-        &self,
-        mut registers: Vec<Option<Value>>,
-        arguments: &[Array],
-    ) -> Result<Vec<Option<Tensor>>> {
+    fn run(&self, mut registers: Registers, arguments: &[Array]) -> Result<Vec<Option<Tensor>>> {
         for (value, register) in &self.constants {
-            registers[*register as usize] = Some(value.clone());
+            registers.set(*register, value.clone());
         }
         for (argument, register) in arguments.iter().zip(&self.arguments) {
             if let Some(register) = register {
-                registers[*register as usize] = Some(Value::One(argument.clone()));
+                registers.set(*register, Value::One(argument.clone()));
             }
         }
         for step in &self.steps {
-            let value = step.run(&registers)?;
-            for register in &step.ends {
-                registers[*register as usize] = None;
-            }
-            registers[step.output as usize] = Some(value);
+            step.run(&mut registers)?;
         }
         let result = |register: &Option<Register>| {
-            let value = registers[(*register)? as usize].clone();
-            value.map(|value| Tensor::from_value(value, false))
+            let value = register.map(|register| registers.value(register).cloned());
+            let tensor = |value| Tensor::from_value(value, false);
+            value.map(|value| value.map(tensor)).transpose()
         };
-        Ok(self.results.iter().map(result).collect())
+        self.results.iter().map(result).collect()
     }
 }
 
 impl Step {
-    fn run(&self, registers: &[Option<Value>]) -> Result<Value> {
-        let value = |register: &Register| registers[*register as usize].as_ref();
-        if let (Operation::Native(op, attrs), Types::One(ty)) = (&self.operation, &self.types)
-            && let Run::One { forward, .. } = op.run
-        {
-            let array = |register| match value(register) {
-                Some(Value::One(array)) => Some(array),
-                _ => None,
-            };
-            let arrays: Option<SmallVec<[&Array; 4]>> = self.inputs.iter().map(array).collect();
-            let arrays = arrays.ok_or_else(unset)?;
-            let long = compute::is_long(&arrays, ty);
-            return compute::unlocked(long, || forward(attrs, &arrays, ty)).map(Value::One);
+    fn run(&self, registers: &mut Registers) -> Result<()> {
+        match self {
+            Self::Op {
+                operation,
+                inputs,
+                types,
+                output,
+                ends,
+            } => {
+                let value = registers.compute(operation, inputs, types)?;
+                registers.end(ends);
+                registers.set(*output, value);
+            }
+            Self::Fused {
+                run,
+                inputs,
+                outputs,
+                ends,
+            } => {
+                let inputs = inputs.iter().map(|input| registers.array(*input));
+                let found = run.run(&inputs.collect::<Result<Vec<_>>>()?)?;
+                registers.end(ends);
+                for (output, array) in outputs.iter().zip(found) {
+                    registers.set(*output, Value::One(array));
+                }
+            }
         }
-        let values = self.inputs.iter().map(|input| value(input).cloned());
-        let values: Option<SmallVec<[Value; 4]>> = values.collect();
-        compute::compute(&self.operation, &values.ok_or_else(unset)?)
+        Ok(())
     }
 }
 
-/// A register that is read before it is written, which no program of [`writer`] does.
-fn unset() -> Error {
-    Error::Grad("a program read a value that is not there".to_owned())
+impl Registers {
+    fn set(&mut self, register: Register, value: Value) {
+        self.0[register as usize] = Some(value);
+    }
+
+    fn end(&mut self, registers: &[Register]) {
+        for register in registers {
+            self.0[*register as usize] = None;
+        }
+    }
+
+    fn value(&self, register: Register) -> Result<&Value> {
+        // No program of `assemble` reads what was not written.
+        let unset = || Error::Grad("a program read a value that is not there".to_owned());
+        self.0[register as usize].as_ref().ok_or_else(unset)
+    }
+
+    fn array(&self, register: Register) -> Result<&Array> {
+        match self.value(register)? {
+            Value::One(array) => Ok(array),
+            Value::Many(_) => Err(Error::Grad("a program met a tuple".to_owned())),
+        }
+    }
+
+    fn compute(&self, operation: &Operation, inputs: &[Register], types: &Types) -> Result<Value> {
+        if let (Operation::Native(op, attrs), Types::One(ty)) = (operation, types)
+            && op.infer_one().is_some()
+        {
+            let arrays = inputs.iter().map(|input| self.array(*input));
+            let arrays = arrays.collect::<Result<SmallVec<[&Array; 4]>>>()?;
+            return compute::run_one(op, attrs, &arrays, ty).map(Value::One);
+        }
+        let values = inputs.iter().map(|input| self.value(*input).cloned());
+        compute::compute(
+            operation,
+            &values.collect::<Result<SmallVec<[Value; 4]>>>()?,
+        )
+    }
 }

@@ -3,9 +3,9 @@
 use super::super::adjoint::{fit, rule};
 use super::super::compute::tuple_index;
 use super::super::node::Types;
+use super::Program;
 use super::outline::Outline;
 use super::writer::Writer;
-use super::Program;
 use crate::array::Array;
 use crate::dtype::Scalar;
 use crate::error::Result;

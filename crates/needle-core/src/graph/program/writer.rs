@@ -3,7 +3,8 @@
 use super::super::compute;
 use super::super::node::{Operation, Types, Value};
 use super::super::tape::FAILED;
-use super::{Program, Register, Step};
+use super::Program;
+use super::assemble::assemble;
 use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -30,15 +31,16 @@ pub(super) struct Writer {
 
 /// What was written, by op and inputs: the attributes are compared.
 type Known = FxHashMap<(usize, Operands), SmallVec<[Id; 1]>>;
-type Operands = SmallVec<[Id; 3]>;
+pub(super) type Operands = SmallVec<[Id; 3]>;
 
-struct Written {
-    source: Source,
-    types: Types,
+/// A value of the program to be, and its types.
+pub(super) struct Written {
+    pub source: Source,
+    pub types: Types,
 }
 
 /// Where a value comes from.
-enum Source {
+pub(super) enum Source {
     /// A node of the graph.
     Node(u32),
     /// An argument of the program.
@@ -46,9 +48,6 @@ enum Source {
     Constant(Value),
     Op(&'static OpDef, Attrs, Operands),
 }
-
-/// The last reader of what a program returns.
-const CALLER: usize = usize::MAX;
 
 impl Writer {
     fn push(&self, source: Source, types: Types) -> Id {
@@ -138,84 +137,8 @@ impl Writer {
         if let Some(error) = self.error.into_inner() {
             return Err(error);
         }
-        let values = self.values.into_inner();
-        // The step after which nobody reads a value; nobody reads one without.
-        let mut last = vec![None; values.len()];
-        for id in results.iter().flatten() {
-            last[id.0 as usize] = Some(CALLER);
-        }
-        for (at, value) in values.iter().enumerate().rev() {
-            if let (Some(_), Source::Op(_, _, inputs)) = (last[at], &value.source) {
-                for input in inputs {
-                    last[input.0 as usize].get_or_insert(at);
-                }
-            }
-        }
-        let mut registers = Registers::default();
-        let mut places = vec![0; values.len()];
-        let mut program = Program {
-            constants: Vec::new(),
-            nodes: Vec::new(),
-            arguments: vec![None; self.arguments.get() as usize],
-            steps: Vec::new(),
-            results: Vec::new(),
-            registers: 0,
-        };
-        // All that is given is in its register before the first step.
-        for (at, Written { source, .. }) in values.iter().enumerate() {
-            if last[at].is_none() || matches!(source, Source::Op(..)) {
-                continue;
-            }
-            places[at] = registers.take();
-            match source {
-                Source::Node(number) => program.nodes.push((*number, places[at])),
-                Source::Argument(i) => program.arguments[*i as usize] = Some(places[at]),
-                Source::Constant(value) => program.constants.push((value.clone(), places[at])),
-                Source::Op(..) => {}
-            }
-        }
-        for (at, Written { source, types }) in values.into_iter().enumerate() {
-            let (Some(_), Source::Op(op, attrs, operands)) = (last[at], source) else {
-                continue;
-            };
-            let inputs = operands.iter().map(|id| places[id.0 as usize]).collect();
-            let mut ends: SmallVec<[Register; 2]> = SmallVec::new();
-            for id in &operands {
-                let place = places[id.0 as usize];
-                if last[id.0 as usize] == Some(at) && !ends.contains(&place) {
-                    ends.push(place);
-                }
-            }
-            registers.free.extend(ends.iter().copied());
-            places[at] = registers.take();
-            program.steps.push(Step {
-                operation: Operation::Native(op, attrs),
-                inputs,
-                types,
-                output: places[at],
-                ends,
-            });
-        }
-        let result = |id: &Option<Id>| id.map(|id| places[id.0 as usize]);
-        program.results = results.iter().map(result).collect();
-        program.registers = registers.count as usize;
-        Ok(program)
-    }
-}
-
-/// Registers that are free, and how many there are.
-#[derive(Default)]
-struct Registers {
-    free: Vec<Register>,
-    count: Register,
-}
-
-impl Registers {
-    fn take(&mut self) -> Register {
-        self.free.pop().unwrap_or_else(|| {
-            self.count += 1;
-            self.count - 1
-        })
+        let arguments = self.arguments.get() as usize;
+        Ok(assemble(&self.values.into_inner(), arguments, results))
     }
 }
 

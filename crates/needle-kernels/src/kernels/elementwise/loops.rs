@@ -43,7 +43,7 @@ simd! {
     ///
     /// # Safety
     /// All addresses are valid, and nobody else sees `out`.
-    unsafe fn map_row<S>[T: Element, F: Map<T>](x: *const T, step: isize, out: *mut T, n: usize) {
+    pub(super) unsafe fn map_row<S>[T: Element, F: Map<T>](x: *const T, step: isize, out: *mut T, n: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             if step == 1 {
@@ -119,7 +119,7 @@ simd! {
     ///
     /// # Safety
     /// All addresses are valid, and nobody else sees `out`.
-    unsafe fn zip_rows<S>[T: Element, O: Element, F: Zip<T, O>](
+    pub(super) unsafe fn zip_rows<S>[T: Element, O: Element, F: Zip<T, O>](
         a: *const T, steps_a: [isize; 2], b: *const T, steps_b: [isize; 2],
         out: *mut O, row: isize, n: usize, count: usize
     ) {

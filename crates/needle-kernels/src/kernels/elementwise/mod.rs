@@ -3,7 +3,9 @@
 //! [`loops`] has the loops, generic over a function of single elements; [`functions`] names
 //! these functions as types; this file picks one pair for an op and a dtype.
 
+mod function;
 mod functions;
+pub mod fused;
 mod loops;
 mod select;
 
@@ -13,6 +15,7 @@ use crate::array::Array;
 use crate::dispatch;
 use crate::dtype::{DType, Element, Scalar};
 use crate::error::{Error, Result};
+pub use function::Function;
 use functions as f;
 use loops::{Map, Zip};
 pub use select::select;
@@ -121,23 +124,39 @@ pub fn unary(op: Unary, x: &Array) -> Result<Array> {
     }
 }
 
+/// Calls `$call(F, ..)` with the function type `F` of a unary op of floats.
+macro_rules! pick_unary {
+    ($op:expr, $call:path, $($arg:expr),*) => {
+        match $op {
+            Unary::Negate => $call(f::Negate, $($arg),*),
+            Unary::Abs => $call(f::Abs, $($arg),*),
+            Unary::Sign => $call(f::Sign, $($arg),*),
+            Unary::Sqrt => $call(f::Sqrt, $($arg),*),
+            Unary::Exp => $call(f::Exp, $($arg),*),
+            Unary::Log => $call(f::Log, $($arg),*),
+            Unary::Tanh => $call(f::Tanh, $($arg),*),
+            Unary::Sigmoid => $call(f::Sigmoid, $($arg),*),
+            Unary::Softplus => $call(f::Softplus, $($arg),*),
+            Unary::Erf => $call(f::Erf, $($arg),*),
+            Unary::Gelu => $call(f::Gelu, $($arg),*),
+            Unary::Silu => $call(f::Silu, $($arg),*),
+            Unary::Sin => $call(f::Sin, $($arg),*),
+            Unary::Cos => $call(f::Cos, $($arg),*),
+            Unary::Relu => $call(f::Relu, $($arg),*),
+        }
+    };
+}
+use pick_unary;
+
 fn unary_float<T: Float>(op: Unary, x: &Array) -> Result<Array>
 where
     f::Exp: Map<T>,
 {
-    match op {
-        Unary::Sqrt => loops::map::<T, f::Sqrt>(x),
-        Unary::Exp => loops::map::<T, f::Exp>(x),
-        Unary::Log => loops::map::<T, f::Log>(x),
-        Unary::Tanh => loops::map::<T, f::Tanh>(x),
-        Unary::Sigmoid => loops::map::<T, f::Sigmoid>(x),
-        Unary::Softplus => loops::map::<T, f::Softplus>(x),
-        Unary::Erf => loops::map::<T, f::Erf>(x),
-        Unary::Gelu => loops::map::<T, f::Gelu>(x),
-        Unary::Silu => loops::map::<T, f::Silu>(x),
-        Unary::Sin => loops::map::<T, f::Sin>(x),
-        _ => loops::map::<T, f::Cos>(x),
-    }
+    pick_unary!(op, map::<T, _>, x)
+}
+
+fn map<T: Element, F: Map<T>>(_: F, x: &Array) -> Result<Array> {
+    loops::map::<T, F>(x)
 }
 
 fn check(op: Binary, dtype: DType) -> Result<()> {
@@ -148,9 +167,9 @@ fn check(op: Binary, dtype: DType) -> Result<()> {
     }
 }
 
-/// Calls `$call::<T, F>` for the function type `F` of a binary op.
+/// Calls `$call(F, ..)` with the function type `F` of a binary op.
 macro_rules! pick_binary {
-    ($op:expr, $T:ty, $call:path, $($arg:expr),*) => {
+    ($op:expr, $call:path, $($arg:expr),*) => {
         match $op {
             Binary::Add => $call(f::Add, $($arg),*),
             Binary::Subtract => $call(f::Subtract, $($arg),*),
@@ -165,6 +184,7 @@ macro_rules! pick_binary {
         }
     };
 }
+use pick_binary;
 
 /// `op` of each pair of elements, broadcast together.
 pub fn binary(op: Binary, a: &Array, b: &Array) -> Result<Array> {
@@ -173,21 +193,30 @@ pub fn binary(op: Binary, a: &Array, b: &Array) -> Result<Array> {
 }
 
 fn binary_of<T: Number>(op: Binary, a: &Array, b: &Array) -> Result<Array> {
-    pick_binary!(op, T, zip::<T, T, _>, a, b)
+    pick_binary!(op, zip::<T, T, _>, a, b)
 }
 
 fn zip<T: Element, O: Element, F: Zip<T, O>>(_: F, a: &Array, b: &Array) -> Result<Array> {
     loops::zip::<T, O, F>(a, b)
 }
 
+/// Calls `$call(F, ..)` with the type `F` of an adjoint times a derivative.
+macro_rules! pick_slope {
+    ($op:expr, $call:path, $($arg:expr),*) => {
+        match $op {
+            Slope::Tanh => $call(f::TanhSlope, $($arg),*),
+            Slope::Sigmoid => $call(f::SigmoidSlope, $($arg),*),
+            Slope::Gelu => $call(f::GeluSlope, $($arg),*),
+            Slope::Silu => $call(f::SiluSlope, $($arg),*),
+        }
+    };
+}
+use pick_slope;
+
 /// The chain product of each adjoint and the derivative at `x`, broadcast together.
 pub fn slope(op: Slope, g: &Array, x: &Array) -> Result<Array> {
-    dispatch!(float: x.dtype(), T => match op {
-        Slope::Tanh => loops::zip::<T, T, f::TanhSlope>(g, x),
-        Slope::Sigmoid => loops::zip::<T, T, f::SigmoidSlope>(g, x),
-        Slope::Gelu => loops::zip::<T, T, f::GeluSlope>(g, x),
-        Slope::Silu => loops::zip::<T, T, f::SiluSlope>(g, x),
-    }, else Err(Error::undefined("derivative of a function of floats", x.dtype())))
+    dispatch!(float: x.dtype(), T => pick_slope!(op, zip::<T, T, _>, g, x),
+        else Err(Error::undefined("derivative of a function of floats", x.dtype())))
 }
 
 /// `op` of each element and one number, which takes the array's dtype.
@@ -203,21 +232,31 @@ pub fn binary_scalar(op: Binary, a: &Array, b: Scalar) -> Result<Array> {
     dispatch!(a.dtype(), T => binary_scalar_of::<T>(op, a, T::from_scalar(b)))
 }
 
-/// Powers that need no logarithm; none is less accurate than `powf`.
+/// Calls `$call(F, ..)` for a power that needs no logarithm, if it is one; none is less accurate
+/// than `powf`.
+macro_rules! pick_power {
+    ($exponent:expr, $call:path, $($arg:expr),*) => {
+        match $exponent {
+            0.5 => Some($call(f::Root, $($arg),*)),
+            1.0 => Some($call(f::Same, $($arg),*)),
+            2.0 => Some($call(f::Square, $($arg),*)),
+            3.0 => Some($call(f::Cube, $($arg),*)),
+            -1.0 => Some($call(f::Reciprocal, $($arg),*)),
+            _ => None,
+        }
+    };
+}
+use pick_power;
+
 fn power<T: Float>(x: &Array, exponent: f64) -> Option<Result<Array>> {
-    Some(match exponent {
-        0.0 => copy::full(x.dtype(), x.shape(), Scalar::Int(1)),
-        0.5 => loops::map::<T, f::Root>(x),
-        1.0 => loops::map::<T, f::Same>(x),
-        2.0 => loops::map::<T, f::Square>(x),
-        3.0 => loops::map::<T, f::Cube>(x),
-        -1.0 => loops::map::<T, f::Reciprocal>(x),
-        _ => return None,
-    })
+    if exponent == 0.0 {
+        return Some(copy::full(x.dtype(), x.shape(), Scalar::Int(1)));
+    }
+    pick_power!(exponent, map::<T, _>, x)
 }
 
 fn binary_scalar_of<T: Number>(op: Binary, a: &Array, b: T) -> Result<Array> {
-    pick_binary!(op, T, zip_right::<T, T, _>, a, b)
+    pick_binary!(op, zip_right::<T, T, _>, a, b)
 }
 
 fn zip_right<T: Element, O: Element, F: Zip<T, O>>(_: F, a: &Array, b: T) -> Result<Array> {
@@ -231,7 +270,7 @@ pub fn scalar_binary(op: Binary, a: Scalar, b: &Array) -> Result<Array> {
 }
 
 fn scalar_binary_of<T: Number>(op: Binary, a: T, b: &Array) -> Result<Array> {
-    pick_binary!(op, T, zip_left::<T, T, _>, b, a)
+    pick_binary!(op, zip_left::<T, T, _>, b, a)
 }
 
 fn zip_left<T: Element, O: Element, F: Zip<T, O>>(_: F, b: &Array, a: T) -> Result<Array> {
