@@ -553,12 +553,24 @@ def find_topo_sort(node_list: Iterable[Value]) -> list[Any]:
     depth-first from left to right, each once, the last of the list at the end.
     """
 
-def jvp_stacked(
+def gradients(
+    root: Tensor, leaves: Sequence[Tensor], seed: Tensor | None = None
+) -> list[Tensor | None] | None:
+    """The gradients of the sum of `root`, weighted by `seed` (of the shape of `root`), by each of
+    `leaves`, without a history and without setting `.grad`; None for one that it does not depend
+    on. What is to be done is written down once for all graphs of one structure.
+
+    None instead of a list where ops of the user's are on the way, or the graph is very large:
+    `root.backward()` is for these. Raises GradError and ShapeError as that does.
+    """
+
+def tangents(
     outputs: Sequence[Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]
 ) -> list[Tensor | None]:
     """Forward mode: how `outputs` move when `inputs` move along `tangents`, in several directions
     at once. The tangents of each input, and those of each output, are stacked along a new first
-    axis; None for an output that depends on none of the inputs.
+    axis, and have no history; None for an output that depends on none of the inputs. What is to be
+    done is written down once for all graphs of one structure.
 
     Raises ValueError for another number of tangents than inputs, no inputs or no directions,
     ShapeError for tangents whose shape is not `(n, *input.shape)` with one n for all, GradError

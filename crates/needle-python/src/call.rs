@@ -67,7 +67,7 @@ fn call_direct<'py>(
         return None;
     };
     let positional = given.positional.as_slice();
-    if op.infer_one().is_none()
+    if op.one().is_none()
         || positional.len() < names.len()
         || positional.len() > names.len() + op.params.len()
         || op.params.iter().any(|param| !param.stands_alone())

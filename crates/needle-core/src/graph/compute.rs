@@ -3,7 +3,7 @@
 use super::node::{Operation, Types, Value};
 use crate::array::Array;
 use crate::error::{Error, Result};
-use crate::ops::{Attrs, OpDef, Run, TypeRef};
+use crate::ops::{Attrs, Forward, OpDef, Run, TypeRef};
 use crate::shape::TensorType;
 use smallvec::SmallVec;
 use std::sync::OnceLock;
@@ -123,9 +123,9 @@ pub(super) fn compute(operation: &Operation, inputs: &[Value]) -> Result<Value> 
                 });
             }
             match &op.run {
-                Run::One { infer, .. } | Run::Elementwise { infer, .. } => {
+                Run::One { infer, forward } | Run::Elementwise { infer, forward, .. } => {
                     let ty = infer(attrs, &refs)?;
-                    run_one(op, attrs, &arrays, &ty).map(Value::One)
+                    run_one(*forward, attrs, &arrays, &ty).map(Value::One)
                 }
                 Run::Many { infer, forward } => {
                     infer(attrs, &refs)?;
@@ -140,13 +140,13 @@ pub(super) fn compute(operation: &Operation, inputs: &[Value]) -> Result<Value> 
 /// The value of an op with one output, of the type that its type rule gave.
 #[inline]
 pub(super) fn run_one(
-    op: &OpDef,
+    forward: Forward,
     attrs: &Attrs,
     arrays: &[&Array],
     ty: &TensorType,
 ) -> Result<Array> {
     let long = is_long(arrays, ty);
-    unlocked(long, || op.forward_one(attrs, arrays, ty))
+    unlocked(long, || forward(attrs, arrays, ty))
 }
 
 /// A rough measure: elements touched, or for products the multiply-adds.

@@ -8,7 +8,7 @@ use super::record::{Source, insert_difference, negates_exactly};
 use super::tensor::{LocalGuard, Seen, Tensor};
 use crate::array::Array;
 use crate::error::Result;
-use crate::ops::{Attrs, Infer, Needs, OpDef, TypeRef, arithmetic};
+use crate::ops::{Attrs, Forward, Infer, Needs, OpDef, TypeRef, arithmetic};
 use smallvec::SmallVec;
 
 /// Elements, of each input and of the result, up to which an op is run under the arena's
@@ -29,9 +29,9 @@ pub(super) fn apply_small(
     mode: Mode,
     embedder: usize,
 ) -> Option<Result<Tensor>> {
-    let infer = op.infer_one()?;
+    let (infer, forward) = op.one()?;
     let compute = |attrs: &Attrs, arrays: &[&Array], types: &[TypeRef]| {
-        compute_small(op, infer, attrs, arrays, types)
+        compute_small(infer, forward, attrs, arrays, types)
     };
     let record = |arena: &mut Arena, attrs: &mut Attrs, ids: &[NodeId], array: Array| {
         let mut saves = Needs::NOTHING;
@@ -57,11 +57,10 @@ pub(super) fn apply_small(
 /// `a - b` for small arrays whose values are there: see [`super::record::subtract`].
 #[inline]
 pub(super) fn subtract_small(a: &Tensor, b: &Tensor, mode: Mode) -> Option<Result<Tensor>> {
-    let op = &arithmetic::SUBTRACT;
-    let infer = op.infer_one()?;
+    let (infer, forward) = arithmetic::SUBTRACT.one()?;
     let compute = |attrs: &Attrs, arrays: &[&Array], types: &[TypeRef]| {
         negates_exactly(types[0].dtype, types[1].dtype)
-            .then(|| compute_small(op, infer, attrs, arrays, types))
+            .then(|| compute_small(infer, forward, attrs, arrays, types))
             .flatten()
     };
     let record = |arena: &mut Arena, _: &mut Attrs, ids: &[NodeId], array: Array| {
@@ -170,8 +169,8 @@ fn at_once(
 /// The result, or `None` where it is not small.
 #[inline]
 fn compute_small(
-    op: &OpDef,
     infer: Infer,
+    forward: Forward,
     attrs: &Attrs,
     arrays: &[&Array],
     types: &[TypeRef],
@@ -181,7 +180,7 @@ fn compute_small(
         Err(error) => return Some(Err(error)),
     };
     let small = ty.shape.iter().product::<usize>() <= SMALL;
-    small.then(|| op.forward_one(attrs, arrays, &ty))
+    small.then(|| forward(attrs, arrays, &ty))
 }
 
 /// The inputs of an eager operation, as they were in one moment.

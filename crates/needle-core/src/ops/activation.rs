@@ -3,7 +3,7 @@
 use super::elementary::{real, unary};
 use super::{
     Attrs, Constant, Derivative, Domain, Expr, Inputs, Needs, OpDef, Param, ParamKind, Partial,
-    Run, Sample, Site, TypeRef, elementary, slopes,
+    Sample, Site, TypeRef, elementary, slopes,
 };
 use crate::error::Result;
 use crate::kernels::elementwise::{Binary, Function, Unary};
@@ -37,7 +37,7 @@ pub static LEAKY_RELU: OpDef = OpDef {
     doc: "Elementwise `a` above 0, else `slope * a`; NaN for NaN (Maas, Hannun and Ng 2013).\n\nShape of `a`; integers give floats. The derivative is 1 above 0 and `slope` elsewhere, `slope` at 0 included.",
     inputs: Inputs::Named(&["a"]),
     params: &[Param::optional("slope", ParamKind::Scalar, "0.01")],
-    run: Run::Elementwise {
+    run: crate::ops::elementwise! {
         infer: |_: &Attrs, types: &[TypeRef]| -> Result<TensorType> { Ok(real(types)) },
         function: |attrs| Function::Scalar(Binary::LeakyRelu, attrs.constant(0).value),
     },

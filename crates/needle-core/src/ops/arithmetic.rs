@@ -6,9 +6,9 @@ use super::{
 };
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
-use crate::kernels::{copy, elementwise};
+use crate::kernels::copy;
+use crate::kernels::elementwise::{Binary, Function, Unary};
 use crate::shape::{self, TensorType};
-use elementwise::{Binary, Function, Unary};
 
 pub(super) const AB: Inputs = Inputs::Named(&["a", "b"]);
 const A: Inputs = Inputs::Named(&["a"]);
@@ -55,7 +55,7 @@ pub static ADD: OpDef = OpDef {
     doc: "Elementwise sum `a + b`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one (bool: logical or). Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
-    run: Run::Elementwise {
+    run: crate::ops::elementwise! {
         infer: |_, t| same_dtype("add", t),
         function: |_| Function::Binary(Binary::Add),
     },
@@ -70,7 +70,7 @@ pub static ADD_SCALAR: OpDef = OpDef {
     doc: "Elementwise sum `a + scalar`.\n\nA Python number keeps the dtype of `a` (an integer tensor with a float becomes float64); a NumPy scalar promotes. Raises OverflowError for an integer that the dtype cannot hold.",
     inputs: A,
     params: SCALAR,
-    run: Run::Elementwise {
+    run: crate::ops::elementwise! {
         infer: |attrs, t| with_constant("add_scalar", attrs, t),
         function: |attrs| with_scalar(Binary::Add, attrs),
     },
@@ -88,7 +88,7 @@ pub static SUBTRACT: OpDef = OpDef {
     doc: "Elementwise difference `a - b` as one node.\n\nShapes broadcast as in NumPy; the dtype is the promoted one. The operator `a - b` on tensors records `Negate` and `EWiseAdd` instead. Raises ShapeError where the shapes do not fit, DTypeError for two bool operands.",
     inputs: AB,
     params: &[],
-    run: Run::Elementwise {
+    run: crate::ops::elementwise! {
         infer: |_, t| no_bool("subtract", same_dtype("subtract", t)?, "use not_equal"),
         function: |_| Function::Binary(Binary::Subtract),
     },
@@ -103,7 +103,7 @@ pub static MULTIPLY: OpDef = OpDef {
     doc: "Elementwise product `a * b`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one (bool: logical and). Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
-    run: Run::Elementwise {
+    run: crate::ops::elementwise! {
         infer: |_, t| same_dtype("multiply", t),
         function: |_| Function::Binary(Binary::Multiply),
     },
@@ -121,7 +121,7 @@ pub static MUL_SCALAR: OpDef = OpDef {
     doc: "Elementwise product `a * scalar`.\n\nA Python number keeps the dtype of `a` (an integer tensor with a float becomes float64); a NumPy scalar promotes. Raises OverflowError for an integer that the dtype cannot hold.",
     inputs: A,
     params: SCALAR,
-    run: Run::Elementwise {
+    run: crate::ops::elementwise! {
         infer: |attrs, t| with_constant("mul_scalar", attrs, t),
         function: |attrs| with_scalar(Binary::Multiply, attrs),
     },
@@ -155,7 +155,7 @@ pub static DIVIDE: OpDef = OpDef {
     doc: "Elementwise quotient `a / b`.\n\nShapes broadcast as in NumPy. Integers are divided in float64. Division by zero follows IEEE. Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
-    run: Run::Elementwise {
+    run: crate::ops::elementwise! {
         infer: |_, t| quotient("divide", t),
         function: |_| Function::Binary(Binary::Divide),
     },
@@ -173,7 +173,7 @@ pub static DIVIDE_SCALAR: OpDef = OpDef {
     doc: "Elementwise quotient `a / scalar`.\n\nA Python number keeps the dtype of a float `a`; integers are divided in float64. Division by zero follows IEEE.",
     inputs: A,
     params: SCALAR,
-    run: Run::Elementwise {
+    run: crate::ops::elementwise! {
         infer: |attrs, t| {
             let mut ty = with_constant("divide_scalar", attrs, t)?;
             ty.dtype = quotient_dtype(ty.dtype);
@@ -257,7 +257,7 @@ pub static POWER_SCALAR: OpDef = OpDef {
     doc: "Elementwise power `a ** scalar`.\n\nA Python number keeps the dtype of `a` (an integer tensor to a float power becomes float64). Derivative: `scalar * a^(scalar-1)`, and 0 for the exponent 0. Raises ValueError for an integer tensor to a negative integer power.",
     inputs: A,
     params: SCALAR,
-    run: Run::Elementwise {
+    run: crate::ops::elementwise! {
         infer: |attrs, t| {
             let ty = with_constant("power_scalar", attrs, t)?;
             if !ty.dtype.is_float() {
@@ -314,7 +314,7 @@ pub static NEGATE: OpDef = OpDef {
     doc: "Elementwise `-a`.\n\nShape and dtype of `a`; integers without sign wrap as in NumPy. Raises DTypeError for bool.",
     inputs: A,
     params: &[],
-    run: Run::Elementwise {
+    run: crate::ops::elementwise! {
         infer: |_, t| {
             let ty = TensorType::new(t[0].shape, t[0].dtype);
             no_bool("negate", ty, "use equal(a, False)")
@@ -332,7 +332,7 @@ pub static CHAIN_PRODUCT: OpDef = OpDef {
     doc: "Elementwise product that is 0 wherever either factor is exactly 0, even against an infinity or NaN.\n\nDerivative rules multiply adjoint and derivative with it, so that a branch that was not taken cannot poison a gradient. Shapes broadcast; the dtype is the promoted one. Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
-    run: Run::Elementwise {
+    run: crate::ops::elementwise! {
         infer: |_, t| same_dtype("chain_product", t),
         function: |_| Function::Binary(Binary::Chain),
     },

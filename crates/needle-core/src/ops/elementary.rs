@@ -1,7 +1,7 @@
 //! Elementary functions of one operand: a row each, with the derivative written once.
 
 use super::{
-    Attrs, Constant, Derivative, Domain, Expr, Inputs, Needs, OpDef, Partial, Run, Sample, Site,
+    Attrs, Constant, Derivative, Domain, Expr, Inputs, Needs, OpDef, Partial, Sample, Site,
     TypeRef, slopes,
 };
 use crate::error::Result;
@@ -40,7 +40,7 @@ macro_rules! unary {
             doc: $text,
             inputs: Inputs::Named(&["a"]),
             params: &[],
-            run: Run::Elementwise {
+            run: crate::ops::elementwise! {
                 infer: |_: &Attrs, types: &[TypeRef]| -> Result<TensorType> { Ok($infer(types)) },
                 function: |_| Function::Unary($kernel),
             },

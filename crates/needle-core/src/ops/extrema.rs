@@ -1,7 +1,7 @@
 //! The larger and the smaller of two operands.
 
 use super::arithmetic::{AB, same_dtype};
-use super::{Derivative, Domain, Needs, OpDef, Partial, Run, Sample};
+use super::{Derivative, Domain, Needs, OpDef, Partial, Sample};
 use crate::kernels::elementwise::{Binary, Function};
 
 /// 1 where `s.x(i)` is strictly beyond the other in the direction of `first`, 1/2 at ties.
@@ -23,7 +23,7 @@ pub static MAXIMUM: OpDef = OpDef {
     doc: "Elementwise larger of `a` and `b`; NaN where either is NaN.\n\nShapes broadcast; the dtype is the promoted one. At ties the derivative is 1/2 for each. Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
-    run: Run::Elementwise {
+    run: crate::ops::elementwise! {
         infer: |_, t| same_dtype("maximum", t),
         function: |_| Function::Binary(Binary::Maximum),
     },
@@ -41,7 +41,7 @@ pub static MINIMUM: OpDef = OpDef {
     doc: "Elementwise smaller of `a` and `b`; NaN where either is NaN.\n\nShapes broadcast; the dtype is the promoted one. At ties the derivative is 1/2 for each. Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
-    run: Run::Elementwise {
+    run: crate::ops::elementwise! {
         infer: |_, t| same_dtype("minimum", t),
         function: |_| Function::Binary(Binary::Minimum),
     },

@@ -31,7 +31,7 @@ pub mod tuple;
 
 use crate::array::Array;
 use crate::dtype::DType;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernels::elementwise::Function;
 use crate::shape::TensorType;
 use algebra::{Expr, Site};
@@ -98,6 +98,8 @@ pub enum Run {
         infer: Infer,
         /// The function.
         function: fn(&Attrs) -> Function,
+        /// The function at work, compiled for it.
+        forward: Forward,
     },
     /// Several outputs.
     Many {
@@ -109,6 +111,18 @@ pub enum Run {
     /// Picks output `attrs[0]` of a node with several outputs; the graph does it itself.
     Project,
 }
+
+/// [`Run::Elementwise`] from its type rule and its function.
+macro_rules! elementwise {
+    (infer: $infer:expr, function: |$attrs:pat_param| $function:expr $(,)?) => {
+        $crate::ops::Run::Elementwise {
+            infer: $infer,
+            function: |$attrs| $function,
+            forward: |$attrs, x, ty| $function.run(x, ty.dtype),
+        }
+    };
+}
+use elementwise;
 
 /// Which values a rule reads, so that all others can be released early.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -222,24 +236,14 @@ impl Partial {
 }
 
 impl OpDef {
-    /// Type of the output, for an op with one.
+    /// How it is typed and run, for an op with one output.
     #[inline]
-    pub fn infer_one(&self) -> Option<Infer> {
+    pub fn one(&self) -> Option<(Infer, Forward)> {
         match self.run {
-            Run::One { infer, .. } | Run::Elementwise { infer, .. } => Some(infer),
-            Run::Many { .. } | Run::Project => None,
-        }
-    }
-
-    /// Value of the output, of the type that its type rule gave, for an op with one.
-    #[inline]
-    pub fn forward_one(&self, attrs: &Attrs, x: &[&Array], ty: &TensorType) -> Result<Array> {
-        match self.run {
-            Run::One { forward, .. } => forward(attrs, x, ty),
-            Run::Elementwise { function, .. } => function(attrs).run(x, ty.dtype),
-            Run::Many { .. } | Run::Project => {
-                Err(Error::dtype(self.name, "expected an op with one output"))
+            Run::One { infer, forward } | Run::Elementwise { infer, forward, .. } => {
+                Some((infer, forward))
             }
+            Run::Many { .. } | Run::Project => None,
         }
     }
 

@@ -35,7 +35,7 @@ macro_rules! slope {
             ),
             inputs: Inputs::Named(&["g", $at]),
             params: &[],
-            run: Run::Elementwise {
+            run: crate::ops::elementwise! {
                 infer: |_, t| {
                     let ty = same_dtype($name, t)?;
                     Ok(TensorType {
@@ -119,7 +119,7 @@ pub static RELU_GRADIENT: OpDef = OpDef {
     doc: "Elementwise `g` where `y` is above 0, else 0: the adjoint behind `relu(y)`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one. The derivative by `y` is 0. Raises ShapeError where the shapes do not fit.",
     inputs: GY,
     params: &[],
-    run: Run::Elementwise {
+    run: crate::ops::elementwise! {
         infer: |_, t| same_dtype("relu_gradient", t),
         function: |_| Function::Binary(Binary::ReluGradient),
     },

@@ -124,13 +124,12 @@ fn push(
     {
         let mut inputs: SmallVec<[Id; 4]> = SmallVec::new();
         for (i, tangents) in tangents.iter().enumerate() {
-            inputs.push(match tangents {
-                Some(tangents) => tangents.stacked(writer)?,
-                None => {
-                    let mut shape = site.x(i).shape();
-                    shape.insert(0, directions);
-                    site.x(i).constant(0.0).broadcast_to(&shape).id()
-                }
+            inputs.push(if let Some(tangents) = tangents {
+                tangents.stacked(writer)?
+            } else {
+                let mut shape = site.x(i).shape();
+                shape.insert(0, directions);
+                site.x(i).constant(0.0).broadcast_to(&shape).id()
             });
         }
         let id = writer.apply(op, attrs(&site, directions), &inputs);

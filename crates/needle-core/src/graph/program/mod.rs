@@ -307,11 +307,11 @@ impl Registers {
 
     fn compute(&self, operation: &Operation, inputs: &[Register], types: &Types) -> Result<Value> {
         if let (Operation::Native(op, attrs), Types::One(ty)) = (operation, types)
-            && op.infer_one().is_some()
+            && let Some((_, forward)) = op.one()
         {
             let arrays = inputs.iter().map(|input| self.array(*input));
             let arrays = arrays.collect::<Result<SmallVec<[&Array; 4]>>>()?;
-            return compute::run_one(op, attrs, &arrays, ty).map(Value::One);
+            return compute::run_one(forward, attrs, &arrays, ty).map(Value::One);
         }
         let values = inputs.iter().map(|input| self.value(*input).cloned());
         compute::compute(

@@ -5,7 +5,7 @@ use crate::array::Array;
 use crate::dtype::{DType, Scalar};
 use crate::error::Result;
 use crate::kernels::copy::cast;
-use std::borrow::Cow;
+use smallvec::SmallVec;
 
 /// A function of the elements of one operand or of two, which broadcast together.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,20 +22,25 @@ pub enum Function {
 
 impl Function {
     /// The values, computed in `dtype`.
-    #[inline]
+    // Always: where the function is known, so is the kernel.
+    #[inline(always)]
     pub fn run(self, x: &[&Array], dtype: DType) -> Result<Array> {
-        let of = |i: usize| -> Result<Cow<'_, Array>> {
-            if x[i].dtype() == dtype {
-                return Ok(Cow::Borrowed(x[i]));
-            }
-            cast(x[i], dtype).map(Cow::Owned)
-        };
-        let a = of(0)?;
-        match self {
-            Self::Unary(op) => super::unary(op, &a),
-            Self::Binary(op) => super::binary(op, &a, &*of(1)?),
-            Self::Scalar(op, number) => super::binary_scalar(op, &a, number),
-            Self::Slope(op) => super::slope(op, &a, &*of(1)?),
+        if x.iter().any(|x| x.dtype() != dtype) {
+            return self.run_cast(x, dtype);
         }
+        match self {
+            Self::Unary(op) => super::unary(op, x[0]),
+            Self::Binary(op) => super::binary(op, x[0], x[1]),
+            Self::Scalar(op, number) => super::binary_scalar(op, x[0], number),
+            Self::Slope(op) => super::slope(op, x[0], x[1]),
+        }
+    }
+
+    #[cold]
+    fn run_cast(self, x: &[&Array], dtype: DType) -> Result<Array> {
+        let cast = x.iter().map(|x| cast(x, dtype));
+        let cast = cast.collect::<Result<SmallVec<[Array; 2]>>>()?;
+        let refs: SmallVec<[&Array; 2]> = cast.iter().collect();
+        self.run(&refs, dtype)
     }
 }
