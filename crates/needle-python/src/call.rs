@@ -7,7 +7,7 @@ use crate::op::{self, apply_native};
 use crate::operators::finish;
 use crate::tensor::{self, PyTensor};
 use needle_core::Tensor;
-use needle_core::ops::{Attrs, Inputs, OpDef, ParamKind, Run, tuple};
+use needle_core::ops::{Attrs, Inputs, OpDef, ParamKind, tuple};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};

@@ -161,13 +161,11 @@ impl PyTensor {
 
     fn __rsub__<'py>(slf: &Bound<'py, Self>, object: &Object<'py>) -> PyResult<Object<'py>> {
         let (py, own) = (slf.py(), handle(slf)?);
-        // Of floats, `c - t` is `-t + c` to the last bit, and needs no tensor for the number.
+        // Of floats, no tensor is needed for the number.
         if tensor::dtype_of(own)?.is_float()
             && let Other::Number(constant) = other(object)?
         {
-            let negated = graph::apply(&arithmetic::NEGATE, Attrs::none(), &[own]).or_raise()?;
-            let attrs = Attrs::scalar(constant);
-            return tensor::apply(py, &arithmetic::ADD_SCALAR, attrs, &[&negated]);
+            return done(py, graph::subtract_from(constant, own));
         }
         reflected(slf, object, graph::subtract)
     }

@@ -4,11 +4,12 @@
 use super::arena::{self, Arena};
 use super::mode::Mode;
 use super::node::{Edge, NodeId, Operation, Value};
-use super::record::{Source, insert_difference, negates_exactly};
+use super::record::{Source, insert_difference, insert_difference_from, negates_exactly};
 use super::tensor::{LocalGuard, Seen, Tensor};
 use crate::array::Array;
 use crate::error::Result;
-use crate::ops::{Attrs, Forward, Infer, Needs, OpDef, TypeRef, arithmetic};
+use crate::kernels::elementwise::{Binary, scalar_binary};
+use crate::ops::{Attrs, Constant, Forward, Infer, Needs, OpDef, TypeRef, arithmetic};
 use smallvec::SmallVec;
 
 /// Elements, of each input and of the result, up to which an op is run under the arena's
@@ -74,6 +75,25 @@ pub(super) fn subtract_small(a: &Tensor, b: &Tensor, mode: Mode) -> Option<Resul
         compute,
         record,
     )
+}
+
+/// `c - b` for a small array of floats whose value is there, and stays of its dtype: see
+/// [`super::record::subtract_from`].
+#[inline]
+pub(super) fn subtract_from_small(
+    constant: Constant,
+    b: &Tensor,
+    mode: Mode,
+) -> Option<Result<Tensor>> {
+    let compute = |_: &Attrs, arrays: &[&Array], types: &[TypeRef]| {
+        let dtype = constant.promote("subtract", types[0].dtype);
+        let stays = dtype.is_ok_and(|dtype| dtype == types[0].dtype && dtype.is_float());
+        stays.then(|| scalar_binary(Binary::Subtract, constant.value, arrays[0]))
+    };
+    let record = |arena: &mut Arena, _: &mut Attrs, ids: &[NodeId], array: Array| {
+        insert_difference_from(arena, constant, ids[0], mode, Value::One(array))
+    };
+    at_once(&mut Attrs::none(), &[b], mode.no_grad, 0, compute, record)
 }
 
 /// Computes and records under one lock: `compute` gets the values, `record` the nodes.

@@ -31,6 +31,6 @@ pub use mode::{Mode, current_mode, is_lazy_default, replace_mode, set_lazy_defau
 pub use node::{ForeignOp, NodeId, Operation, Types, Value};
 pub use program::{forget_programs, gradients, tangents};
 pub use realise::{Access, realise};
-pub use record::{apply, apply_bound, apply_foreign, subtract};
+pub use record::{apply, apply_bound, apply_foreign, subtract, subtract_from};
 pub use tensor::Tensor;
 pub use topology::{elements, topological_order};

@@ -2,13 +2,13 @@
 
 use super::arena::{self, Arena};
 use super::compute;
-use super::eager::{Gathered, apply_small, gather, subtract_small};
+use super::eager::{Gathered, apply_small, gather, subtract_from_small, subtract_small};
 use super::mode::{Mode, current_mode};
 use super::node::{Edge, Node, NodeId, Operation, Types, Value};
 use super::tensor::{Seen, Tensor};
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::ops::{Attrs, Needs, OpDef, arithmetic};
+use crate::ops::{Attrs, Constant, Needs, OpDef, arithmetic};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -302,15 +302,62 @@ pub(super) fn insert_difference(
     mode: Mode,
     value: Value,
 ) -> NodeId {
+    let negated = insert_negation(arena, b, mode);
+    let add = Operation::Native(&arithmetic::ADD, Attrs::none());
+    insert_sum(arena, add, [a, negated], negated, mode, value)
+}
+
+/// `c - b` for a tensor of floats: the nodes `Negate(b)` and `AddScalar(., c)`, but one
+/// subtraction, as in [`subtract`]; to the last bit, the difference is that sum.
+pub fn subtract_from(constant: Constant, b: &Tensor) -> Result<Tensor> {
+    let mode = current_mode();
+    if !mode.is_lazy()
+        && let Some(result) = subtract_from_small(constant, b, mode)
+    {
+        return result;
+    }
+    let negated = apply(&arithmetic::NEGATE, Attrs::none(), &[b])?;
+    apply(
+        &arithmetic::ADD_SCALAR,
+        Attrs::scalar(constant),
+        &[&negated],
+    )
+}
+
+/// The two nodes of a difference from a number whose value is there.
+pub(super) fn insert_difference_from(
+    arena: &mut Arena,
+    constant: Constant,
+    b: NodeId,
+    mode: Mode,
+    value: Value,
+) -> NodeId {
+    let negated = insert_negation(arena, b, mode);
+    let add = Operation::Native(&arithmetic::ADD_SCALAR, Attrs::scalar(constant));
+    insert_sum(arena, add, [negated], negated, mode, value)
+}
+
+/// A negation that counts as computed and released.
+fn insert_negation(arena: &mut Arena, b: NodeId, mode: Mode) -> NodeId {
     let (requires_grad, types) = (arena.node(b).requires_grad, arena.node(b).types());
-    let negated = arena.insert_on([b].into_iter(), Needs::NOTHING, |node| {
+    arena.insert_on([b].into_iter(), Needs::NOTHING, |node| {
         node.operation = Some(Operation::Native(&arithmetic::NEGATE, Attrs::none()));
         node.requires_grad = requires_grad;
         node.transient = mode.transient;
         node.types = types;
-    });
-    let id = arena.insert_on([a, negated].into_iter(), Needs::NOTHING, |node| {
-        node.operation = Some(Operation::Native(&arithmetic::ADD, Attrs::none()));
+    })
+}
+
+fn insert_sum<const N: usize>(
+    arena: &mut Arena,
+    operation: Operation,
+    terms: [NodeId; N],
+    negated: NodeId,
+    mode: Mode,
+    value: Value,
+) -> NodeId {
+    let id = arena.insert_on(terms.into_iter(), Needs::NOTHING, |node| {
+        node.operation = Some(operation);
         node.requires_grad = true;
         node.transient = mode.transient;
         node.value = Some(value);

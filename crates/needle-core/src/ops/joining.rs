@@ -83,13 +83,7 @@ pub static STACK: OpDef = OpDef {
         forward: |attrs, x, ty| {
             let axis = shape::normalize_axis("stack", attrs.int(0), ty.shape.len())?;
             let parts = cast_all(x, ty.dtype)?;
-            let mut thick = Dims::from_slice(x[0].shape());
-            thick.insert(axis, 1);
-            let parts = parts
-                .iter()
-                .map(|part| copy::reshape(part, &thick))
-                .collect::<Result<Vec<_>>>()?;
-            join::concat(&parts.iter().collect::<Vec<_>>(), axis)
+            join::stack(&parts.iter().collect::<Vec<_>>(), axis)
         },
     },
     derivative: Derivative::Rule {

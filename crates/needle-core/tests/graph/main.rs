@@ -11,6 +11,7 @@ mod foreign_errors;
 mod inspect;
 mod lazy;
 mod pending;
+mod program;
 mod release;
 mod replace;
 mod subtract;

@@ -2,33 +2,75 @@
 
 use super::copy::copy_to;
 use crate::array::{Array, Index, Slice, index_shape};
+use crate::dispatch;
 use crate::error::{Error, Result};
 use crate::shape::{self, Dims};
 use smallvec::SmallVec;
 
 /// The parts one after the other along `axis`; they agree in dtype and all other lengths.
 pub fn concat(parts: &[&Array], axis: usize) -> Result<Array> {
-    let Some(first) = parts.first() else {
-        return Err(Error::Value("concat: no arrays".into()));
-    };
+    let first = first_of("concat", parts)?;
     let mut shape = Dims::from_slice(first.shape());
     shape[axis] = parts.iter().map(|p| p.shape()[axis]).sum();
-    let out = Array::empty(first.dtype(), &shape)?;
+    join(parts, axis, &shape)
+}
+
+/// The parts along a new `axis`; they agree in dtype and shape.
+pub fn stack(parts: &[&Array], axis: usize) -> Result<Array> {
+    let first = first_of("stack", parts)?;
+    let mut shape = Dims::from_slice(first.shape());
+    shape.insert(axis, parts.len());
+    join(parts, axis, &shape)
+}
+
+fn first_of<'a>(op: &str, parts: &[&'a Array]) -> Result<&'a Array> {
+    let none = || Error::Value(format!("{op}: no arrays"));
+    parts.first().copied().ok_or_else(none)
+}
+
+/// Elements up to which a part is copied without much ado.
+const FEW: usize = 4096;
+
+/// The parts side by side along `axis` of `shape`; one that has not got it has length 1 there.
+fn join(parts: &[&Array], axis: usize, shape: &[usize]) -> Result<Array> {
+    let out = Array::empty(parts[0].dtype(), shape)?;
+    let inner: usize = shape[axis + 1..].iter().product();
     let mut start = 0;
     for part in parts {
-        let range = |start: usize, len: usize| {
-            let start = start as isize;
-            Index::Range(Slice {
-                start,
-                step: 1,
-                len,
-            })
-        };
-        let mut index: SmallVec<[Index; 4]> = shape[..axis].iter().map(|&n| range(0, n)).collect();
-        index.push(range(start, part.shape()[axis]));
-        // SAFETY: `out` is fresh, and the view has the shape of the part.
-        unsafe { copy_to(part, &out.index("concat", &index)?) };
-        start += part.shape()[axis];
+        let is_thin = part.ndim() < shape.len();
+        let len = if is_thin { 1 } else { part.shape()[axis] };
+        if part.is_contiguous() && part.size() <= FEW {
+            let rows: usize = shape[..axis].iter().product();
+            dispatch!(out.dtype(), T => {
+                for row in 0..rows {
+                    // SAFETY: `out` is fresh, and all parts together fill each of its rows.
+                    unsafe {
+                        let to = out.ptr_mut::<T>().add((row * shape[axis] + start) * inner);
+                        let from = part.ptr::<T>().add(row * len * inner);
+                        to.copy_from_nonoverlapping(from, len * inner);
+                    }
+                }
+            });
+        } else {
+            let range = |start: usize, len: usize| {
+                let start = start as isize;
+                Index::Range(Slice {
+                    start,
+                    step: 1,
+                    len,
+                })
+            };
+            let mut index: SmallVec<[Index; 4]> =
+                shape[..axis].iter().map(|&n| range(0, n)).collect();
+            index.push(if is_thin {
+                Index::At(start as isize)
+            } else {
+                range(start, len)
+            });
+            // SAFETY: `out` is fresh, and the view has the shape of the part.
+            unsafe { copy_to(part, &out.index("concat", &index)?) };
+        }
+        start += len;
     }
     Ok(out)
 }

@@ -5,6 +5,7 @@ mod accuracy;
 mod comparison;
 mod copy;
 mod elementwise;
+mod fused;
 mod matmul;
 mod optimise;
 mod reduce;

@@ -178,10 +178,8 @@ impl Assembly<'_> {
         let ends = self.end(given.into_iter(), end);
         let mut outputs = Vec::new();
         for &at in &steps[..count] {
-            if let (Some(last), Types::One(ty)) = (self.last[at], &self.values[at].types)
-                && last > end
-            {
-                run.output(places[&at], &ty.shape);
+            if self.last[at].is_some_and(|last| last > end) {
+                run.output(places[&at].clone());
                 outputs.push(self.register(at));
             }
         }
@@ -204,21 +202,20 @@ impl Assembly<'_> {
         places: &mut FxHashMap<usize, Place>,
         given: &mut Vec<usize>,
     ) -> Option<Place> {
-        let mut operands: SmallVec<[(Place, &[usize]); 2]> = SmallVec::new();
         for operand in self.operands(at) {
             let Types::One(own) = &self.values[operand].types else {
                 return None;
             };
-            let place = places.entry(operand).or_insert_with(|| {
+            places.entry(operand).or_insert_with(|| {
                 given.push(operand);
                 run.input(&own.shape)
             });
-            operands.push((*place, &own.shape));
         }
-        let place = run.push(function, &operands, &ty.shape)?;
-        for (operand, (place, _)) in self.operands(at).zip(&operands) {
+        let operands = self.operands(at).map(|operand| &places[&operand]);
+        let place = run.push(function, &operands.collect::<Vec<_>>(), &ty.shape)?;
+        for operand in self.operands(at) {
             if self.last[operand] == Some(at) {
-                run.free(*place);
+                run.free(&places[&operand]);
             }
         }
         Some(place)

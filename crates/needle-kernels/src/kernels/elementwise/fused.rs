@@ -28,12 +28,18 @@ enum Machine {
     F64(Code<f64>),
 }
 
-/// Where a value of a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a value of a run is, row-major.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     base: usize,
     offset: usize,
-    len: usize,
+    shape: Dims,
+}
+
+impl Place {
+    fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
 }
 
 /// Bases of places: between, constants, and from here on the inputs.
@@ -45,10 +51,11 @@ struct Code<T> {
     calls: Vec<Call<T>>,
     constants: Vec<T>,
     inputs: Vec<Dims>,
-    outputs: Vec<(Place, Dims)>,
-    /// Elements between, and pieces of them that are free again.
+    outputs: Vec<Place>,
+    /// Elements between.
     between: usize,
-    free: Vec<Place>,
+    /// Where pieces of it are free again, and how long they are.
+    free: Vec<(usize, usize)>,
 }
 
 /// One function on rows of elements.
@@ -101,12 +108,12 @@ impl Fused {
         either!(&mut self.0, code => code.input(shape))
     }
 
-    /// Another function, of places with their shapes, which broadcast to `shape`; `None`, and
-    /// nothing added, where they do so in a way that is not provided for.
+    /// Another function, of places that broadcast to `shape`; `None`, and nothing added, where
+    /// they do so in a way that is not provided for, or are not of this run.
     pub fn push(
         &mut self,
         function: Function,
-        operands: &[(Place, &[usize])],
+        operands: &[&Place],
         shape: &[usize],
     ) -> Option<Place> {
         either!(&mut self.0, code => code.push(function, operands, shape))
@@ -114,17 +121,13 @@ impl Fused {
 
     /// Says that no function to come, and no result, reads a place. Saying it twice does no harm
     /// as long as no function was added in between.
-    pub fn free(&mut self, place: Place) {
-        if place.base == BETWEEN {
-            either!(&mut self.0, code => if !code.free.contains(&place) {
-                code.free.push(place);
-            });
-        }
+    pub fn free(&mut self, place: &Place) {
+        either!(&mut self.0, code => code.free(place));
     }
 
-    /// Makes a place the next result. It is not free from now on.
-    pub fn output(&mut self, place: Place, shape: &[usize]) {
-        either!(&mut self.0, code => code.outputs.push((place, Dims::from_slice(shape))));
+    /// Makes a place of this run the next result. It is not free from now on.
+    pub fn output(&mut self, place: Place) {
+        either!(&mut self.0, code => code.output(place));
     }
 
     /// The results for these operands, which have the shapes and the dtype they were said to.
@@ -153,21 +156,41 @@ where
         Place {
             base: INPUTS + self.inputs.len() - 1,
             offset: 0,
-            len: shape.iter().product(),
+            shape: Dims::from_slice(shape),
         }
     }
 
-    fn push(
-        &mut self,
-        function: Function,
-        operands: &[(Place, &[usize])],
-        shape: &[usize],
-    ) -> Option<Place> {
-        let steps: Option<SmallVec<[_; 2]>> = operands
-            .iter()
-            .map(|(place, own)| stretched(*place, own, shape))
-            .collect();
-        let mut steps = steps?;
+    /// Whether a place is one of this run.
+    fn owns(&self, place: &Place) -> bool {
+        match place.base {
+            BETWEEN => place.offset + place.len() <= self.between,
+            CONSTANTS => false,
+            base => self.inputs.get(base - INPUTS) == Some(&place.shape) && place.offset == 0,
+        }
+    }
+
+    fn free(&mut self, place: &Place) {
+        let piece = (place.offset, place.len());
+        if place.base == BETWEEN && self.owns(place) && !self.free.contains(&piece) {
+            self.free.push(piece);
+        }
+    }
+
+    fn output(&mut self, place: Place) {
+        assert!(self.owns(&place), "a place of another run");
+        self.outputs.push(place);
+    }
+
+    fn push(&mut self, function: Function, operands: &[&Place], shape: &[usize]) -> Option<Place> {
+        let arity = match function {
+            Function::Unary(_) | Function::Scalar(..) => 1,
+            Function::Binary(_) | Function::Slope(_) => 2,
+        };
+        if operands.len() != arity || !operands.iter().all(|place| self.owns(place)) {
+            return None;
+        }
+        let steps = operands.iter().map(|place| stretched(&place.shape, shape));
+        let mut steps = steps.collect::<Option<SmallVec<[_; 2]>>>()?;
         if let [one] = steps.as_slice() {
             let again = one.clone();
             steps.push(again);
@@ -184,7 +207,7 @@ where
         let operand = |i: usize| {
             let step =
                 |dim: Option<&crate::kernels::layout::Dim<3>>| dim.map_or(0, |d| d.steps[i + 1]);
-            let place = operands[i].0;
+            let place = operands[i];
             Operand {
                 base: place.base,
                 offset: place.offset,
@@ -203,14 +226,18 @@ where
                 ),
             },
         };
-        let out = self.take(size(shape)?);
+        let offset = self.take(size(shape)?);
         self.calls.push(Call {
             kernel,
-            out: out.offset,
+            out: offset,
             rows: rows.map_or(1, |rows| rows.len),
             len: row.map_or(1, |row| row.len),
         });
-        Some(out)
+        Some(Place {
+            base: BETWEEN,
+            offset,
+            shape: Dims::from_slice(shape),
+        })
     }
 
     fn constant(&mut self, number: T) -> Operand {
@@ -222,17 +249,13 @@ where
         }
     }
 
-    /// A place between for so many elements.
-    fn take(&mut self, len: usize) -> Place {
-        if let Some(at) = self.free.iter().rposition(|free| free.len == len) {
-            return self.free.swap_remove(at);
+    /// Room between for so many elements.
+    fn take(&mut self, len: usize) -> usize {
+        if let Some(at) = self.free.iter().rposition(|(_, free)| *free == len) {
+            return self.free.swap_remove(at).0;
         }
         self.between += len;
-        Place {
-            base: BETWEEN,
-            offset: self.between - len,
-            len,
-        }
+        self.between - len
     }
 
     fn run(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
@@ -290,14 +313,14 @@ where
             }
         }
         let mut results = Vec::with_capacity(self.outputs.len());
-        for (place, shape) in &self.outputs {
-            let array = Array::empty(T::DTYPE, shape)?;
+        for place in &self.outputs {
+            let array = Array::empty(T::DTYPE, &place.shape)?;
             // SAFETY: as above, and the fresh array has as many elements as the place.
             unsafe {
                 let from = bases[place.base].add(place.offset);
                 array
                     .ptr_mut::<T>()
-                    .copy_from_nonoverlapping(from, place.len);
+                    .copy_from_nonoverlapping(from, place.len());
             }
             results.push(array);
         }
@@ -307,10 +330,7 @@ where
 }
 
 /// The steps of a row-major operand of shape `own` that is stretched to `shape`.
-fn stretched(place: Place, own: &[usize], shape: &[usize]) -> Option<SmallVec<[isize; 4]>> {
-    if size(own) != Some(place.len) {
-        return None;
-    }
+fn stretched(own: &[usize], shape: &[usize]) -> Option<SmallVec<[isize; 4]>> {
     let skip = shape.len().checked_sub(own.len())?;
     let strides = contiguous_strides(own);
     let mut steps: SmallVec<[isize; 4]> = SmallVec::from_elem(0, shape.len());
