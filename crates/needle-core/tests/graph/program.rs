@@ -174,14 +174,14 @@ fn tangents_are_those_of_jvp() {
             let matrix = Tensor::leaf(array(&[1.0, shift, 2.0, -0.5], &[2, 2]), true);
             let outputs = [&mixed(&x, &row, &matrix), &exp(&row), &exp(&matrix)];
             let along = [1.0, -0.5, 2.0];
-            let moves: Vec<f64> = along.iter().flat_map(|a| [a * 0.3, a * -1.0]).collect();
+            let moves: Vec<f64> = along.iter().flat_map(|a| [a * 0.3, -a]).collect();
             let stacked = reshape(&data(&moves), &[3, 2]);
             let found = graph::tangents(&outputs, &[(&row, &stacked)], 3).unwrap();
             assert!(found[2].is_none(), "it does not move");
             for (output, found) in outputs.iter().zip(&found).take(2) {
                 let all = values(found.as_ref().unwrap());
                 for (part, a) in all.chunks(all.len() / 3).zip(along) {
-                    let direction = data(&[a * 0.3, a * -1.0]);
+                    let direction = data(&[a * 0.3, -a]);
                     let one = graph::jvp(&[*output], &[(&row, &direction)]).unwrap();
                     assert_close(part, &values(one[0].as_ref().unwrap()));
                 }
