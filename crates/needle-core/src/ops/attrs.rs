@@ -33,6 +33,15 @@ impl Constant {
         }
     }
 
+    /// Whether it is the other to the last bit: 0 is not -0, and NaN is itself.
+    fn is(&self, other: &Self) -> bool {
+        let value = match (self.value, other.value) {
+            (Scalar::Float(a), Scalar::Float(b)) => a.to_bits() == b.to_bits(),
+            (a, b) => a == b,
+        };
+        value && self.dtype == other.dtype
+    }
+
     /// The dtype of an operation of a tensor of `dtype` with this constant, by NumPy 2's
     /// rules (NEP 50).
     #[inline]
@@ -160,6 +169,17 @@ impl Attrs {
             List::One(attr) => std::slice::from_ref(attr),
             List::Many(attrs) => attrs,
         }
+    }
+
+    /// Whether these are the others, constants to the last bit.
+    #[inline]
+    pub fn are(&self, others: &Self) -> bool {
+        let (own, others) = (self.all(), others.all());
+        let same = |(a, b): (&Attr, &Attr)| match (a, b) {
+            (Attr::Scalar(a), Attr::Scalar(b)) => a.is(b),
+            (a, b) => a == b,
+        };
+        own.len() == others.len() && own.iter().zip(others).all(same)
     }
 
     /// The constant at position `i`. The parameters of the op say that it is one.

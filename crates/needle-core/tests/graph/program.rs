@@ -4,7 +4,7 @@ use crate::common::{
     add, array, assert_close, backward, call, call_with, data, error, exp, in_both_modes, item,
     mul, of, reshape, scale, set, sum, values, var,
 };
-use needle_core::ops::{Attr, Attrs, arithmetic, joining, linalg};
+use needle_core::ops::{Attr, Attrs, Constant, arithmetic, joining, linalg};
 use needle_core::{Tensor, graph};
 
 /// The gradients of a program, after a comparison with those of the sweep.
@@ -58,6 +58,20 @@ fn another_constant_is_another_structure() {
             let x = var(&[1.0, 2.0]);
             let found = gradients(&sum(&scale(&mul(&x, &x), factor)), &[&x]);
             assert_eq!(found[0].as_deref(), Some(&[2.0 * factor, 4.0 * factor][..]));
+        }
+    });
+}
+
+#[test]
+fn zero_has_a_sign_and_nan_is_itself() {
+    in_both_modes(|| {
+        for divisor in [0.0, -0.0, f64::NAN, f64::NAN] {
+            let x = var(&[1.0]);
+            let attrs = Attrs::scalar(Constant::float(divisor));
+            let y = call_with(&arithmetic::DIVIDE_SCALAR, attrs, &[&x]);
+            let found = graph::gradients(&y, None, &[&x]).unwrap().unwrap();
+            let found = values(found[0].as_ref().unwrap())[0];
+            assert_eq!(found.to_bits(), (1.0 / divisor).to_bits());
         }
     });
 }

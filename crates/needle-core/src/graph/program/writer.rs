@@ -110,7 +110,7 @@ impl Writer {
         let operands = Operands::from_slice(inputs);
         let key = (std::ptr::from_ref(op) as usize, operands.clone());
         let same = |id: &&Id| match &self.values.borrow()[id.0 as usize].source {
-            Source::Op(_, own, _) => *own == attrs,
+            Source::Op(_, own, _) => own.are(&attrs),
             _ => false,
         };
         if let Some(known) = self.known.borrow().get(&key)
