@@ -159,3 +159,12 @@ def test_a_jacobian_goes_in_blocks_of_moderate_size(monkeypatch: pytest.MonkeyPa
 def test_an_empty_result_beside_another() -> None:
     found = least_squares(lambda x: [ndl.exp(x), x[0:0]], np.array([1.0, 2.0]), max_nfev=1)
     np.testing.assert_allclose(found.jac, np.diag(np.exp([1.0, 2.0])))
+
+
+def test_history_of_what_the_function_closes_over_does_not_matter() -> None:
+    w = Tensor([1.0, 2.0, 3.0])
+    squares, cubes = w * w, Cube()(w)
+    w.data = Tensor([5.0, 6.0, 7.0])
+    found = least_squares(lambda x: x * squares + cubes, np.ones(3))
+    np.testing.assert_allclose(found.x, [-1.0, -2.0, -3.0])
+    assert w.grad is None

@@ -560,8 +560,9 @@ def gradients(
     `leaves`, without a history and without setting `.grad`; None for one that it does not depend
     on. What is to be done is written down once for all graphs of one structure.
 
-    None instead of a list where ops of the user's are on the way, or the graph is very large:
-    `root.backward()` is for these. Raises GradError and ShapeError as that does.
+    None instead of a list where ops of the user's are on the way, the graph is very large, or the
+    seed of an integer is of another dtype: `root.backward()` is for these. Raises ShapeError for a
+    seed of another shape, GradError where data that a rule reads was replaced.
     """
 
 def tangents(

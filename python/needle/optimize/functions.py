@@ -18,6 +18,8 @@ Function = Callable[..., Any]
 
 # Elements, over all directions, that go through the graph in one sweep.
 _AT_ONCE = 1 << 20
+# Directions that go together in any case: some multiples of what the graph holds itself.
+_FEW = 8
 
 
 def _in_mode(no_grad: bool, run: Callable[..., Any], *args: Any) -> Any:
@@ -171,14 +173,10 @@ class Objective(_Evaluated):
 class Residuals(_Evaluated):
     """A function with a vector, or a structure of tensors, as its result: values, Jacobian."""
 
-    sizes: Sequence[int] = ()
-
     def take(self, result: Any) -> None:
         """Keep the tensors of the result."""
         self._results = outputs(result, self.who)
-        before, self.sizes = self.sizes, [result.size for result in self._results]
-        if self.sizes != before:
-            self._elements = _core.graph_elements(self._results)
+        self.sizes = [result.size for result in self._results]
 
     def check_start(self) -> None:
         """Raise ValueError for a value that is not finite."""
@@ -211,8 +209,11 @@ class Residuals(_Evaluated):
     def _columns(self, jacobian: NDArray[np.float64]) -> list[Tensor | None]:
         reached: list[Tensor | None] = []
         count = jacobian.shape[1]
-        # Many directions at once, few enough that all that lies between stays moderate.
-        step = max(1, _AT_ONCE // max(count, self._elements))
+        step = count
+        if count > _FEW:
+            # Many directions at once, few enough that all that lies between stays moderate.
+            elements = _core.graph_elements(self._results)
+            step = max(1, _AT_ONCE // max(count, elements))
         for first in range(0, count, step):
             columns = slice(first, first + step)
             directions = np.eye(min(step, count - first), count, first)

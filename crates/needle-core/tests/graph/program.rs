@@ -152,6 +152,44 @@ fn replaced_data_is_an_error() {
 }
 
 #[test]
+fn what_does_not_depend_on_the_leaf_may_have_changed() {
+    in_both_modes(|| {
+        for early in [true, false] {
+            let (w, x) = (var(&[3.0]), var(&[2.0]));
+            let first = early.then(|| exp(&x));
+            let square = mul(&w, &w);
+            square.array().unwrap();
+            set(&w, &[5.0]);
+            let y = mul(&x, &square);
+            let found = graph::gradients(&y, None, &[&x]).unwrap().unwrap();
+            assert_eq!(values(found[0].as_ref().unwrap()), [9.0]);
+            let direction = reshape(&data(&[1.0]), &[1, 1]);
+            let found = graph::tangents(&[&y], &[(&x, &direction)], 1).unwrap();
+            assert_eq!(values(found[0].as_ref().unwrap()), [9.0]);
+            let text = error(graph::gradients(&y, None, &[&w]));
+            assert!(text.contains("its gradient needs input"), "{text}");
+            drop(first);
+        }
+    });
+}
+
+#[test]
+fn results_are_nobody_elses() {
+    in_both_modes(|| {
+        let place = || {
+            let x = var(&[1.0, 2.0]);
+            let found = graph::gradients(&scale(&x, 2.0), None, &[&x])
+                .unwrap()
+                .unwrap();
+            found[0].as_ref().unwrap().array().unwrap()
+        };
+        let (first, second) = (place(), place());
+        assert_eq!(first.to_f64_vec(), [2.0, 2.0]);
+        assert_ne!(first.ptr::<f64>(), second.ptr::<f64>());
+    });
+}
+
+#[test]
 fn a_seed_weights_the_results() {
     in_both_modes(|| {
         let x = var(&[1.0, 2.0, 3.0]);

@@ -15,6 +15,11 @@ pub fn contiguous(x: &Array) -> Result<Array> {
     if x.is_contiguous() {
         return Ok(x.clone());
     }
+    fresh(x)
+}
+
+/// A copy of `x`, row-major.
+pub fn fresh(x: &Array) -> Result<Array> {
     let out = Array::empty(x.dtype(), x.shape())?;
     // SAFETY: `out` is fresh, of the same dtype and shape.
     unsafe { copy_to(x, &out) };

@@ -37,8 +37,19 @@ fn join(parts: &[&Array], axis: usize, shape: &[usize]) -> Result<Array> {
     let inner: usize = shape[axis + 1..].iter().product();
     let mut start = 0;
     for part in parts {
-        let is_thin = part.ndim() < shape.len();
-        let len = if is_thin { 1 } else { part.shape()[axis] };
+        let own = part.shape();
+        let is_thin = own.len() < shape.len();
+        let (len, behind) = if is_thin {
+            (1, axis)
+        } else {
+            (own[axis], axis + 1)
+        };
+        let fits = own[..axis] == shape[..axis] && own[behind..] == shape[axis + 1..];
+        if !fits || part.dtype() != out.dtype() || start + len > shape[axis] {
+            return Err(Error::Shape(
+                "concat: parts that do not fit together".into(),
+            ));
+        }
         if part.is_contiguous() && part.size() <= FEW {
             let rows: usize = shape[..axis].iter().product();
             dispatch!(out.dtype(), T => {

@@ -41,6 +41,10 @@ pub(super) fn assemble(values: &[Written], arguments: usize, results: &[Option<I
     }
     let result = |id: &Option<Id>| id.map(|id| assembly.registers[id.0 as usize]);
     assembly.program.results = results.iter().map(result).collect();
+    let is_constant = |id: &Option<Id>| {
+        id.is_some_and(|id| matches!(values[id.0 as usize].source, Source::Constant(_)))
+    };
+    assembly.program.constant = results.iter().map(is_constant).collect();
     assembly.program.written = steps.len();
     assembly.program
 }

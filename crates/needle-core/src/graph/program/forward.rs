@@ -7,7 +7,7 @@
 use super::super::forward::{elementwise, rule};
 use super::super::node::Types;
 use super::Program;
-use super::outline::Outline;
+use super::outline::{MadeBy, Outline};
 use super::writer::Writer;
 use crate::array::Index;
 use crate::dtype::DType;
@@ -88,7 +88,9 @@ fn push(
     directions: usize,
 ) -> Option<Tangents> {
     let node = &outline.nodes[number as usize];
-    let (op, attrs) = node.made_by.as_ref()?;
+    let MadeBy::Native(op, attrs) = &node.made_by else {
+        return None;
+    };
     let tangents = node
         .inputs
         .iter()

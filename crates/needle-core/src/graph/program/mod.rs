@@ -71,6 +71,13 @@ pub fn gradients(
         Some(_) => Some(seed_for(root, seed)?.array()?),
         None => None,
     };
+    // The seed of an integer keeps its own dtype.
+    if argument
+        .as_ref()
+        .is_some_and(|seed| Some(seed.dtype()) != root.ty().ok().map(|ty| ty.dtype))
+    {
+        return Ok(None);
+    }
     match known(What::Gradients { seeded }, &[root], leaves)? {
         Ok((known, walk)) => known.run(&walk, argument.as_slice()).map(Some),
         Err(Foreign(_)) => Ok(None),
@@ -109,7 +116,8 @@ pub fn tangents(
 
 /// Forgets the programs that this thread keeps.
 pub fn forget_programs() {
-    KNOWN.with_borrow_mut(Vec::clear);
+    // A thread that is ending has none any more.
+    let _ = KNOWN.try_with(|known| known.borrow_mut().clear());
 }
 
 /// A program for this graph, and the graph by its numbers.
@@ -202,6 +210,8 @@ struct Program {
     arguments: Vec<Option<Register>>,
     steps: Vec<Step>,
     results: Vec<Option<Register>>,
+    /// Which results are constants of the program.
+    constant: Vec<bool>,
     registers: usize,
     /// How many ops were written down for it.
     written: usize,
@@ -240,12 +250,23 @@ impl Program {
         for step in &self.steps {
             step.run(&mut registers)?;
         }
-        let result = |register: &Option<Register>| {
-            let value = register.map(|register| registers.value(register).cloned());
-            let tensor = |value| Tensor::from_value(value, false);
-            value.map(|value| value.map(tensor)).transpose()
+        let result = |(register, constant): (&Option<Register>, &bool)| {
+            let Some(register) = register else {
+                return Ok(None);
+            };
+            let value = if *constant {
+                // The caller may write into what it gets.
+                Value::One(copy::fresh(registers.array(*register)?)?)
+            } else {
+                registers.value(*register)?.clone()
+            };
+            Ok(Some(Tensor::from_value(value, false)))
         };
-        self.results.iter().map(result).collect()
+        self.results
+            .iter()
+            .zip(&self.constant)
+            .map(result)
+            .collect()
     }
 }
 

@@ -21,10 +21,19 @@ pub(super) struct Outline {
 
 /// One node of an outline.
 pub(super) struct Outlined {
-    /// `None` for a leaf, and for what no gradient flows through.
-    pub made_by: Option<(&'static OpDef, Attrs)>,
+    pub made_by: MadeBy,
     pub inputs: Numbers,
     pub types: Types,
+}
+
+/// What made a node, as far as that matters.
+pub(super) enum MadeBy {
+    /// It does not: a leaf, what no gradient flows through, or what is older than all that is
+    /// asked about.
+    Given,
+    Native(&'static OpDef, Attrs),
+    /// An op of the embedder's, on the way to nothing that is asked about.
+    Foreign,
 }
 
 pub(super) type Numbers = SmallVec<[u32; 2]>;
@@ -35,9 +44,12 @@ pub(super) struct Walk {
     pub nodes: Vec<NodeId>,
     roots: Vec<u32>,
     wanted: Vec<Option<u32>>,
+    /// The nodes that have, or read, data that was replaced.
+    replaced: Vec<u32>,
 }
 
-/// What a graph with an op of the embedder's has instead of an outline: its name.
+/// What a graph has instead of an outline where ops of the embedder's are on the way: the name of
+/// one.
 pub(super) struct Foreign(pub String);
 
 impl Outline {
@@ -49,28 +61,22 @@ impl Outline {
     ) -> Result<std::result::Result<(Self, Walk), Foreign>> {
         let mut nodes = Vec::new();
         let mut made = Vec::new();
-        let mut foreign = None;
-        let walk = walk(arena, roots, wanted, |_, node, inputs| {
-            let types = node.types();
-            let made_by = match what_moves(node) {
-                Some(Operation::Native(op, attrs)) => Some((*op, attrs.clone())),
-                None if types != Types::Unknown => None,
-                _ => {
-                    foreign = node.operation.as_ref().map(Operation::name);
-                    return false;
-                }
+        let walk = walk(arena, roots, wanted, |node, operation, inputs| {
+            let made_by = match operation {
+                Some(Operation::Native(op, attrs)) => MadeBy::Native(op, attrs.clone()),
+                Some(Operation::Foreign(_)) => MadeBy::Foreign,
+                None => MadeBy::Given,
             };
             nodes.push(Outlined {
                 made_by,
                 inputs: inputs.clone(),
-                types,
+                types: node.types(),
             });
             made.push(node.sequence);
             true
-        })?;
-        let Some(walk) = walk else {
-            return Ok(Err(Foreign(foreign.unwrap_or_default())));
-        };
+        });
+        // Nothing stops the walk.
+        let walk = walk.unwrap_or_else(|| unreachable!("every node was seen"));
         // Creation order is a topological order.
         let mut order: Vec<u32> = (0..nodes.len() as u32).collect();
         order.sort_unstable_by_key(|&number| made[number as usize]);
@@ -80,6 +86,16 @@ impl Outline {
             wanted: walk.wanted.clone(),
             order,
         };
+        let leads = outline.leads();
+        for (number, node) in outline.nodes.iter().enumerate() {
+            let on_the_way = matches!(node.made_by, MadeBy::Foreign) && node.has(&leads);
+            if on_the_way || node.types == Types::Unknown {
+                let operation = &arena.node(walk.nodes[number]).operation;
+                let name = operation.as_ref().map(Operation::name);
+                return Ok(Err(Foreign(name.unwrap_or_default())));
+            }
+        }
+        outline.check(arena, &walk)?;
         Ok(Ok((outline, walk)))
     }
 
@@ -90,29 +106,66 @@ impl Outline {
         roots: &[NodeId],
         wanted: &[&Tensor],
     ) -> Result<Option<Walk>> {
-        let walk = walk(arena, roots, wanted, |number, node, inputs| {
-            let own = self.nodes.get(number);
-            own.is_some_and(|own| own.matches(node, inputs))
-        })?;
-        Ok(walk.filter(|walk| {
-            walk.nodes.len() == self.nodes.len()
-                && walk.roots == self.roots
-                && walk.wanted == self.wanted
-        }))
+        let mut own = self.nodes.iter();
+        let walk = walk(arena, roots, wanted, |node, operation, inputs| {
+            let own = own.next();
+            own.is_some_and(|own| own.matches(node, operation, inputs))
+        });
+        let Some(walk) = walk else {
+            return Ok(None);
+        };
+        let same = walk.nodes.len() == self.nodes.len()
+            && walk.roots == self.roots
+            && walk.wanted == self.wanted;
+        if same {
+            self.check(arena, &walk)?;
+        }
+        Ok(same.then_some(walk))
+    }
+
+    /// Which nodes are asked about, or made from such.
+    pub fn leads(&self) -> Vec<bool> {
+        let mut leads = vec![false; self.nodes.len()];
+        for &number in self.wanted.iter().flatten() {
+            leads[number as usize] = true;
+        }
+        for &number in &self.order {
+            leads[number as usize] |= self.nodes[number as usize].has(&leads);
+        }
+        leads
+    }
+
+    /// Raises an error where a rule would read data that was replaced.
+    fn check(&self, arena: &Arena, walk: &Walk) -> Result<()> {
+        if walk.replaced.is_empty() {
+            return Ok(());
+        }
+        let leads = self.leads();
+        for &number in &walk.replaced {
+            if self.nodes[number as usize].has(&leads) {
+                versions::check(arena, arena.node(walk.nodes[number as usize]))?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl Outlined {
-    fn matches(&self, node: &Node, inputs: &Numbers) -> bool {
-        let same_op = match (&self.made_by, what_moves(node)) {
-            (Some((op, attrs)), Some(Operation::Native(other, others))) => {
+    /// Whether it has an input of these.
+    fn has(&self, of: &[bool]) -> bool {
+        self.inputs.iter().any(|&input| of[input as usize])
+    }
+
+    fn matches(&self, node: &Node, operation: Option<&Operation>, inputs: &Numbers) -> bool {
+        let same_op = match (&self.made_by, operation) {
+            (MadeBy::Native(op, attrs), Some(Operation::Native(other, others))) => {
                 std::ptr::eq(*op, *other) && attrs.are(others)
             }
-            (None, None) => true,
+            (MadeBy::Foreign, Some(Operation::Foreign(_))) | (MadeBy::Given, None) => true,
             _ => false,
         };
         // What an op gives has a type that follows from its inputs', unless it was replaced.
-        let typed = self.made_by.is_some() && !node.replaced;
+        let typed = matches!(self.made_by, MadeBy::Native(..)) && !node.replaced;
         let same_types = || match (&self.types, node.type_ref()) {
             (Types::One(own), Some(other)) => {
                 own.dtype == other.dtype && own.shape.as_slice() == other.shape
@@ -125,42 +178,44 @@ impl Outlined {
     }
 }
 
-/// The operation of a node that gradients flow through.
-fn what_moves(node: &Node) -> Option<&Operation> {
-    node.operation.as_ref().filter(|_| node.requires_grad)
-}
-
-/// Walks through a graph from the roots, and shows each node with its number and those of its
-/// inputs to `see`, until that returns false. Checks that no rule would read replaced data.
+/// Walks through a graph from the roots, and shows each node in turn to `see`, with its operation
+/// if gradients flow through that, and the numbers of its inputs; until `see` returns false.
 fn walk(
     arena: &mut Arena,
     roots: &[NodeId],
     wanted: &[&Tensor],
-    mut see: impl FnMut(usize, &Node, &Numbers) -> bool,
-) -> Result<Option<Walk>> {
+    mut see: impl FnMut(&Node, Option<&Operation>, &Numbers) -> bool,
+) -> Option<Walk> {
     let sweep = arena.next_sweep();
     let mut nodes = Vec::new();
+    let mut replaced = Vec::new();
     let number_of = |&root: &NodeId| number(arena.node_mut(root), root, &mut nodes, sweep);
     let roots = roots.iter().map(number_of).collect();
+    // What is older than all that is asked about does not depend on it.
+    let age = |tensor: &&Tensor| Some(arena.node(tensor.node_id()?).sequence);
+    let oldest = wanted.iter().filter_map(age).min().unwrap_or(u64::MAX);
+    let moves = |node: &Node| node.requires_grad && node.sequence >= oldest;
     let mut at = 0;
     // The numbered nodes are the queue of those to visit.
     while let Some(&id) = nodes.get(at) {
         let mut inputs = Numbers::new();
         let node = arena.node(id);
-        if what_moves(node).is_some() {
-            let mut replaced = node.replaced;
+        if moves(node) {
+            let mut is_replaced = node.replaced;
             for i in 0..node.inputs.len() {
                 let edge = arena.node(id).inputs[i];
                 let input = arena.node_mut(edge.id);
-                replaced |= input.version != edge.version;
+                is_replaced |= input.version != edge.version;
                 inputs.push(number(input, edge.id, &mut nodes, sweep));
             }
-            if replaced {
-                versions::check(arena, arena.node(id))?;
+            if is_replaced {
+                replaced.push(at as u32);
             }
         }
-        if !see(at, arena.node(id), &inputs) {
-            return Ok(None);
+        let node = arena.node(id);
+        let operation = node.operation.as_ref().filter(|_| moves(node));
+        if !see(node, operation, &inputs) {
+            return None;
         }
         at += 1;
     }
@@ -169,11 +224,12 @@ fn walk(
         (node.sweep == sweep).then_some(node.place)
     };
     let wanted = wanted.iter().map(found).collect();
-    Ok(Some(Walk {
+    Some(Walk {
         nodes,
         roots,
         wanted,
-    }))
+        replaced,
+    })
 }
 
 /// The number of a node, the next if it has none.

@@ -4,7 +4,7 @@ use super::super::adjoint::{fit, rule};
 use super::super::compute::tuple_index;
 use super::super::node::Types;
 use super::Program;
-use super::outline::Outline;
+use super::outline::{MadeBy, Outline};
 use super::writer::Writer;
 use crate::array::Array;
 use crate::dtype::Scalar;
@@ -30,10 +30,10 @@ pub(super) fn write(outline: &Outline, seed: bool) -> Result<Program> {
         };
         adjoints[root].push(Some(seed));
     }
-    let leads = leads_to_wanted(outline);
+    let leads = outline.leads();
     for &number in outline.order.iter().rev() {
         let node = &outline.nodes[number as usize];
-        let Some((op, attrs)) = &node.made_by else {
+        let MadeBy::Native(op, attrs) = &node.made_by else {
             continue;
         };
         let mut own = adjoints[number as usize].clone();
@@ -78,19 +78,6 @@ pub(super) fn write(outline: &Outline, seed: bool) -> Result<Program> {
     };
     let gradients: Vec<Option<Id>> = outline.wanted.iter().map(gradient).collect();
     writer.finish(&gradients)
-}
-
-/// Which nodes something wanted is among, or behind.
-fn leads_to_wanted(outline: &Outline) -> Vec<bool> {
-    let mut leads = vec![false; outline.nodes.len()];
-    for &number in outline.wanted.iter().flatten() {
-        leads[number as usize] = true;
-    }
-    for &number in &outline.order {
-        let mut inputs = outline.nodes[number as usize].inputs.iter();
-        leads[number as usize] |= inputs.any(|&input| leads[input as usize]);
-    }
-    leads
 }
 
 /// Adds a contribution to an adjoint.

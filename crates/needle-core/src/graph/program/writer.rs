@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 
 /// Elements up to which what depends on constants alone is computed once, and kept.
-const FOLDED: usize = 1 << 12;
+const FOLDED: usize = 64;
 
 /// Writes down the ops that rules apply, each op on the same values once.
 #[derive(Default)]

@@ -109,7 +109,8 @@ impl Fused {
     }
 
     /// Another function, of places that broadcast to `shape`; `None`, and nothing added, where
-    /// they do so in a way that is not provided for, or are not of this run.
+    /// they do so in a way that is not provided for, are not of this run, or give more than
+    /// [`MOST`] elements.
     pub fn push(
         &mut self,
         function: Function,
@@ -186,7 +187,8 @@ where
             Function::Unary(_) | Function::Scalar(..) => 1,
             Function::Binary(_) | Function::Slope(_) => 2,
         };
-        if operands.len() != arity || !operands.iter().all(|place| self.owns(place)) {
+        let few = size(shape).is_some_and(|size| size <= MOST);
+        if !few || operands.len() != arity || !operands.iter().all(|place| self.owns(place)) {
             return None;
         }
         let steps = operands.iter().map(|place| stretched(&place.shape, shape));
