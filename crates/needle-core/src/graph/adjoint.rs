@@ -69,6 +69,8 @@ fn pull_native(
         .into_iter()
         .map(|g| g.map(|g| tape.expr(g)))
         .collect();
+    let elements = |g: &Expr| g.shape().iter().product::<usize>();
+    let is_large = g.iter().flatten().any(|g| elements(g) >= LARGE);
     let one = |i: usize| {
         let adjoint = rule(derivative, site, &g, i)?;
         if tape.same_type(adjoint.id(), site.inputs[i]) {
@@ -90,15 +92,27 @@ fn pull_native(
             ),
         });
     }
-    for (i, result) in results.iter().enumerate() {
-        if let Some(id) = result {
-            // An adjoint moves, unless another input gets it too.
-            let again = results[i + 1..].contains(result);
-            give(i, tape.take(*id, again)?)?;
-        }
+    let take = |i: usize, id: Id| {
+        // An adjoint moves, unless another input gets it too.
+        let again = results[i + 1..].contains(&Some(id));
+        tape.take(id, again)
+    };
+    let there = |(i, id): (usize, &Option<Id>)| Some((i, (*id)?));
+    let mut there = results.iter().enumerate().filter_map(there);
+    if !is_large {
+        return there.try_for_each(|(i, id)| give(i, take(i, id)?));
     }
-    Ok(())
+    // What the rule had besides goes before sums of adjoints are made.
+    let taken = there.map(|(i, id)| Ok((i, take(i, id)?)));
+    let taken = taken.collect::<Result<SmallVec<[(usize, Tensor); 4]>>>()?;
+    tape.clear();
+    taken
+        .into_iter()
+        .try_for_each(|(i, adjoint)| give(i, adjoint))
 }
+
+/// Elements from which an adjoint that is kept a moment longer shows in the peak of memory.
+const LARGE: usize = 1 << 16;
 
 /// An embedder's rule runs once and now; its result may serve a pending gradient.
 fn pull_foreign(
