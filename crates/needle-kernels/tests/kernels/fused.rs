@@ -2,7 +2,7 @@
 
 use crate::support::{Random, each_isa};
 use needle_kernels::dtype::{DType, Scalar};
-use needle_kernels::kernels::elementwise::fused::{Fused, Place};
+use needle_kernels::kernels::elementwise::fused::{Fused, MOST, Place};
 use needle_kernels::kernels::elementwise::{Binary, Function, Slope, Unary};
 use needle_kernels::{Array, shape};
 
@@ -65,7 +65,7 @@ fn a_run_gives_what_its_functions_give_one_by_one() {
                     });
                 let Some(place) = run.push(function, &places, &shape) else {
                     // Operands that take turns in broadcasting need more than two loops.
-                    assert!(shape.len() > 2);
+                    assert!(shape.len() > 2 || shape.iter().product::<usize>() > MOST);
                     continue;
                 };
                 let expected = function.run(&arrays, dtype).unwrap();
