@@ -9,7 +9,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ops::algebra::{Algebra, Expr, Id};
 use crate::ops::{Attrs, OpDef};
-use crate::shape::{Dims, TensorType};
+use crate::shape::TensorType;
 use smallvec::SmallVec;
 use std::cell::RefCell;
 
@@ -138,19 +138,6 @@ impl Tape {
         drop(values);
         self.ty(a) == self.ty(b)
     }
-
-    fn ty(&self, id: Id) -> TensorType {
-        let ty = match self.values.borrow().get(id.0 as usize) {
-            Some(Slot::Owned(tensor)) => tensor.ty(),
-            Some(Slot::Node(id)) => Tensor::type_of(*id),
-            _ if id == FAILED => return TensorType::new(&[], DType::F64),
-            _ => Err(lost()),
-        };
-        ty.unwrap_or_else(|error| {
-            self.fail(error);
-            TensorType::new(&[], DType::F64)
-        })
-    }
 }
 
 /// A rule that outlives its tape: no rule of the table can.
@@ -184,12 +171,17 @@ impl Algebra for Tape {
         self.push(Slot::Owned(Tensor::leaf(value, false)))
     }
 
-    fn shape(&self, id: Id) -> Dims {
-        self.ty(id).shape
-    }
-
-    fn dtype(&self, id: Id) -> DType {
-        self.ty(id).dtype
+    fn ty(&self, id: Id) -> TensorType {
+        let ty = match self.values.borrow().get(id.0 as usize) {
+            Some(Slot::Owned(tensor)) => tensor.ty(),
+            Some(Slot::Node(id)) => Tensor::type_of(*id),
+            _ if id == FAILED => return TensorType::new(&[], DType::F64),
+            _ => Err(lost()),
+        };
+        ty.unwrap_or_else(|error| {
+            self.fail(error);
+            TensorType::new(&[], DType::F64)
+        })
     }
 
     fn fail(&self, error: Error) -> Id {

@@ -12,7 +12,7 @@ use super::{
 use crate::array::{Array, Index};
 use crate::dtype::{DType, Scalar};
 use crate::error::Error;
-use crate::shape::{self, Dims};
+use crate::shape::{self, Dims, TensorType};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A value of an algebra.
@@ -25,10 +25,8 @@ pub trait Algebra {
     fn apply(&self, op: &'static OpDef, attrs: Attrs, inputs: &[Id]) -> Id;
     /// A value that depends on nothing.
     fn constant(&self, value: Array) -> Id;
-    /// The shape of a value.
-    fn shape(&self, id: Id) -> Dims;
-    /// The dtype of a value.
-    fn dtype(&self, id: Id) -> DType;
+    /// Shape and dtype of a value.
+    fn ty(&self, id: Id) -> TensorType;
     /// Keeps an error for when the rule is done; returns a value to go on with.
     fn fail(&self, error: Error) -> Id;
 }
@@ -84,12 +82,12 @@ impl<'a> Expr<'a> {
 
     /// Its shape.
     pub fn shape(self) -> Dims {
-        self.algebra.shape(self.id)
+        self.algebra.ty(self.id).shape
     }
 
     /// Its dtype.
     pub fn dtype(self) -> DType {
-        self.algebra.dtype(self.id)
+        self.algebra.ty(self.id).dtype
     }
 
     /// An op with attributes on this value alone.

@@ -10,7 +10,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ops::algebra::{Algebra, Expr, Id};
 use crate::ops::{Attrs, OpDef};
-use crate::shape::{Dims, TensorType};
+use crate::shape::TensorType;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
@@ -78,17 +78,10 @@ impl Writer {
     }
 
     /// The types of a value.
-    pub fn types(&self, id: Id) -> Types {
+    fn types(&self, id: Id) -> Types {
         match self.values.borrow().get(id.0 as usize) {
             Some(written) => written.types.clone(),
             None => Types::One(TensorType::new(&[], DType::F64)),
-        }
-    }
-
-    fn ty(&self, id: Id) -> TensorType {
-        match self.types(id) {
-            Types::One(ty) => ty,
-            _ => TensorType::new(&[], DType::F64),
         }
     }
 
@@ -166,12 +159,11 @@ impl Algebra for Writer {
         id
     }
 
-    fn shape(&self, id: Id) -> Dims {
-        self.ty(id).shape
-    }
-
-    fn dtype(&self, id: Id) -> DType {
-        self.ty(id).dtype
+    fn ty(&self, id: Id) -> TensorType {
+        match self.types(id) {
+            Types::One(ty) => ty,
+            _ => TensorType::new(&[], DType::F64),
+        }
     }
 
     fn fail(&self, error: Error) -> Id {
