@@ -4,7 +4,8 @@
 //! function of tensors, such as an op of an embedder. Both work in float64, in a few random
 //! directions and in one direction for each input alone, and compare central differences
 //! with reverse mode, forward mode, and, one order higher, with reverse and forward mode
-//! over reverse mode. They run in the mode of the thread: call them eagerly and lazily.
+//! over reverse mode; and both modes as programs ([`graph::gradients`], [`graph::tangents`]). They
+//! run in the mode of the thread: call them eagerly and lazily.
 //!
 //! `tuple_get_item` has no sample of its own, because its input is no array; every op with
 //! several outputs is checked through it.

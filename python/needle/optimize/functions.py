@@ -16,7 +16,7 @@ from needle.optimize.structure import Structure, Vector, outputs
 Function = Callable[..., Any]
 
 
-# Elements, over all directions, that go through the graph in one sweep.
+# Elements, over all directions, that go through the graph at once.
 _AT_ONCE = 1 << 20
 # Directions that go together in any case: some multiples of what the graph holds itself.
 _FEW = 8
@@ -24,7 +24,7 @@ _FEW = 8
 
 def _in_mode(no_grad: bool, run: Callable[..., Any], *args: Any) -> Any:
     """What `run(*args)` gives without recording, or with it, whatever the mode of the thread is."""
-    # No context manager: this runs twice in every evaluation.
+    # No context manager: this runs in every evaluation.
     before = _core.get_thread_mode()
     if before[1] == no_grad:
         return run(*args)

@@ -1,7 +1,8 @@
 //! The graph: an arena of nodes, handles on it, recording, realisation and the sweeps.
 //!
 //! What an embedder needs is re-exported here: [`Tensor`], [`apply`], [`backward`],
-//! [`jvp`], the modes, and [`ForeignOp`] for ops that it defines itself.
+//! [`jvp`], [`gradients`] and [`tangents`] for many graphs of one structure, the modes, and
+//! [`ForeignOp`] for ops that it defines itself.
 
 mod adjoint;
 mod arena;

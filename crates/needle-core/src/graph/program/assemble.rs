@@ -3,7 +3,7 @@
 
 use super::super::node::{Operation, Types};
 use super::writer::{Source, Written};
-use super::{Program, Register, Step};
+use super::{Output, Program, Register, Step};
 use crate::dtype::DType;
 use crate::kernels::elementwise::Function;
 use crate::kernels::elementwise::fused::{self, Fused, Place};
@@ -39,12 +39,11 @@ pub(super) fn assemble(values: &[Written], arguments: usize, results: &[Option<I
         }
         rest = &rest[fused.max(1)..];
     }
-    let result = |id: &Option<Id>| id.map(|id| assembly.registers[id.0 as usize]);
-    assembly.program.results = results.iter().map(result).collect();
-    let is_constant = |id: &Option<Id>| {
-        id.is_some_and(|id| matches!(values[id.0 as usize].source, Source::Constant(_)))
+    let output = |id: Id| Output {
+        register: assembly.registers[id.0 as usize],
+        is_constant: matches!(values[id.0 as usize].source, Source::Constant(_)),
     };
-    assembly.program.constant = results.iter().map(is_constant).collect();
+    assembly.program.results = results.iter().map(|id| id.map(output)).collect();
     assembly.program.written = steps.len();
     assembly.program
 }

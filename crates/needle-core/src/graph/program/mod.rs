@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::kernels::copy;
 use crate::kernels::elementwise::fused::Fused;
 use crate::shape;
-use outline::{Foreign, Outline, Walk};
+use outline::{Outline, Refused, Walk};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -80,7 +80,7 @@ pub fn gradients(
     }
     match known(What::Gradients { seeded }, &[root], leaves)? {
         Ok((known, walk)) => known.run(&walk, argument.as_slice()).map(Some),
-        Err(Foreign(_)) => Ok(None),
+        Err(_) => Ok(None),
     }
 }
 
@@ -110,7 +110,8 @@ pub fn tangents(
     }
     match known(What::Tangents { directions }, outputs, &wanted)? {
         Ok((known, walk)) => known.run(&walk, &arguments),
-        Err(Foreign(op)) => Err(super::forward::not_of_the_table(&op)),
+        Err(Refused::Foreign(op)) => Err(super::forward::not_of_the_table(&op)),
+        Err(Refused::TooLarge) => Err(Error::Grad("tangents: the graph is too large".to_owned())),
     }
 }
 
@@ -125,7 +126,7 @@ fn known(
     what: What,
     roots: &[&Tensor],
     wanted: &[&Tensor],
-) -> Result<std::result::Result<(Rc<Known>, Walk), Foreign>> {
+) -> Result<std::result::Result<(Rc<Known>, Walk), Refused>> {
     let roots: Vec<NodeId> = roots.iter().map(|root| root.promote()).collect();
     let all = KNOWN.with_borrow(Vec::clone);
     for known in all.iter().rev().filter(|known| known.what == what) {
@@ -135,15 +136,17 @@ fn known(
             return Ok(Ok((known.clone(), walk)));
         }
     }
-    let outline = Outline::of(&mut arena::lock(), &roots, wanted)?;
+    let most = match what {
+        What::Gradients { .. } => MOST,
+        // There is no sweep along many directions to take instead.
+        What::Tangents { .. } => u32::MAX as usize,
+    };
+    let outline = Outline::of(&mut arena::lock(), &roots, wanted, most)?;
     let (outline, walk) = match outline {
         Ok(found) => found,
-        Err(foreign) => return Ok(Err(foreign)),
+        Err(refused) => return Ok(Err(refused)),
     };
     let program = match what {
-        What::Gradients { .. } if outline.nodes.len() > MOST => {
-            return Ok(Err(Foreign(String::new())));
-        }
         What::Gradients { seeded } => reverse::write(&outline, seeded)?,
         What::Tangents { directions } => forward::write(&outline, directions)?,
     };
@@ -209,12 +212,17 @@ struct Program {
     /// `None` for an argument that nothing depends on.
     arguments: Vec<Option<Register>>,
     steps: Vec<Step>,
-    results: Vec<Option<Register>>,
-    /// Which results are constants of the program.
-    constant: Vec<bool>,
+    results: Vec<Option<Output>>,
     registers: usize,
     /// How many ops were written down for it.
     written: usize,
+}
+
+/// A result of a program.
+struct Output {
+    register: Register,
+    /// Whether it is a constant of the program, which stays as it is.
+    is_constant: bool,
 }
 
 /// `ends` are the registers that nobody reads after a step.
@@ -250,22 +258,17 @@ impl Program {
         for step in &self.steps {
             step.run(&mut registers)?;
         }
-        let result = |(register, constant): (&Option<Register>, &bool)| {
-            let Some(register) = register else {
-                return Ok(None);
-            };
-            let value = if *constant {
+        let value = |output: &Output| {
+            if output.is_constant {
                 // The caller may write into what it gets.
-                Value::One(copy::fresh(registers.array(*register)?)?)
-            } else {
-                registers.value(*register)?.clone()
-            };
-            Ok(Some(Tensor::from_value(value, false)))
+                return copy::fresh(registers.array(output.register)?).map(Value::One);
+            }
+            registers.value(output.register).cloned()
         };
-        self.results
-            .iter()
-            .zip(&self.constant)
-            .map(result)
+        let tensor = |output| value(output).map(|value| Tensor::from_value(value, false));
+        let results = self.results.iter();
+        results
+            .map(|output| output.as_ref().map(tensor).transpose())
             .collect()
     }
 }

@@ -48,17 +48,21 @@ pub(super) struct Walk {
     replaced: Vec<u32>,
 }
 
-/// What a graph has instead of an outline where ops of the embedder's are on the way: the name of
-/// one.
-pub(super) struct Foreign(pub String);
+/// Why no program is written for a graph.
+pub(super) enum Refused {
+    /// An op of the embedder's is on the way: its name.
+    Foreign(String),
+    TooLarge,
+}
 
 impl Outline {
-    /// The structure of a graph.
+    /// The structure of a graph of at most so many nodes.
     pub fn of(
         arena: &mut Arena,
         roots: &[NodeId],
         wanted: &[&Tensor],
-    ) -> Result<std::result::Result<(Self, Walk), Foreign>> {
+        most: usize,
+    ) -> Result<std::result::Result<(Self, Walk), Refused>> {
         let mut nodes = Vec::new();
         let mut made = Vec::new();
         let walk = walk(arena, roots, wanted, |node, operation, inputs| {
@@ -73,10 +77,11 @@ impl Outline {
                 types: node.types(),
             });
             made.push(node.sequence);
-            true
+            nodes.len() <= most
         });
-        // Nothing stops the walk.
-        let walk = walk.unwrap_or_else(|| unreachable!("every node was seen"));
+        let Some(walk) = walk else {
+            return Ok(Err(Refused::TooLarge));
+        };
         // Creation order is a topological order.
         let mut order: Vec<u32> = (0..nodes.len() as u32).collect();
         order.sort_unstable_by_key(|&number| made[number as usize]);
@@ -92,7 +97,7 @@ impl Outline {
             if on_the_way || node.types == Types::Unknown {
                 let operation = &arena.node(walk.nodes[number]).operation;
                 let name = operation.as_ref().map(Operation::name);
-                return Ok(Err(Foreign(name.unwrap_or_default())));
+                return Ok(Err(Refused::Foreign(name.unwrap_or_default())));
             }
         }
         outline.check(arena, &walk)?;

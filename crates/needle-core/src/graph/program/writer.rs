@@ -22,7 +22,7 @@ const FOLDED: usize = 64;
 #[derive(Default)]
 pub(super) struct Writer {
     values: RefCell<Vec<Written>>,
-    known: RefCell<Known>,
+    known: RefCell<ByInputs>,
     numbers: RefCell<FxHashMap<(DType, u64), Id>>,
     nodes: RefCell<FxHashMap<u32, Id>>,
     arguments: Cell<u32>,
@@ -30,7 +30,7 @@ pub(super) struct Writer {
 }
 
 /// What was written, by op and inputs: the attributes are compared.
-type Known = FxHashMap<(usize, Operands), SmallVec<[Id; 1]>>;
+type ByInputs = FxHashMap<(usize, Operands), SmallVec<[Id; 1]>>;
 pub(super) type Operands = SmallVec<[Id; 3]>;
 
 /// A value of the program to be, and its types.
@@ -112,14 +112,11 @@ impl Writer {
             return Ok(*id);
         }
         let types: SmallVec<[Types; 3]> = inputs.iter().map(|id| self.types(*id)).collect();
-        let operation = Operation::Native(op, attrs);
+        let operation = Operation::Native(op, attrs.clone());
         let types = compute::infer(&operation, &types)?;
         if let Some(value) = self.folded(&operation, inputs, &types)? {
             return Ok(self.push(Source::Constant(value), types));
         }
-        let Operation::Native(op, attrs) = operation else {
-            unreachable!("it was made above");
-        };
         let id = self.push(Source::Op(op, attrs, operands), types);
         self.known.borrow_mut().entry(key).or_default().push(id);
         Ok(id)

@@ -1,8 +1,8 @@
 //! Runs of elementwise functions on few elements, which make no array between them.
 //!
-//! A kernel on three elements takes a few nanoseconds, making its result ten times as long. So
-//! what lies between the operands and the results of a run is kept in one piece of memory, and
-//! each function is a call of the loop that [`super::loops`] has for it.
+//! On a few elements, making the array of a result takes longer than the function. So what lies
+//! between the operands and the results of a run is kept in one piece of memory, and each function
+//! is a call of the loop that [`super::loops`] has for it.
 
 use super::function::Function;
 use super::functions as f;
@@ -12,7 +12,7 @@ use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernels::copy::contiguous;
-use crate::kernels::layout::{Dims as Nest, collapse};
+use crate::kernels::layout::{Dim, Dims as Nest, collapse};
 use crate::kernels::number::Float;
 use crate::shape::{Dims, contiguous_strides, size};
 use smallvec::SmallVec;
@@ -207,8 +207,7 @@ where
             _ => return None,
         };
         let operand = |i: usize| {
-            let step =
-                |dim: Option<&crate::kernels::layout::Dim<3>>| dim.map_or(0, |d| d.steps[i + 1]);
+            let step = |dim: Option<&Dim<3>>| dim.map_or(0, |dim| dim.steps[i + 1]);
             let place = operands[i];
             Operand {
                 base: place.base,
