@@ -15,7 +15,7 @@ mod slopes;
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::graph::{self, Tensor, Types, current_mode, with_mode};
-use crate::kernels::copy;
+use crate::kernels::cast::cast;
 use crate::ops::{Attr, Attrs, Domain, OpDef, Sample, tuple};
 use slopes::{
     Direction, Pairs, compare, difference, direction, gradients, inner, leaves, number, random,
@@ -87,7 +87,7 @@ pub fn check_function(name: &str, function: &Function, inputs: &[Array]) -> Resu
 pub fn sample_arrays(sample: &Sample, seed: u64) -> Result<Vec<Array>> {
     let array = |(i, &(shape, domain)): (usize, &(&'static [usize], Domain))| {
         let values = domain.values(shape.iter().product(), seed + i as u64);
-        copy::cast(&Array::from_slice(&values, shape)?, domain.dtype())
+        cast(&Array::from_slice(&values, shape)?, domain.dtype())
     };
     sample.inputs.iter().enumerate().map(array).collect()
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use needle_core::kernels::elementwise::{self, Unary};
+use needle_core::kernels::math;
 use needle_core::ops::{Attrs, Derivative, Domain, Inputs, Needs, OpDef, Run, Sample, Tangent};
 use needle_core::shape::TensorType;
 use needle_core::testing::{check_function, gradient_check};
@@ -17,7 +17,7 @@ const fn sine(name: &'static str, derivative: Derivative) -> OpDef {
         params: &[],
         run: Run::One {
             infer: |_: &Attrs, t| Ok(TensorType::new(t[0].shape, t[0].dtype)),
-            forward: |_, x, _| elementwise::unary(Unary::Sin, x[0]),
+            forward: |_, x, _| math::SIN.of(x[0]),
         },
         derivative,
         samples: SINE_SAMPLES,
@@ -63,7 +63,7 @@ static WRONG_SECOND: OpDef = sine(
 static FLAT_COSINE: OpDef = OpDef {
     run: Run::One {
         infer: |_: &Attrs, t| Ok(TensorType::new(t[0].shape, t[0].dtype)),
-        forward: |_, x, _| elementwise::unary(Unary::Cos, x[0]),
+        forward: |_, x, _| math::COS.of(x[0]),
     },
     ..sine("flat_cosine", Derivative::None)
 };

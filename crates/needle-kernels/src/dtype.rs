@@ -219,9 +219,21 @@ impl Scalar {
 
 /// Calls `$body` with `$T` bound to the Rust type of a dtype: `dispatch!(dtype, T => body)`.
 /// `dispatch!(numeric: ...)` and `dispatch!(float: ...)` take a fallback for the rest:
-/// `dispatch!(float: dtype, T => body, else fallback)`.
+/// `dispatch!(float: dtype, T => body, else fallback)`. `dispatch!(unsigned: ...)` gives integers
+/// the unsigned type of their width, for work that depends on their bits alone.
 #[macro_export]
 macro_rules! dispatch {
+    (unsigned: $dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            $crate::DType::Bool => { type $T = $crate::dtype::Bool; $body }
+            $crate::DType::I8 | $crate::DType::U8 => { type $T = u8; $body }
+            $crate::DType::I16 | $crate::DType::U16 => { type $T = u16; $body }
+            $crate::DType::I32 | $crate::DType::U32 => { type $T = u32; $body }
+            $crate::DType::I64 | $crate::DType::U64 => { type $T = u64; $body }
+            $crate::DType::F32 => { type $T = f32; $body }
+            $crate::DType::F64 => { type $T = f64; $body }
+        }
+    };
     (float: $dtype:expr, $T:ident => $body:expr, else $fallback:expr) => {
         match $dtype {
             $crate::DType::F32 => { type $T = f32; $body }

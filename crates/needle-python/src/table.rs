@@ -2,7 +2,7 @@
 
 use crate::errors::OrRaise;
 use crate::tensor::PyTensor;
-use needle_core::kernels::copy;
+use needle_core::kernels::cast::cast;
 use needle_core::ops::{self, Inputs, Sample};
 use needle_core::{Array, Tensor, shape};
 use pyo3::prelude::*;
@@ -69,7 +69,7 @@ fn sample<'py>(
             let n = shape::size(dims).unwrap_or(0);
             let values = domain.values(n, i as u64 + 1);
             let array = Array::from_slice(&values, dims)
-                .and_then(|values| copy::cast(&values, domain.dtype()))
+                .and_then(|values| cast(&values, domain.dtype()))
                 .or_raise()?;
             PyTensor::create(py, Tensor::leaf(array, domain.dtype().is_float()))
         })

@@ -134,7 +134,7 @@ impl PyTensor {
         let data = match array.cast::<PyValue>() {
             Ok(value) => {
                 let own = value.get().tensor()?.array().or_raise()?;
-                needle_core::kernels::copy::cast(&own, dtype.unwrap_or(own.dtype())).or_raise()?
+                needle_core::kernels::cast::cast(&own, dtype.unwrap_or(own.dtype())).or_raise()?
             }
             Err(_) => coerce::copy(array, dtype)?,
         };

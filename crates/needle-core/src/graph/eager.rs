@@ -8,7 +8,7 @@ use super::record::{Source, insert_difference, insert_difference_from, negates_e
 use super::tensor::{LocalGuard, Seen, Tensor};
 use crate::array::Array;
 use crate::error::Result;
-use crate::kernels::elementwise::{Binary, scalar_binary};
+use crate::kernels::elementwise::SUBTRACT;
 use crate::ops::{Attrs, Constant, Forward, Infer, Needs, OpDef, TypeRef, arithmetic};
 use smallvec::SmallVec;
 
@@ -88,7 +88,7 @@ pub(super) fn subtract_from_small(
     let compute = |_: &Attrs, arrays: &[&Array], types: &[TypeRef]| {
         let dtype = constant.promote("subtract", types[0].dtype);
         let stays = dtype.is_ok_and(|dtype| dtype == types[0].dtype && dtype.is_float());
-        stays.then(|| scalar_binary(Binary::Subtract, constant.value, arrays[0]))
+        stays.then(|| SUBTRACT.from(constant.value, arrays[0]))
     };
     let record = |arena: &mut Arena, _: &mut Attrs, ids: &[NodeId], array: Array| {
         insert_difference_from(arena, constant, ids[0], mode, Value::One(array))

@@ -6,25 +6,27 @@ use super::{
     Sample, Site, TypeRef, elementary, slopes,
 };
 use crate::error::Result;
-use crate::kernels::elementwise::{Binary, Function, Unary};
+use crate::kernels::elementwise::{self, Function};
+use crate::kernels::math;
 use crate::shape::TensorType;
 
-unary!(
+unary! { UNARY:
     /// Softplus.
-    SOFTPLUS, "softplus", "Softplus", Unary::Softplus, real, Real, Needs::X0,
-    |s| s.x(0).apply(&elementary::SIGMOID, Attrs::none()),
-    "Elementwise `log(1 + exp(a))`, without overflow: a smooth rectifier.\n\nShape of `a`; integers give floats. The derivative is `sigmoid(a)`."
-);
-unary!(
+    SOFTPLUS, "softplus", "Softplus", &math::SOFTPLUS, real, Real,
+    Partial::Of(Needs::X0, |s| s.x(0).apply(&elementary::SIGMOID, Attrs::none())),
+    "Elementwise `log(1 + exp(a))`, without overflow: a smooth rectifier.\n\nShape of `a`; integers give floats. The derivative is `sigmoid(a)`.";
     /// Gaussian error linear unit.
-    GELU, "gelu", "GELU", Unary::Gelu, real, Real, Needs::X0, fused &slopes::GELU_GRADIENT,
-    "Elementwise `a F(a)` with the distribution function `F` of the standard normal distribution, `F(a) = (1 + erf(a / sqrt(2))) / 2` (Hendrycks and Gimpel 2016, the exact form).\n\nShape of `a`; integers give floats; 0 at -inf."
-);
-unary!(
+    GELU, "gelu", "GELU", &math::GELU, real, Real,
+    Partial::Fused(Needs::X0, &slopes::GELU_GRADIENT),
+    "Elementwise `a F(a)` with the distribution function `F` of the standard normal distribution, `F(a) = (1 + erf(a / sqrt(2))) / 2` (Hendrycks and Gimpel 2016, the exact form).\n\nShape of `a`; integers give floats; 0 at -inf.";
     /// Sigmoid linear unit.
-    SILU, "silu", "SiLU", Unary::Silu, real, Real, Needs::X0, fused &slopes::SILU_GRADIENT,
-    "Elementwise `a sigmoid(a)`, also known as swish (Hendrycks and Gimpel 2016; Ramachandran, Zoph and Le 2017).\n\nShape of `a`; integers give floats; 0 at -inf."
-);
+    SILU, "silu", "SiLU", &math::SILU, real, Real,
+    Partial::Fused(Needs::X0, &slopes::SILU_GRADIENT),
+    "Elementwise `a sigmoid(a)`, also known as swish (Hendrycks and Gimpel 2016; Ramachandran, Zoph and Le 2017).\n\nShape of `a`; integers give floats; 0 at -inf.";
+}
+
+/// Those with a parameter.
+pub(super) const OPS: &[&OpDef] = &[&LEAKY_RELU];
 
 fn slope(attrs: &Attrs) -> f64 {
     attrs.constant(0).value.to_f64()
@@ -39,7 +41,7 @@ pub static LEAKY_RELU: OpDef = OpDef {
     params: &[Param::optional("slope", ParamKind::Scalar, "0.01")],
     run: crate::ops::elementwise! {
         infer: |_: &Attrs, types: &[TypeRef]| -> Result<TensorType> { Ok(real(types)) },
-        function: |attrs| Function::Scalar(Binary::LeakyRelu, attrs.constant(0).value),
+        function: |attrs| Function::With(&elementwise::LEAKY_RELU, attrs.constant(0).value),
     },
     derivative: Derivative::Elementwise(&[Partial::Of(Needs::X0, leaky_slope)]),
     samples: &[

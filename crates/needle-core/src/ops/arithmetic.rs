@@ -6,9 +6,25 @@ use super::{
 };
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
-use crate::kernels::copy;
-use crate::kernels::elementwise::{Binary, Function, Unary};
+use crate::kernels::elementwise::{self, Function, Zip};
+use crate::kernels::math;
+use crate::kernels::reduce::any_negative;
 use crate::shape::{self, TensorType};
+
+/// The ops of this file.
+pub(super) const OPS: &[&OpDef] = &[
+    &ADD,
+    &ADD_SCALAR,
+    &SUBTRACT,
+    &MULTIPLY,
+    &MUL_SCALAR,
+    &DIVIDE,
+    &DIVIDE_SCALAR,
+    &POWER,
+    &POWER_SCALAR,
+    &NEGATE,
+    &CHAIN_PRODUCT,
+];
 
 pub(super) const AB: Inputs = Inputs::Named(&["a", "b"]);
 const A: Inputs = Inputs::Named(&["a"]);
@@ -38,9 +54,9 @@ fn no_bool(op: &str, ty: TensorType, hint: &str) -> Result<TensorType> {
     Ok(ty)
 }
 
-/// A kernel of an operand and the constant.
-fn with_scalar(kernel: Binary, attrs: &Attrs) -> Function {
-    Function::Scalar(kernel, attrs.constant(0).value)
+/// A function of an operand and the constant.
+fn with_scalar(function: &'static Zip, attrs: &Attrs) -> Function {
+    Function::With(function, attrs.constant(0).value)
 }
 
 fn with_constant(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
@@ -57,7 +73,7 @@ pub static ADD: OpDef = OpDef {
     params: &[],
     run: crate::ops::elementwise! {
         infer: |_, t| same_dtype("add", t),
-        function: |_| Function::Binary(Binary::Add),
+        function: |_| Function::Zip(&elementwise::ADD),
     },
     derivative: Derivative::Elementwise(&[Partial::One, Partial::One]),
     samples: PAIRS,
@@ -72,7 +88,7 @@ pub static ADD_SCALAR: OpDef = OpDef {
     params: SCALAR,
     run: crate::ops::elementwise! {
         infer: |attrs, t| with_constant("add_scalar", attrs, t),
-        function: |attrs| with_scalar(Binary::Add, attrs),
+        function: |attrs| with_scalar(&elementwise::ADD, attrs),
     },
     derivative: Derivative::Elementwise(&[Partial::One]),
     samples: &[Sample::with(
@@ -90,7 +106,7 @@ pub static SUBTRACT: OpDef = OpDef {
     params: &[],
     run: crate::ops::elementwise! {
         infer: |_, t| no_bool("subtract", same_dtype("subtract", t)?, "use not_equal"),
-        function: |_| Function::Binary(Binary::Subtract),
+        function: |_| Function::Zip(&elementwise::SUBTRACT),
     },
     derivative: Derivative::Elementwise(&[Partial::One, Partial::MinusOne]),
     samples: PAIRS,
@@ -105,7 +121,7 @@ pub static MULTIPLY: OpDef = OpDef {
     params: &[],
     run: crate::ops::elementwise! {
         infer: |_, t| same_dtype("multiply", t),
-        function: |_| Function::Binary(Binary::Multiply),
+        function: |_| Function::Zip(&elementwise::MULTIPLY),
     },
     derivative: Derivative::Elementwise(&[
         Partial::Of(Needs::X1, |s| s.x(1)),
@@ -123,7 +139,7 @@ pub static MUL_SCALAR: OpDef = OpDef {
     params: SCALAR,
     run: crate::ops::elementwise! {
         infer: |attrs, t| with_constant("mul_scalar", attrs, t),
-        function: |attrs| with_scalar(Binary::Multiply, attrs),
+        function: |attrs| with_scalar(&elementwise::MULTIPLY, attrs),
     },
     derivative: Derivative::Elementwise(&[Partial::Scaled(|s, g| {
         g.chain_scalar(s.attrs.constant(0))
@@ -157,7 +173,7 @@ pub static DIVIDE: OpDef = OpDef {
     params: &[],
     run: crate::ops::elementwise! {
         infer: |_, t| quotient("divide", t),
-        function: |_| Function::Binary(Binary::Divide),
+        function: |_| Function::Zip(&elementwise::DIVIDE),
     },
     derivative: Derivative::Elementwise(&[
         Partial::Of(Needs::X1, |s| s.x(1).reciprocal()),
@@ -179,7 +195,7 @@ pub static DIVIDE_SCALAR: OpDef = OpDef {
             ty.dtype = quotient_dtype(ty.dtype);
             Ok(ty)
         },
-        function: |attrs| with_scalar(Binary::Divide, attrs),
+        function: |attrs| with_scalar(&elementwise::DIVIDE, attrs),
     },
     derivative: Derivative::Elementwise(&[Partial::Scaled(|s, g| {
         let value = s.attrs.constant(0).value.to_f64();
@@ -221,9 +237,9 @@ pub static POWER: OpDef = OpDef {
         },
         forward: |_, x, ty| {
             if !ty.dtype.is_float() {
-                refuse_negative_powers("power", copy::any_negative(x[1]))?;
+                refuse_negative_powers("power", any_negative(x[1])?)?;
             }
-            Function::Binary(Binary::Power).run(x, ty.dtype)
+            Function::Zip(&math::POWER).run(x, ty.dtype)
         },
     },
     derivative: Derivative::Elementwise(&[
@@ -265,7 +281,7 @@ pub static POWER_SCALAR: OpDef = OpDef {
             }
             Ok(ty)
         },
-        function: |attrs| with_scalar(Binary::Power, attrs),
+        function: |attrs| with_scalar(&math::POWER, attrs),
     },
     derivative: Derivative::Elementwise(&[Partial::Of(Needs::X0, |s| {
         let c = s.attrs.constant(0);
@@ -319,7 +335,7 @@ pub static NEGATE: OpDef = OpDef {
             let ty = TensorType::new(t[0].shape, t[0].dtype);
             no_bool("negate", ty, "use equal(a, False)")
         },
-        function: |_| Function::Unary(Unary::Negate),
+        function: |_| Function::Map(&elementwise::NEGATE),
     },
     derivative: Derivative::Elementwise(&[Partial::MinusOne]),
     samples: &[Sample::plain(&[(&[2, 3], Domain::Real)])],
@@ -334,7 +350,7 @@ pub static CHAIN_PRODUCT: OpDef = OpDef {
     params: &[],
     run: crate::ops::elementwise! {
         infer: |_, t| same_dtype("chain_product", t),
-        function: |_| Function::Binary(Binary::Chain),
+        function: |_| Function::Zip(&elementwise::CHAIN),
     },
     derivative: Derivative::Elementwise(&[
         Partial::Of(Needs::X1, |s| s.x(1)),

@@ -1,12 +1,12 @@
 //! Comparisons, and the choice between two values.
 
 use super::{Derivative, Domain, Inputs, Needs, OpDef, Run, Sample, Tangent, TypeRef};
-use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernels::{copy, elementwise};
+use crate::kernels::cast::cast;
+use crate::kernels::elementwise;
 use crate::shape::{self, TensorType};
-use elementwise::Compare;
+use elementwise::Function;
 
 fn truth(op: &str, types: &[TypeRef]) -> Result<TensorType> {
     Ok(TensorType {
@@ -15,63 +15,61 @@ fn truth(op: &str, types: &[TypeRef]) -> Result<TensorType> {
     })
 }
 
-fn run(kernel: Compare, x: &[&Array]) -> Result<Array> {
-    let dtype = x[0].dtype().promote(x[1].dtype());
-    elementwise::compare(kernel, &copy::cast(x[0], dtype)?, &copy::cast(x[1], dtype)?)
-}
-
-/// A row: name, class, kernel, symbol for the documentation.
-macro_rules! comparison {
-    ($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:ident, $symbol:literal) => {
-        $(#[$doc])*
-        pub static $item: OpDef = OpDef {
-            name: $name,
-            class: $class,
-            doc: concat!(
-                "Elementwise `a ", $symbol, " b` as a bool tensor.\n\n",
-                "Shapes broadcast as in NumPy; operands are compared in their promoted dtype. ",
-                "No gradient flows through a comparison. ",
-                "Raises ShapeError where the shapes do not fit."
-            ),
-            inputs: Inputs::Named(&["a", "b"]),
-            params: &[],
-            run: Run::One {
-                infer: |_, types| truth($name, types),
-                forward: |_, x, _| run(Compare::$kernel, x),
-            },
-            derivative: Derivative::None,
-            samples: &[
-                Sample::plain(&[(&[2, 3], Domain::Real), (&[3], Domain::Real)]),
-                Sample::plain(&[(&[2], Domain::Bool), (&[2], Domain::Bool)]),
-            ],
-        };
+/// Rows: name, class, function and which operand is its left and which its right one, symbol for
+/// the documentation. The list of the family is made of them.
+macro_rules! comparisons {
+    ($ops:ident: $($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $function:ident,
+     [$left:literal, $right:literal], $symbol:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub static $item: OpDef = OpDef {
+                name: $name,
+                class: $class,
+                doc: concat!(
+                    "Elementwise `a ", $symbol, " b` as a bool tensor.\n\n",
+                    "Shapes broadcast as in NumPy; operands are compared in their promoted dtype. ",
+                    "No gradient flows through a comparison. ",
+                    "Raises ShapeError where the shapes do not fit."
+                ),
+                inputs: Inputs::Named(&["a", "b"]),
+                params: &[],
+                run: Run::One {
+                    infer: |_, types| truth($name, types),
+                    forward: |_, x, _| {
+                        let dtype = x[0].dtype().promote(x[1].dtype());
+                        let function = Function::Zip(&elementwise::$function);
+                        function.run(&[x[$left], x[$right]], dtype)
+                    },
+                },
+                derivative: Derivative::None,
+                samples: &[
+                    Sample::plain(&[(&[2, 3], Domain::Real), (&[3], Domain::Real)]),
+                    Sample::plain(&[(&[2], Domain::Bool), (&[2], Domain::Bool)]),
+                ],
+            };
+        )*
+        /// The ops of these rows.
+        pub(super) const $ops: &[&OpDef] = &[$(&$item),*];
     };
 }
 
-comparison!(
+comparisons! { COMPARISONS:
     /// Equality.
-    EQUAL, "equal", "Equal", Equal, "=="
-);
-comparison!(
+    EQUAL, "equal", "Equal", EQUAL, [0, 1], "==";
     /// Inequality.
-    NOT_EQUAL, "not_equal", "NotEqual", NotEqual, "!="
-);
-comparison!(
+    NOT_EQUAL, "not_equal", "NotEqual", NOT_EQUAL, [0, 1], "!=";
     /// Less.
-    LESS, "less", "Less", Less, "<"
-);
-comparison!(
+    LESS, "less", "Less", LESS, [0, 1], "<";
     /// Less or equal.
-    LESS_EQUAL, "less_equal", "LessEqual", LessEqual, "<="
-);
-comparison!(
+    LESS_EQUAL, "less_equal", "LessEqual", LESS_EQUAL, [0, 1], "<=";
     /// Greater.
-    GREATER, "greater", "Greater", Greater, ">"
-);
-comparison!(
+    GREATER, "greater", "Greater", LESS, [1, 0], ">";
     /// Greater or equal.
-    GREATER_EQUAL, "greater_equal", "GreaterEqual", GreaterEqual, ">="
-);
+    GREATER_EQUAL, "greater_equal", "GreaterEqual", LESS_EQUAL, [1, 0], ">=";
+}
+
+/// The choice.
+pub(super) const OPS: &[&OpDef] = &[&WHERE];
 
 /// Choice.
 pub static WHERE: OpDef = OpDef {
@@ -101,12 +99,8 @@ pub static WHERE: OpDef = OpDef {
             })
         },
         forward: |_, x, ty| {
-            let condition = copy::cast(x[0], DType::Bool)?;
-            elementwise::select(
-                &condition,
-                &copy::cast(x[1], ty.dtype)?,
-                &copy::cast(x[2], ty.dtype)?,
-            )
+            let condition = cast(x[0], DType::Bool)?;
+            elementwise::select(&condition, &cast(x[1], ty.dtype)?, &cast(x[2], ty.dtype)?)
         },
     },
     derivative: Derivative::Rule {

@@ -5,7 +5,8 @@ use super::{
     TypeRef, slopes,
 };
 use crate::error::Result;
-use crate::kernels::elementwise::{Function, Unary};
+use crate::kernels::elementwise::{self, Function};
+use crate::kernels::math;
 use crate::shape::TensorType;
 
 /// Real-valued functions work in float.
@@ -18,98 +19,85 @@ fn kept(types: &[TypeRef]) -> TensorType {
     TensorType::new(types[0].shape, types[0].dtype)
 }
 
-/// A row: name, class, kernel, result type, domain of the samples, what the derivative
-/// needs and what it is (or the op that multiplies by it), documentation.
+/// Rows: name, class, function, result type, domain of the samples, derivative, documentation.
+/// The list of the family is made of them.
 macro_rules! unary {
-    ($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:expr, $infer:expr,
-     $domain:ident, $needs:expr, fused $op:expr, $text:literal) => {
-        $crate::ops::elementary::unary!(@ $(#[$doc])* $item, $name, $class, $kernel, $infer, $domain,
-            Partial::Fused($needs, $op), $text);
-    };
-    ($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:expr, $infer:expr,
-     $domain:ident, $needs:expr, $derivative:expr, $text:literal) => {
-        $crate::ops::elementary::unary!(@ $(#[$doc])* $item, $name, $class, $kernel, $infer, $domain,
-            Partial::Of($needs, $derivative), $text);
-    };
-    (@ $(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:expr, $infer:expr,
-     $domain:ident, $partial:expr, $text:literal) => {
-        $(#[$doc])*
-        pub static $item: OpDef = OpDef {
-            name: $name,
-            class: $class,
-            doc: $text,
-            inputs: Inputs::Named(&["a"]),
-            params: &[],
-            run: crate::ops::elementwise! {
-                infer: |_: &Attrs, types: &[TypeRef]| -> Result<TensorType> { Ok($infer(types)) },
-                function: |_| Function::Unary($kernel),
-            },
-            derivative: Derivative::Elementwise(&[$partial]),
-            samples: &[
-                Sample::plain(&[(&[2, 3], Domain::$domain)]),
-                Sample::plain(&[(&[], Domain::$domain)]),
-            ],
-        };
+    ($ops:ident: $($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $function:expr,
+     $infer:expr, $domain:ident, $partial:expr, $text:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub static $item: OpDef = OpDef {
+                name: $name,
+                class: $class,
+                doc: $text,
+                inputs: Inputs::Named(&["a"]),
+                params: &[],
+                run: crate::ops::elementwise! {
+                    infer: |_: &Attrs, types: &[TypeRef]| -> Result<TensorType> {
+                        Ok($infer(types))
+                    },
+                    function: |_| Function::Map($function),
+                },
+                derivative: Derivative::Elementwise(&[$partial]),
+                samples: &[
+                    Sample::plain(&[(&[2, 3], Domain::$domain)]),
+                    Sample::plain(&[(&[], Domain::$domain)]),
+                ],
+            };
+        )*
+        /// The ops of these rows.
+        pub(super) const $ops: &[&OpDef] = &[$(&$item),*];
     };
 }
 
 pub(super) use unary;
 
-unary!(
+unary! { OPS:
     /// Absolute value.
-    ABS, "abs", "Abs", Unary::Abs, kept, Nonzero, Needs::X0, |s| s.x(0).sign(),
-    "Elementwise absolute value.\n\nShape and dtype of `a`. The derivative is the sign, 0 at 0."
-);
-unary!(
+    ABS, "abs", "Abs", &elementwise::ABS, kept, Nonzero,
+    Partial::Of(Needs::X0, |s| s.x(0).sign()),
+    "Elementwise absolute value.\n\nShape and dtype of `a`. The derivative is the sign, 0 at 0.";
     /// Sign.
-    SIGN, "sign", "Sign", Unary::Sign, kept, Nonzero, Needs::NOTHING, |s| s.x(0).full_like(0.0),
-    "Elementwise sign: -1, 0 or 1; NaN for NaN.\n\nShape and dtype of `a`. The derivative is 0 everywhere."
-);
-unary!(
+    SIGN, "sign", "Sign", &elementwise::SIGN, kept, Nonzero,
+    Partial::Of(Needs::NOTHING, |s| s.x(0).full_like(0.0)),
+    "Elementwise sign: -1, 0 or 1; NaN for NaN.\n\nShape and dtype of `a`. The derivative is 0 everywhere.";
     /// Square root.
-    SQRT, "sqrt", "Sqrt", Unary::Sqrt, real, Positive, Needs::Y, |s| half(s.y().reciprocal()),
-    "Elementwise square root; NaN below 0.\n\nShape of `a`; integers give floats. The derivative is `1 / (2 sqrt(a))`, infinite at 0: a zero adjoint there gives 0."
-);
-unary!(
+    SQRT, "sqrt", "Sqrt", &math::SQRT, real, Positive,
+    Partial::Of(Needs::Y, |s| half(s.y().reciprocal())),
+    "Elementwise square root; NaN below 0.\n\nShape of `a`; integers give floats. The derivative is `1 / (2 sqrt(a))`, infinite at 0: a zero adjoint there gives 0.";
     /// Exponential.
-    EXP, "exp", "Exp", Unary::Exp, real, Real, Needs::Y, exponential_derivative,
-    "Elementwise exponential.\n\nShape of `a`; integers give floats. The derivative is the value itself."
-);
-unary!(
+    EXP, "exp", "Exp", &math::EXP, real, Real,
+    Partial::Of(Needs::Y, exponential_derivative),
+    "Elementwise exponential.\n\nShape of `a`; integers give floats. The derivative is the value itself.";
     /// Natural logarithm.
-    LOG, "log", "Log", Unary::Log, real, Positive, Needs::X0, |s| s.x(0).reciprocal(),
-    "Elementwise natural logarithm; -inf at 0, NaN below.\n\nShape of `a`; integers give floats. The derivative is `1 / a`."
-);
-unary!(
-    /// Error function.
-    ERF, "erf", "Erf", Unary::Erf, real, Real, Needs::X0, erf_derivative,
-    "Elementwise error function, `2 / sqrt(pi)` times the integral of `exp(-t^2)` from 0 to `a`.\n\nShape of `a`; integers give floats."
-);
-unary!(
+    LOG, "log", "Log", &math::LOG, real, Positive,
+    Partial::Of(Needs::X0, |s| s.x(0).reciprocal()),
+    "Elementwise natural logarithm; -inf at 0, NaN below.\n\nShape of `a`; integers give floats. The derivative is `1 / a`.";
     /// Sine.
-    SIN, "sin", "Sin", Unary::Sin, real, Real, Needs::X0, |s| s.x(0).cos(),
-    "Elementwise sine of angles in radians.\n\nShape of `a`; integers give floats."
-);
-unary!(
+    SIN, "sin", "Sin", &math::SIN, real, Real,
+    Partial::Of(Needs::X0, |s| s.x(0).cos()),
+    "Elementwise sine of angles in radians.\n\nShape of `a`; integers give floats.";
     /// Cosine.
-    COS, "cos", "Cos", Unary::Cos, real, Real, Needs::X0, |s| -s.x(0).sin(),
-    "Elementwise cosine of angles in radians.\n\nShape of `a`; integers give floats."
-);
-unary!(
+    COS, "cos", "Cos", &math::COS, real, Real,
+    Partial::Of(Needs::X0, |s| -s.x(0).sin()),
+    "Elementwise cosine of angles in radians.\n\nShape of `a`; integers give floats.";
     /// Hyperbolic tangent.
-    TANH, "tanh", "Tanh", Unary::Tanh, real, Real, Needs::Y, fused &slopes::TANH_GRADIENT,
-    "Elementwise hyperbolic tangent.\n\nShape of `a`; integers give floats. The derivative is `1 - tanh(a)^2`."
-);
-unary!(
+    TANH, "tanh", "Tanh", &math::TANH, real, Real,
+    Partial::Fused(Needs::Y, &slopes::TANH_GRADIENT),
+    "Elementwise hyperbolic tangent.\n\nShape of `a`; integers give floats. The derivative is `1 - tanh(a)^2`.";
     /// Logistic function.
-    SIGMOID, "sigmoid", "Sigmoid", Unary::Sigmoid, real, Real, Needs::Y, fused &slopes::SIGMOID_GRADIENT,
-    "Elementwise logistic function `1 / (1 + exp(-a))`, without overflow at either end.\n\nShape of `a`; integers give floats. The derivative is `y (1 - y)`."
-);
-unary!(
+    SIGMOID, "sigmoid", "Sigmoid", &math::SIGMOID, real, Real,
+    Partial::Fused(Needs::Y, &slopes::SIGMOID_GRADIENT),
+    "Elementwise logistic function `1 / (1 + exp(-a))`, without overflow at either end.\n\nShape of `a`; integers give floats. The derivative is `y (1 - y)`.";
     /// Rectifier.
-    RELU, "relu", "ReLU", Unary::Relu, kept, Nonzero, Needs::X0, fused &slopes::RELU_GRADIENT,
-    "Elementwise `max(a, 0)`; NaN for NaN.\n\nShape and dtype of `a`. The derivative is 1 above 0 and 0 elsewhere, 0 at 0 included; the second derivative is 0."
-);
+    RELU, "relu", "ReLU", &elementwise::RELU, kept, Nonzero,
+    Partial::Fused(Needs::X0, &slopes::RELU_GRADIENT),
+    "Elementwise `max(a, 0)`; NaN for NaN.\n\nShape and dtype of `a`. The derivative is 1 above 0 and 0 elsewhere, 0 at 0 included; the second derivative is 0.";
+    /// Error function.
+    ERF, "erf", "Erf", &math::ERF, real, Real,
+    Partial::Of(Needs::X0, erf_derivative),
+    "Elementwise error function, `2 / sqrt(pi)` times the integral of `exp(-t^2)` from 0 to `a`.\n\nShape of `a`; integers give floats.";
+}
 
 fn half(x: Expr) -> Expr {
     x.mul_scalar(Constant::float(0.5))

@@ -8,9 +8,13 @@ use super::{
 use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernels::{copy, entropy, gather};
+use crate::kernels::cast::cast;
+use crate::kernels::{entropy, gather};
 use crate::shape::{self, TensorType};
 use entropy::Target;
+
+/// The ops of this file.
+pub(super) const OPS: &[&OpDef] = &[&CROSS_ENTROPY, &CROSS_ENTROPY_GRADIENT];
 
 /// Rows of logits, and shares of the same shape or a label for each row.
 fn rows(op: &str, types: &[TypeRef]) -> Result<TensorType> {
@@ -49,9 +53,9 @@ fn with_target(
     dtype: DType,
     run: impl FnOnce(&Array, Target) -> Result<Array>,
 ) -> Result<Array> {
-    let logits = copy::cast(logits, dtype)?;
+    let logits = cast(logits, dtype)?;
     if target.ndim() == logits.ndim() {
-        return run(&logits, Target::Shares(&copy::cast(target, dtype)?));
+        return run(&logits, Target::Shares(&cast(target, dtype)?));
     }
     run(
         &logits,
@@ -158,7 +162,7 @@ pub static CROSS_ENTROPY_GRADIENT: OpDef = OpDef {
             Ok(ty)
         },
         forward: |_, x, ty| {
-            let g = copy::cast(x[0], ty.dtype)?;
+            let g = cast(x[0], ty.dtype)?;
             with_target("cross_entropy_gradient", x[1], x[2], ty.dtype, |x, t| {
                 entropy::cross_entropy_gradient(&g, x, t)
             })

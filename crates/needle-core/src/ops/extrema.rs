@@ -2,7 +2,10 @@
 
 use super::arithmetic::{AB, same_dtype};
 use super::{Derivative, Domain, Needs, OpDef, Partial, Sample};
-use crate::kernels::elementwise::{Binary, Function};
+use crate::kernels::elementwise::{self, Function};
+
+/// The ops of this file.
+pub(super) const OPS: &[&OpDef] = &[&MAXIMUM, &MINIMUM];
 
 /// 1 where `s.x(i)` is strictly beyond the other in the direction of `first`, 1/2 at ties.
 fn winner<'a>(high: super::Expr<'a>, low: super::Expr<'a>) -> super::Expr<'a> {
@@ -25,7 +28,7 @@ pub static MAXIMUM: OpDef = OpDef {
     params: &[],
     run: crate::ops::elementwise! {
         infer: |_, t| same_dtype("maximum", t),
-        function: |_| Function::Binary(Binary::Maximum),
+        function: |_| Function::Zip(&elementwise::MAXIMUM),
     },
     derivative: Derivative::Elementwise(&[
         Partial::Of(Needs::X0.and(Needs::X1), |s| winner(s.x(0), s.x(1))),
@@ -43,7 +46,7 @@ pub static MINIMUM: OpDef = OpDef {
     params: &[],
     run: crate::ops::elementwise! {
         infer: |_, t| same_dtype("minimum", t),
-        function: |_| Function::Binary(Binary::Minimum),
+        function: |_| Function::Zip(&elementwise::MINIMUM),
     },
     derivative: Derivative::Elementwise(&[
         Partial::Of(Needs::X0.and(Needs::X1), |s| winner(s.x(1), s.x(0))),

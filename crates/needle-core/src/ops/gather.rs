@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 use crate::kernels::gather;
 use crate::shape::{self, Dims, TensorType};
 
+/// The ops of this file.
+pub(super) const OPS: &[&OpDef] = &[&TAKE, &TAKE_GRADIENT];
+
 fn axis(op: &str, attrs: &Attrs, ndim: usize) -> Result<usize> {
     shape::normalize_axis(op, attrs.int(0), ndim)
 }

@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 use crate::kernels::join;
 use crate::shape::{self, TensorType};
 
+/// The ops of this file.
+pub(super) const OPS: &[&OpDef] = &[&GETITEM, &PUT];
+
 /// Basic indexing.
 pub static GETITEM: OpDef = OpDef {
     name: "getitem",

@@ -7,8 +7,12 @@ use super::{
 use crate::array::{Array, Index, Slice};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernels::{copy, join};
+use crate::kernels::cast::cast;
+use crate::kernels::join;
 use crate::shape::{self, Dims, TensorType};
+
+/// The ops of this file.
+pub(super) const OPS: &[&OpDef] = &[&STACK, &SPLIT, &CONCAT];
 
 fn whole(n: usize) -> Index {
     Index::Range(Slice {
@@ -43,7 +47,7 @@ fn common_dtype(types: &[TypeRef]) -> DType {
 }
 
 fn cast_all(x: &[&Array], dtype: DType) -> Result<Vec<Array>> {
-    x.iter().map(|x| copy::cast(x, dtype)).collect()
+    x.iter().map(|x| cast(x, dtype)).collect()
 }
 
 /// The axis of the site behind a new first one.

@@ -7,8 +7,12 @@ use super::{
 };
 use crate::array::Array;
 use crate::error::{Error, Result};
-use crate::kernels::{copy, matmul};
+use crate::kernels::cast::cast;
+use crate::kernels::matmul;
 use crate::shape::{self, Dims, TensorType};
+
+/// The ops of this file.
+pub(super) const OPS: &[&OpDef] = &[&MATMUL, &TRANSPOSED_MATMUL, &LINEAR];
 
 /// Matrix product.
 pub static MATMUL: OpDef = OpDef {
@@ -28,7 +32,7 @@ pub static MATMUL: OpDef = OpDef {
             if x[0].dtype() == ty.dtype && x[1].dtype() == ty.dtype {
                 return matmul::matmul(x[0], x[1]);
             }
-            matmul::matmul(&copy::cast(x[0], ty.dtype)?, &copy::cast(x[1], ty.dtype)?)
+            matmul::matmul(&cast(x[0], ty.dtype)?, &cast(x[1], ty.dtype)?)
         },
     },
     derivative: Derivative::Rule {
@@ -115,7 +119,7 @@ pub static TRANSPOSED_MATMUL: OpDef = OpDef {
         },
         forward: |attrs, x, ty| {
             let factor = |i: usize| -> Result<Array> {
-                let x = copy::cast(x[i], ty.dtype)?;
+                let x = cast(x[i], ty.dtype)?;
                 Ok(if attrs.flag(i) { x.permute(&[1, 0]) } else { x })
             };
             matmul::matmul(&factor(0)?, &factor(1)?)
@@ -167,7 +171,7 @@ pub static LINEAR: OpDef = OpDef {
     run: Run::One {
         infer: linear_type,
         forward: |_, x, ty| {
-            let [a, weight, bias] = [0, 1, 2].map(|i| copy::cast(x[i], ty.dtype));
+            let [a, weight, bias] = [0, 1, 2].map(|i| cast(x[i], ty.dtype));
             matmul::linear(&a?, &weight?, &bias?)
         },
     },

@@ -278,90 +278,50 @@ impl OpDef {
     }
 }
 
-/// Every op. A new one is its definition in a file of its family and its name here.
-pub static ALL: &[&OpDef] = &[
-    // arithmetic
-    &arithmetic::ADD,
-    &arithmetic::ADD_SCALAR,
-    &arithmetic::SUBTRACT,
-    &arithmetic::MULTIPLY,
-    &arithmetic::MUL_SCALAR,
-    &arithmetic::DIVIDE,
-    &arithmetic::DIVIDE_SCALAR,
-    &arithmetic::POWER,
-    &arithmetic::POWER_SCALAR,
-    &arithmetic::NEGATE,
-    &arithmetic::CHAIN_PRODUCT,
-    &extrema::MAXIMUM,
-    &extrema::MINIMUM,
-    // elementary functions
-    &elementary::ABS,
-    &elementary::SIGN,
-    &elementary::SQRT,
-    &elementary::EXP,
-    &elementary::LOG,
-    &elementary::SIN,
-    &elementary::COS,
-    &elementary::TANH,
-    &elementary::SIGMOID,
-    &elementary::RELU,
-    &elementary::ERF,
-    // activations
-    &activation::SOFTPLUS,
-    &activation::GELU,
-    &activation::SILU,
-    &activation::LEAKY_RELU,
-    // comparison and choice
-    &comparison::EQUAL,
-    &comparison::NOT_EQUAL,
-    &comparison::LESS,
-    &comparison::LESS_EQUAL,
-    &comparison::GREATER,
-    &comparison::GREATER_EQUAL,
-    &comparison::WHERE,
-    // reductions
-    &reduction::SUMMATION,
-    &reduction::MEAN,
-    &reduction::MAX,
-    &reduction::MIN,
-    &reduction::VAR,
-    // shape and dtype
-    &shaping::BROADCAST_TO,
-    &shaping::RESHAPE,
-    &shaping::TRANSPOSE,
-    &shaping::PERMUTE,
-    &shaping::ASTYPE,
-    // linear algebra
-    &linalg::MATMUL,
-    &linalg::TRANSPOSED_MATMUL,
-    &linalg::LINEAR,
-    // softmax family
-    &softmax::LOGSUMEXP,
-    &softmax::SOFTMAX,
-    &softmax::LOG_SOFTMAX,
-    // normalisation, and the loss of a softmax
-    &normalise::LAYER_NORM,
-    &normalise::LAYER_NORM_GRADIENT,
-    &entropy::CROSS_ENTROPY,
-    &entropy::CROSS_ENTROPY_GRADIENT,
-    // adjoints in one pass
-    &slopes::TANH_GRADIENT,
-    &slopes::SIGMOID_GRADIENT,
-    &slopes::GELU_GRADIENT,
-    &slopes::SILU_GRADIENT,
-    &slopes::RELU_GRADIENT,
-    &slopes::SOFTMAX_GRADIENT,
-    &slopes::LOG_SOFTMAX_GRADIENT,
-    // joining and indexing
-    &joining::STACK,
-    &joining::SPLIT,
-    &joining::CONCAT,
-    &indexing::GETITEM,
-    &indexing::PUT,
-    &gather::TAKE,
-    &gather::TAKE_GRADIENT,
-    // tuples
-    &tuple::MAKE_TUPLE,
-    &tuple::TUPLE_GET_ITEM,
-    &tuple::FUSED_ADD_SCALARS,
+/// The ops by family: each file lists its own.
+const FAMILIES: &[&[&OpDef]] = &[
+    arithmetic::OPS,
+    extrema::OPS,
+    elementary::OPS,
+    activation::UNARY,
+    activation::OPS,
+    comparison::COMPARISONS,
+    comparison::OPS,
+    reduction::OPS,
+    shaping::OPS,
+    linalg::OPS,
+    softmax::OPS,
+    normalise::OPS,
+    entropy::OPS,
+    slopes::SLOPES,
+    slopes::OPS,
+    joining::OPS,
+    indexing::OPS,
+    gather::OPS,
+    tuple::OPS,
 ];
+
+const COUNT: usize = {
+    let (mut count, mut family) = (0, 0);
+    while family < FAMILIES.len() {
+        count += FAMILIES[family].len();
+        family += 1;
+    }
+    count
+};
+
+/// Every op, in the order of the reference pages.
+pub static ALL: &[&OpDef] = &{
+    let mut all = [FAMILIES[0][0]; COUNT];
+    let (mut at, mut family) = (0, 0);
+    while family < FAMILIES.len() {
+        let mut i = 0;
+        while i < FAMILIES[family].len() {
+            all[at] = FAMILIES[family][i];
+            at += 1;
+            i += 1;
+        }
+        family += 1;
+    }
+    all
+};

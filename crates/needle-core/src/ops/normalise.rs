@@ -6,8 +6,12 @@ use super::{
     Sample, Site, Tangent, TypeRef,
 };
 use crate::error::{Error, Result};
-use crate::kernels::{copy, normalise};
+use crate::kernels::cast::cast;
+use crate::kernels::normalise;
 use crate::shape::{self, TensorType};
+
+/// The ops of this file.
+pub(super) const OPS: &[&OpDef] = &[&LAYER_NORM, &LAYER_NORM_GRADIENT];
 
 const PARAMS: &[Param] = &[
     Param::optional("eps", ParamKind::Scalar, "1e-05"),
@@ -68,7 +72,7 @@ pub static LAYER_NORM: OpDef = OpDef {
         infer: |attrs, t| along("layer_norm", attrs, t),
         forward: |attrs, x, ty| {
             let axis = axis("layer_norm", attrs, x[0].ndim())?;
-            normalise::layer_norm(&copy::cast(x[0], ty.dtype)?, axis, eps(attrs))
+            normalise::layer_norm(&cast(x[0], ty.dtype)?, axis, eps(attrs))
         },
     },
     derivative: Derivative::Rule {
@@ -97,7 +101,7 @@ pub static LAYER_NORM_GRADIENT: OpDef = OpDef {
     run: Run::One {
         infer: |attrs, t| same("layer_norm_gradient", attrs, t),
         forward: |attrs, x, ty| {
-            let (g, x) = (copy::cast(x[0], ty.dtype)?, copy::cast(x[1], ty.dtype)?);
+            let (g, x) = (cast(x[0], ty.dtype)?, cast(x[1], ty.dtype)?);
             let axis = axis("layer_norm_gradient", attrs, x.ndim())?;
             normalise::layer_norm_gradient(&g, &x, axis, eps(attrs))
         },

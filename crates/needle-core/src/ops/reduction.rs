@@ -7,10 +7,14 @@ use super::{Constant, Param, ParamKind, Tangent, TypeRef, Vjp};
 use crate::array::Array;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
-use crate::kernels::{copy, elementwise, reduce, variance};
+use crate::kernels::cast::cast;
+use crate::kernels::{elementwise, reduce, variance};
 use crate::shape::{self, TensorType};
 use reduce::Reduce;
 use smallvec::SmallVec;
+
+/// The ops of this file.
+pub(super) const OPS: &[&OpDef] = &[&SUMMATION, &MEAN, &MAX, &MIN, &VAR];
 
 const A: Inputs = Inputs::Named(&["a"]);
 
@@ -32,7 +36,7 @@ pub(super) fn reduced_type(
 
 fn run(op: &str, kernel: Reduce, attrs: &Attrs, x: &Array, dtype: DType) -> Result<Array> {
     let axes = axes_of(op, attrs, x.ndim())?;
-    reduce::reduce(kernel, &copy::cast(x, dtype)?, &axes, attrs.flag(1))
+    reduce::reduce(kernel, &cast(x, dtype)?, &axes, attrs.flag(1))
 }
 
 /// The axes of a site's reduction, which `infer` has accepted, as a plain list.
@@ -112,7 +116,7 @@ pub static MEAN: OpDef = OpDef {
                 .iter()
                 .map(|&axis| x[0].shape()[axis])
                 .product();
-            elementwise::binary_scalar(elementwise::Binary::Divide, &sum, Scalar::Float(n as f64))
+            elementwise::DIVIDE.with(&sum, Scalar::Float(n as f64))
         },
     },
     derivative: Derivative::Rule {
@@ -142,7 +146,7 @@ pub static VAR: OpDef = OpDef {
         forward: |attrs, x, ty| {
             let axes = axes_of("var", attrs, x[0].ndim())?;
             let count: usize = axes.iter().map(|&axis| x[0].shape()[axis]).product();
-            let x = copy::cast(x[0], ty.dtype)?;
+            let x = cast(x[0], ty.dtype)?;
             variance::variance(&x, &axes, attrs.flag(1), degrees(attrs, count))
         },
     },

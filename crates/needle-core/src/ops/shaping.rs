@@ -6,8 +6,12 @@ use super::{
 };
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::kernels::cast::cast;
 use crate::kernels::copy;
 use crate::shape::{self, Dims, TensorType};
+
+/// The ops of this file.
+pub(super) const OPS: &[&OpDef] = &[&BROADCAST_TO, &RESHAPE, &TRANSPOSE, &PERMUTE, &ASTYPE];
 
 const A: Inputs = Inputs::Named(&["a"]);
 
@@ -229,7 +233,7 @@ pub static ASTYPE: OpDef = OpDef {
     params: &[Param::required("dtype", ParamKind::DType)],
     run: Run::One {
         infer: |attrs, t| Ok(TensorType::new(t[0].shape, attrs.dtype(0))),
-        forward: |_, x, ty| copy::cast(x[0], ty.dtype),
+        forward: |_, x, ty| cast(x[0], ty.dtype),
     },
     derivative: Derivative::Rule {
         needs: Needs::NOTHING,

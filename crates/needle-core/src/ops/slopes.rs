@@ -12,51 +12,56 @@ use super::{
 };
 use super::{activation, elementary};
 use crate::error::Result;
-use crate::kernels::elementwise::{Binary, Function, Slope};
-use crate::kernels::{copy, softmax};
+use crate::kernels::cast::cast;
+use crate::kernels::elementwise::{self, Function};
+use crate::kernels::{math, softmax};
 use crate::shape::{self, TensorType};
 
 const GY: Inputs = Inputs::Named(&["g", "y"]);
 const READS: Needs = Needs::X0.and(Needs::X1);
 
-/// A row: the adjoint behind a function of one operand, `g` times the derivative at the value
-/// `y` or the argument `a`. Name, class, kernel, operand, the derivative of the derivative from
-/// the site of the op, documentation.
-macro_rules! slope {
-    ($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:expr, $at:literal,
-     $second:expr, $formula:literal) => {
-        $(#[$doc])*
-        pub static $item: OpDef = OpDef {
-            name: $name,
-            class: $class,
-            doc: concat!(
-                $formula,
-                ", 0 wherever a factor is 0.\n\nShapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises ShapeError where the shapes do not fit."
-            ),
-            inputs: Inputs::Named(&["g", $at]),
-            params: &[],
-            run: crate::ops::elementwise! {
-                infer: |_, t| {
-                    let ty = same_dtype($name, t)?;
-                    Ok(TensorType {
-                        dtype: ty.dtype.to_float(),
-                        ..ty
-                    })
+/// Rows: adjoints behind functions of one operand, `g` times the derivative at the value `y` or
+/// the argument `a`. Name, class, function, operand, the derivative of the derivative, and
+/// documentation. The list of the family is made of them.
+macro_rules! slopes {
+    ($ops:ident: $($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $function:expr,
+     $at:literal, $second:expr, $formula:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub static $item: OpDef = OpDef {
+                name: $name,
+                class: $class,
+                doc: concat!(
+                    $formula,
+                    ", 0 wherever a factor is 0.\n\nShapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises ShapeError where the shapes do not fit."
+                ),
+                inputs: Inputs::Named(&["g", $at]),
+                params: &[],
+                run: crate::ops::elementwise! {
+                    infer: |_, t| {
+                        let ty = same_dtype($name, t)?;
+                        Ok(TensorType {
+                            dtype: ty.dtype.to_float(),
+                            ..ty
+                        })
+                    },
+                    function: |_| Function::Zip($function),
                 },
-                function: |_| Function::Slope($kernel),
-            },
-            derivative: Derivative::Rule {
-                needs: READS,
-                vjp: |s, h, i| Some(slope_term(s, h[0]?, i, &$item, $second)),
-                jvp: Tangent::Rule(|s, t| {
-                    sum_of([0, 1].map(|i| t[i].map(|t| slope_term(s, t, i, &$item, $second))))
-                }),
-            },
-            samples: &[
-                Sample::plain(&[(&[2, 3], Domain::Real), (&[2, 3], Domain::Real)]),
-                Sample::plain(&[(&[3], Domain::Real), (&[2, 1], Domain::Real)]),
-            ],
-        };
+                derivative: Derivative::Rule {
+                    needs: READS,
+                    vjp: |s, h, i| Some(slope_term(s, h[0]?, i, &$item, $second)),
+                    jvp: Tangent::Rule(|s, t| {
+                        sum_of([0, 1].map(|i| t[i].map(|t| slope_term(s, t, i, &$item, $second))))
+                    }),
+                },
+                samples: &[
+                    Sample::plain(&[(&[2, 3], Domain::Real), (&[2, 3], Domain::Real)]),
+                    Sample::plain(&[(&[3], Domain::Real), (&[2, 1], Domain::Real)]),
+                ],
+            };
+        )*
+        /// The ops of these rows.
+        pub(super) const $ops: &[&OpDef] = &[$(&$item),*];
     };
 }
 
@@ -77,34 +82,31 @@ fn slope_term<'a>(
     }
 }
 
-slope!(
+slopes! { SLOPES:
     /// Adjoint behind a hyperbolic tangent.
-    TANH_GRADIENT, "tanh_gradient", "TanhGradient", Slope::Tanh, "y",
+    TANH_GRADIENT, "tanh_gradient", "TanhGradient", &math::TANH_SLOPE, "y",
     |y| y.mul_scalar(Constant::int(-2)),
-    "Elementwise `g (1 - y^2)`: the adjoint behind `y = tanh(a)`"
-);
-slope!(
+    "Elementwise `g (1 - y^2)`: the adjoint behind `y = tanh(a)`";
     /// Adjoint behind a logistic function.
-    SIGMOID_GRADIENT, "sigmoid_gradient", "SigmoidGradient", Slope::Sigmoid, "y",
+    SIGMOID_GRADIENT, "sigmoid_gradient", "SigmoidGradient", &math::SIGMOID_SLOPE, "y",
     |y| affine(y, -2, 1),
-    "Elementwise `g y (1 - y)`: the adjoint behind `y = sigmoid(a)`"
-);
-slope!(
+    "Elementwise `g y (1 - y)`: the adjoint behind `y = sigmoid(a)`";
     /// Adjoint behind a Gaussian error linear unit.
-    GELU_GRADIENT, "gelu_gradient", "GeluGradient", Slope::Gelu, "a",
+    GELU_GRADIENT, "gelu_gradient", "GeluGradient", &math::GELU_SLOPE, "a",
     |x| activation::normal_density(x).chain(affine(x * x, -1, 2)),
-    "Elementwise `g (F(a) + a f(a))` with the normal distribution function `F` and density `f`: the adjoint behind `gelu(a)`"
-);
-slope!(
+    "Elementwise `g (F(a) + a f(a))` with the normal distribution function `F` and density `f`: the adjoint behind `gelu(a)`";
     /// Adjoint behind a sigmoid linear unit.
-    SILU_GRADIENT, "silu_gradient", "SiluGradient", Slope::Silu, "a",
+    SILU_GRADIENT, "silu_gradient", "SiluGradient", &math::SILU_SLOPE, "a",
     |x| {
         let s = x.apply(&elementary::SIGMOID, Attrs::none());
         let slope = s * affine(s, -1, 1);
         slope.chain(x * affine(s, -2, 1)) + slope.mul_scalar(Constant::int(2))
     },
-    "Elementwise `g s (1 + a (1 - s))` with `s = sigmoid(a)`: the adjoint behind `silu(a)`"
-);
+    "Elementwise `g s (1 + a (1 - s))` with `s = sigmoid(a)`: the adjoint behind `silu(a)`";
+}
+
+/// The others.
+pub(super) const OPS: &[&OpDef] = &[&RELU_GRADIENT, &SOFTMAX_GRADIENT, &LOG_SOFTMAX_GRADIENT];
 
 /// `factor x + offset`.
 fn affine(x: Expr, factor: i64, offset: i64) -> Expr {
@@ -121,7 +123,7 @@ pub static RELU_GRADIENT: OpDef = OpDef {
     params: &[],
     run: crate::ops::elementwise! {
         infer: |_, t| same_dtype("relu_gradient", t),
-        function: |_| Function::Binary(Binary::ReluGradient),
+        function: |_| Function::Zip(&elementwise::RELU_GRADIENT),
     },
     derivative: Derivative::Rule {
         needs: Needs::X1,
@@ -167,7 +169,7 @@ pub static SOFTMAX_GRADIENT: OpDef = OpDef {
         infer: |attrs, t| pair("softmax_gradient", attrs, t),
         forward: |attrs, x, ty| {
             let axis = shape::normalize_axis("softmax_gradient", attrs.int(0), x[1].ndim())?;
-            let (g, y) = (copy::cast(x[0], ty.dtype)?, copy::cast(x[1], ty.dtype)?);
+            let (g, y) = (cast(x[0], ty.dtype)?, cast(x[1], ty.dtype)?);
             softmax::softmax_gradient(&g, &y, axis)
         },
     },
@@ -203,7 +205,7 @@ pub static LOG_SOFTMAX_GRADIENT: OpDef = OpDef {
         infer: |attrs, t| pair("log_softmax_gradient", attrs, t),
         forward: |attrs, x, ty| {
             let axis = shape::normalize_axis("log_softmax_gradient", attrs.int(0), x[1].ndim())?;
-            let (g, y) = (copy::cast(x[0], ty.dtype)?, copy::cast(x[1], ty.dtype)?);
+            let (g, y) = (cast(x[0], ty.dtype)?, cast(x[1], ty.dtype)?);
             softmax::log_softmax_gradient(&g, &y, axis)
         },
     },

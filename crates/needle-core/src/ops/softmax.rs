@@ -7,8 +7,12 @@ use super::{
     Site, Tangent, TypeRef, slopes,
 };
 use crate::error::{Error, Result};
-use crate::kernels::{copy, softmax};
+use crate::kernels::cast::cast;
+use crate::kernels::softmax;
 use crate::shape::{self, TensorType};
+
+/// The ops of this file.
+pub(super) const OPS: &[&OpDef] = &[&LOGSUMEXP, &SOFTMAX, &LOG_SOFTMAX];
 
 const A: Inputs = Inputs::Named(&["a"]);
 pub(super) const AXIS: &[Param] = &[Param::optional("axis", ParamKind::Int, "-1")];
@@ -34,7 +38,7 @@ pub static LOGSUMEXP: OpDef = OpDef {
         },
         forward: |attrs, x, ty| {
             let axes = axes_of("logsumexp", attrs, x[0].ndim())?;
-            softmax::logsumexp(&copy::cast(x[0], ty.dtype)?, &axes, attrs.flag(1))
+            softmax::logsumexp(&cast(x[0], ty.dtype)?, &axes, attrs.flag(1))
         },
     },
     derivative: Derivative::Rule {
@@ -99,7 +103,7 @@ pub static SOFTMAX: OpDef = OpDef {
         infer: |attrs, t| along_axis("softmax", attrs, t),
         forward: |attrs, x, ty| {
             let axis = shape::normalize_axis("softmax", attrs.int(0), x[0].ndim())?;
-            softmax::softmax(&copy::cast(x[0], ty.dtype)?, axis)
+            softmax::softmax(&cast(x[0], ty.dtype)?, axis)
         },
     },
     derivative: Derivative::Rule {
@@ -124,7 +128,7 @@ pub static LOG_SOFTMAX: OpDef = OpDef {
         infer: |attrs, t| along_axis("log_softmax", attrs, t),
         forward: |attrs, x, ty| {
             let axis = shape::normalize_axis("log_softmax", attrs.int(0), x[0].ndim())?;
-            softmax::log_softmax(&copy::cast(x[0], ty.dtype)?, axis)
+            softmax::log_softmax(&cast(x[0], ty.dtype)?, axis)
         },
     },
     derivative: Derivative::Rule {

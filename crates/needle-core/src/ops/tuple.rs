@@ -5,8 +5,12 @@ use super::{
     Attr, Attrs, Constant, Derivative, Domain, Inputs, Needs, OpDef, Param, ParamKind, Run, Sample,
     Tangent,
 };
-use crate::kernels::{copy, elementwise};
+use crate::kernels::cast::cast;
+use crate::kernels::elementwise;
 use crate::shape::TensorType;
+
+/// The ops of this file.
+pub(super) const OPS: &[&OpDef] = &[&MAKE_TUPLE, &TUPLE_GET_ITEM, &FUSED_ADD_SCALARS];
 
 /// Tensors as a tuple.
 pub static MAKE_TUPLE: OpDef = OpDef {
@@ -74,8 +78,8 @@ pub static FUSED_ADD_SCALARS: OpDef = OpDef {
             (0..2)
                 .map(|i| {
                     let c = attrs.constant(i);
-                    let x = copy::cast(x[0], c.promote("fused_add_scalars", x[0].dtype())?)?;
-                    elementwise::binary_scalar(elementwise::Binary::Add, &x, c.value)
+                    let x = cast(x[0], c.promote("fused_add_scalars", x[0].dtype())?)?;
+                    elementwise::ADD.with(&x, c.value)
                 })
                 .collect()
         },

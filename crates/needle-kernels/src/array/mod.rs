@@ -174,6 +174,13 @@ impl Array {
         self.ptr::<T>().cast_mut()
     }
 
+    /// The address of the element `[0, 0, ...]`, whatever its type; as [`Array::ptr_mut`].
+    #[inline]
+    pub(crate) fn address(&self) -> *mut u8 {
+        // SAFETY: as there.
+        unsafe { self.storage.data().add(self.offset() * self.dtype().size()) }
+    }
+
     /// Elements between the start of the storage and the element `[0, 0, ...]`.
     #[inline]
     pub fn offset(&self) -> usize {

@@ -223,11 +223,6 @@ pub fn empty_cache() {
     }
 }
 
-/// Bytes that wait in the pool.
-pub fn cached_bytes() -> usize {
-    lock().cached
-}
-
 fn size_of_class(class: usize) -> usize {
     if class < FINE_CLASSES {
         return (class + 1) * ALIGN;

@@ -1,11 +1,11 @@
-//! Copies, casts, constant arrays, and reshapes that cannot be views.
+//! Copies, constant arrays, and reshapes that cannot be views.
 
-use super::layout::{self, Dim, collapse, split_inner};
-use super::number::Number;
+use super::cast::element;
+use super::layout::{self, Dim, collapse};
 use super::threads::{self, Shared};
 use crate::array::Array;
 use crate::dispatch;
-use crate::dtype::{Bool, DType, Element, Scalar};
+use crate::dtype::{DType, Element, Scalar};
 use crate::error::Result;
 use crate::shape;
 use std::mem::MaybeUninit;
@@ -168,91 +168,14 @@ pub(super) fn straighten(x: &Array) -> Result<Array> {
     Ok(x.clone())
 }
 
-/// A conversion of single elements, as C does it.
-trait CastTo<O> {
-    fn cast_to(self) -> O;
-}
-
-macro_rules! casts {
-    ($($from:ty)*) => {$(
-        casts!(@ $from => i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
-        impl CastTo<Bool> for $from {
-            #[inline(always)]
-            fn cast_to(self) -> Bool { Bool::from(self != 0 as $from) }
-        }
-        impl CastTo<$from> for Bool {
-            #[inline(always)]
-            fn cast_to(self) -> $from { u8::from(self.get()) as $from }
-        }
-    )*};
-    (@ $from:ty => $($to:ty)*) => {$(
-        impl CastTo<$to> for $from {
-            #[inline(always)]
-            fn cast_to(self) -> $to { self as $to }
-        }
-    )*};
-}
-
-casts!(i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
-
-impl CastTo<Bool> for Bool {
-    #[inline(always)]
-    fn cast_to(self) -> Bool {
-        self
-    }
-}
-
-simd! {
-    /// `out[i] = x[i * step]` in another type, for `i < n`.
-    ///
-    /// # Safety
-    /// All addresses are valid, and nobody else sees `out`.
-    unsafe fn cast_row<S>[O: Element, T: CastTo<O>](x: *const T, step: isize, out: *mut O, n: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            if step == 1 {
-                for i in 0..n {
-                    out.add(i).write(x.add(i).read().cast_to());
-                }
-            } else {
-                for i in 0..n {
-                    out.add(i).write(x.offset(i as isize * step).read().cast_to());
-                }
-            }
-        }
-    }
-}
-
-/// `x` in another dtype: floats are truncated towards zero, integers wrap, and what is not
-/// zero is true; `x` itself where the dtype is the same.
-pub fn cast(x: &Array, dtype: DType) -> Result<Array> {
-    if x.dtype() == dtype {
-        return Ok(x.clone());
-    }
-    let out = Array::empty(dtype, x.shape())?;
-    dispatch!(x.dtype(), T => dispatch!(dtype, O => cast_all::<T, O>(x, &out)));
-    Ok(out)
-}
-
-fn cast_all<T: Element + CastTo<O>, O: Element>(x: &Array, out: &Array) {
-    let (from, to) = (Shared::new(x.ptr::<T>()), Shared::new(out.ptr_mut::<O>()));
-    let dims = collapse(x.shape(), [&out.strides(), &x.strides()]);
-    layout::for_each_row(&dims, COST, |[o, i], row| {
-        // SAFETY: the strides stay within both arrays; `out` is fresh.
-        unsafe {
-            let (from, to) = (from.get().offset(i), to.get().offset(o));
-            cast_row::<O, T>(from, row.steps[1], to, row.len);
-        }
-    });
-}
-
 /// An array with `value`, converted to `dtype`, everywhere.
 pub fn full(dtype: DType, shape: &[usize], value: Scalar) -> Result<Array> {
     let out = Array::empty(dtype, shape)?;
-    let n = out.size();
-    dispatch!(dtype, T => {
-        let to = Shared::new(out.ptr_mut::<T>());
-        let value = <T as Number>::from_scalar(value);
+    let (n, value) = (out.size(), element(value, dtype));
+    dispatch!(unsigned: dtype, T => {
+        let to = Shared::new(out.address().cast::<T>());
+        // SAFETY: the element's bytes come first.
+        let value = unsafe { (&raw const value).cast::<T>().read() };
         threads::for_each(n, COST, layout::GRAIN, |range| {
             for i in range {
                 // SAFETY: `out` is fresh and has `n` elements.
@@ -271,21 +194,4 @@ pub fn reshape(x: &Array, shape: &[usize]) -> Result<Array> {
     }
     let copy = contiguous(x)?;
     Ok(copy.reshape_view(shape).unwrap_or(copy))
-}
-
-/// Whether any element is below zero.
-pub fn any_negative(x: &Array) -> bool {
-    let dims = collapse(x.shape(), [&x.strides()]);
-    let mut found = false;
-    dispatch!(x.dtype(), T => {
-        let (from, zero) = (x.ptr::<T>(), <T as Number>::ZERO);
-        let (outer, inner) = split_inner(&dims);
-        layout::for_each(outer, |[at]| {
-            for i in 0..inner.len as isize {
-                // SAFETY: the strides stay within the array.
-                found |= unsafe { from.offset(at + i * inner.steps[0]).read() } < zero;
-            }
-        });
-    });
-    found
 }

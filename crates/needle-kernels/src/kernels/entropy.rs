@@ -1,8 +1,11 @@
 //! Cross-entropy of softmax rows and its adjoint, in one pass over rows that stay in the cache.
 
 use super::copy::contiguous;
-use super::fold::{MaxOf, SumOf, fold, fold_all};
-use super::number::{Float, Number};
+use super::elementwise::DIVIDE;
+use super::fold::{MaxOf, SumOf, fold};
+use super::math::Elementary;
+use super::number::Number;
+use super::reduce::{Reduce, reduce};
 use super::threads::{self, Shared};
 use crate::array::Array;
 use crate::dispatch;
@@ -86,7 +89,6 @@ fn each_row<T: Number>(
 /// `sum(t) logsumexp(x) - sum(t x)` for each row of the last axis, and the mean of that.
 pub fn cross_entropy(x: &Array, target: Target) -> Result<Array> {
     let x = contiguous(x)?;
-    let out = Array::empty(x.dtype(), &[])?;
     dispatch!(float: x.dtype(), T => {
         let (n, count) = rows_of(&x);
         let losses = Array::empty(x.dtype(), &[count])?;
@@ -101,14 +103,9 @@ pub fn cross_entropy(x: &Array, target: Target) -> Result<Array> {
                 to.get().add(i).write(loss);
             }
         })?;
-        let divisor = <T as Number>::from_scalar(Scalar::UInt(count as u64));
-        // SAFETY: `count` losses, and a fresh result of one element.
-        unsafe {
-            let sum = if count == 0 { T::ZERO } else { fold_all::<T, SumOf>(losses.ptr(), count) };
-            out.ptr_mut::<T>().write(sum.div(divisor));
-        }
-    }, else return Err(Error::undefined("cross_entropy", x.dtype())));
-    Ok(out)
+        let sum = reduce(Reduce::Sum, &losses, &[0], false)?;
+        DIVIDE.with(&sum, Scalar::UInt(count as u64))
+    }, else Err(Error::undefined("cross_entropy", x.dtype())))
 }
 
 /// `(sum(t) softmax(x) - t) g` for each row, `g` being one number divided by the count.
@@ -140,10 +137,10 @@ const BLOCK: usize = 256;
 
 /// The maximum of a row and the sum of the exponentials behind it.
 #[inline(always)]
-unsafe fn exponentials<S: super::isa::Simd, T: Float>(x: *const T, n: usize) -> (T, T) {
+unsafe fn exponentials<S: super::simd::Simd, T: Elementary>(x: *const T, n: usize) -> (T, T) {
     // SAFETY: the caller's promise.
     unsafe {
-        let max = fold::<T, MaxOf>(x, 1, n);
+        let max = fold::<T, MaxOf>(x, n);
         let mut sum = T::ZERO;
         let mut block = [T::ZERO; BLOCK];
         for start in (0..n).step_by(BLOCK) {
@@ -151,7 +148,7 @@ unsafe fn exponentials<S: super::isa::Simd, T: Float>(x: *const T, n: usize) -> 
             for (i, place) in block.iter_mut().enumerate().take(len) {
                 *place = x.add(start + i).read().sub(max).exp::<S>();
             }
-            sum = sum.add(fold::<T, SumOf>(block.as_ptr(), 1, len));
+            sum = sum.add(fold::<T, SumOf>(block.as_ptr(), len));
         }
         (max, sum)
     }
@@ -160,11 +157,11 @@ unsafe fn exponentials<S: super::isa::Simd, T: Float>(x: *const T, n: usize) -> 
 simd! {
     /// # Safety
     /// Both rows have `n` elements.
-    unsafe fn entropy_row<S>[T: Float](x: *const T, t: *const T, n: usize) -> T {
+    unsafe fn entropy_row<S>[T: Elementary](x: *const T, t: *const T, n: usize) -> T {
         // SAFETY: the caller's promise.
         unsafe {
             let (max, sum) = exponentials::<S, T>(x, n);
-            let weight = fold::<T, SumOf>(t, 1, n);
+            let weight = fold::<T, SumOf>(t, n);
             let mut at = T::ZERO;
             let mut block = [T::ZERO; BLOCK];
             for start in (0..n).step_by(BLOCK) {
@@ -173,7 +170,7 @@ simd! {
                     let x = x.add(start + i).read().sub(max);
                     *place = t.add(start + i).read().chain(x);
                 }
-                at = at.add(fold::<T, SumOf>(block.as_ptr(), 1, len));
+                at = at.add(fold::<T, SumOf>(block.as_ptr(), len));
             }
             weight.chain(sum.log::<S>()).sub(at)
         }
@@ -183,16 +180,16 @@ simd! {
 simd! {
     /// # Safety
     /// All rows have `n` elements, and nobody else sees `out`.
-    unsafe fn entropy_gradient_row<S>[T: Float](
+    unsafe fn entropy_gradient_row<S>[T: Elementary](
         x: *const T, t: *const T, out: *mut T, n: usize, g: T
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let max = fold::<T, MaxOf>(x, 1, n);
+            let max = fold::<T, MaxOf>(x, n);
             for i in 0..n {
                 out.add(i).write(x.add(i).read().sub(max).exp::<S>());
             }
-            let scale = fold::<T, SumOf>(t, 1, n).div(fold::<T, SumOf>(out, 1, n));
+            let scale = fold::<T, SumOf>(t, n).div(fold::<T, SumOf>(out, n));
             for i in 0..n {
                 let share = out.add(i).read().mul(scale).sub(t.add(i).read());
                 out.add(i).write(g.chain(share));
@@ -204,7 +201,7 @@ simd! {
 simd! {
     /// # Safety
     /// The row has `n` elements, more than `label`.
-    unsafe fn label_row<S>[T: Float](x: *const T, label: usize, n: usize) -> T {
+    unsafe fn label_row<S>[T: Elementary](x: *const T, label: usize, n: usize) -> T {
         // SAFETY: the caller's promise.
         unsafe {
             let (max, sum) = exponentials::<S, T>(x, n);
@@ -216,16 +213,16 @@ simd! {
 simd! {
     /// # Safety
     /// Both rows have `n` elements, more than `label`; nobody else sees `out`.
-    unsafe fn label_gradient_row<S>[T: Float](
+    unsafe fn label_gradient_row<S>[T: Elementary](
         x: *const T, label: usize, out: *mut T, n: usize, g: T
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let max = fold::<T, MaxOf>(x, 1, n);
+            let max = fold::<T, MaxOf>(x, n);
             for i in 0..n {
                 out.add(i).write(x.add(i).read().sub(max).exp::<S>());
             }
-            let scale = T::ONE.div(fold::<T, SumOf>(out, 1, n));
+            let scale = T::ONE.div(fold::<T, SumOf>(out, n));
             let share = out.add(label).read().mul(scale).sub(T::ONE);
             for i in 0..n {
                 out.add(i).write(g.chain(out.add(i).read().mul(scale)));

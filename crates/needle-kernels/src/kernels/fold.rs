@@ -6,7 +6,10 @@
 
 use super::number::Number;
 use super::threads::{self, Shared};
+use crate::dispatch;
+use crate::dtype::DType;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 /// An associative operation with a neutral element.
 pub(super) trait Fold<T> {
@@ -71,11 +74,14 @@ pub(super) const WIDE: usize = 256;
 /// Picoseconds for an element, roughly.
 pub(super) const COST: usize = 45;
 
-/// A run of up to [`BLOCK`] elements.
+/// A run of fewer than [`PAIR`] elements.
+///
+/// # Safety
+/// All addresses are valid.
 #[inline(always)]
-unsafe fn fold_block<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
+unsafe fn fold_few<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
     // SAFETY: the caller's promise.
-    let at = |i: usize| unsafe { x.offset(i as isize * step).read() };
+    let at = |i: usize| unsafe { x.add(i).read() };
     if n < 8 {
         let mut value = F::NEUTRAL;
         for i in 0..n {
@@ -83,24 +89,32 @@ unsafe fn fold_block<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) 
         }
         return value;
     }
-    if n < PAIR {
-        let mut few: [T; 8] = std::array::from_fn(at);
-        let whole = n / 8 * 8;
-        for i in (8..whole).step_by(8) {
-            for (lane, value) in few.iter_mut().enumerate() {
-                *value = F::join(*value, at(i + lane));
-            }
+    let mut few: [T; 8] = std::array::from_fn(at);
+    let whole = n / 8 * 8;
+    for i in (8..whole).step_by(8) {
+        for (lane, value) in few.iter_mut().enumerate() {
+            *value = F::join(*value, at(i + lane));
         }
-        let [a, b, c, d, e, f, g, h] = few;
-        let left = F::join(F::join(a, b), F::join(c, d));
-        let right = F::join(F::join(e, f), F::join(g, h));
-        // A sum of -0 alone is 0, as it is where the lanes begin with the neutral element.
-        let mut value = F::join(F::NEUTRAL, F::join(left, right));
-        for i in whole..n {
-            value = F::join(value, at(i));
-        }
-        return value;
     }
+    let [a, b, c, d, e, f, g, h] = few;
+    let left = F::join(F::join(a, b), F::join(c, d));
+    let right = F::join(F::join(e, f), F::join(g, h));
+    // A sum of -0 alone is 0, as it is where the lanes begin with the neutral element.
+    let mut value = F::join(F::NEUTRAL, F::join(left, right));
+    for i in whole..n {
+        value = F::join(value, at(i));
+    }
+    value
+}
+
+/// A run of [`PAIR`] to [`BLOCK`] elements.
+///
+/// # Safety
+/// As [`fold_few`].
+#[inline(always)]
+unsafe fn fold_block<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
+    // SAFETY: the caller's promise.
+    let at = |i: usize| unsafe { x.add(i).read() };
     let mut lanes = [F::NEUTRAL; LANES];
     let mut lost = false;
     let whole = n / PAIR * PAIR;
@@ -145,38 +159,61 @@ unsafe fn fold_block<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) 
 /// # Safety
 /// All addresses are valid.
 #[inline(always)]
-pub(super) unsafe fn fold<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
-    // A step that the compiler knows makes loads of whole vectors.
-    if step == 1 {
-        // SAFETY: the caller's promise.
-        unsafe { fold_blocks::<T, F>(x, 1, n) }
+pub(super) unsafe fn fold<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
+    // SAFETY: the caller's promise, here and below.
+    if n < PAIR {
+        unsafe { fold_few::<T, F>(x, n) }
     } else {
-        // SAFETY: as above.
-        unsafe { fold_blocks::<T, F>(x, step, n) }
+        unsafe { fold_run::<T, F>(x, 1, n) }
     }
 }
 
-#[inline(always)]
-unsafe fn fold_blocks<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
-    if n <= BLOCK {
-        // SAFETY: the caller's promise.
-        return unsafe { fold_block::<T, F>(x, step, n) };
+simd! {
+    /// Folds `n` elements that are `step` apart, pairwise over blocks.
+    ///
+    /// # Safety
+    /// All addresses are valid.
+    unsafe fn fold_run<S>[T: Number, F: Fold<T>](x: *const T, step: isize, n: usize) -> T {
+        if const { !T::DTYPE.is_float() } {
+            let mut value = F::NEUTRAL;
+            for i in 0..n as isize {
+                // SAFETY: the caller's promise.
+                value = F::join(value, unsafe { x.offset(i * step).read() });
+            }
+            return value;
+        }
+        let mut pairs = Pairs::<T, F>::new();
+        let mut apart = [const { MaybeUninit::<T>::uninit() }; BLOCK];
+        let mut start = 0;
+        loop {
+            let len = BLOCK.min(n - start);
+            // SAFETY: the caller's promise, and `apart` has room for a block.
+            let block = unsafe {
+                let mut from = x.offset(start as isize * step);
+                if step != 1 {
+                    for (i, place) in apart.iter_mut().enumerate().take(len) {
+                        place.write(from.offset(i as isize * step).read());
+                    }
+                    from = apart.as_ptr().cast();
+                }
+                if len < PAIR { fold_few::<T, F>(from, len) } else { fold_block::<T, F>(from, len) }
+            };
+            if len == n {
+                return block;
+            }
+            pairs.push(block);
+            start += len;
+            if start == n {
+                return pairs.join();
+            }
+        }
     }
-    let mut pairs = Pairs::<T, F>::new();
-    for start in (0..n).step_by(BLOCK) {
-        // SAFETY: the caller's promise.
-        let block = unsafe {
-            fold_block::<T, F>(x.offset(start as isize * step), step, BLOCK.min(n - start))
-        };
-        pairs.push(block);
-    }
-    pairs.join()
 }
 
 /// Values that are joined pairwise, pairs of these, and so on: a binary counter in which
 /// `partial[k]` stands for 2^k of them.
 struct Pairs<T, F> {
-    partial: [T; usize::BITS as usize],
+    partial: [MaybeUninit<T>; usize::BITS as usize],
     count: usize,
     by: PhantomData<F>,
 }
@@ -185,7 +222,7 @@ impl<T: Number, F: Fold<T>> Pairs<T, F> {
     #[inline(always)]
     fn new() -> Self {
         Self {
-            partial: [F::NEUTRAL; usize::BITS as usize],
+            partial: [const { MaybeUninit::uninit() }; usize::BITS as usize],
             count: 0,
             by: PhantomData,
         }
@@ -195,10 +232,11 @@ impl<T: Number, F: Fold<T>> Pairs<T, F> {
     fn push(&mut self, mut value: T) {
         let mut level = 0;
         while self.count >> level & 1 == 1 {
-            value = F::join(self.partial[level], value);
+            // SAFETY: a level whose bit is set in the count has been written.
+            value = F::join(unsafe { self.partial[level].assume_init() }, value);
             level += 1;
         }
-        self.partial[level] = value;
+        self.partial[level].write(value);
         self.count += 1;
     }
 
@@ -206,10 +244,76 @@ impl<T: Number, F: Fold<T>> Pairs<T, F> {
     #[inline(always)]
     fn join(self) -> T {
         let levels = (0..usize::BITS).filter(|level| self.count >> level & 1 == 1);
-        let partial = levels.map(|level| self.partial[level as usize]);
+        // SAFETY: as above.
+        let partial = levels.map(|level| unsafe { self.partial[level as usize].assume_init() });
         partial
             .reduce(|later, earlier| F::join(earlier, later))
             .unwrap_or(F::NEUTRAL)
+    }
+}
+
+/// The loops of one operation, compiled for one element type.
+pub(super) struct Folds {
+    /// See [`rows`].
+    pub(super) rows: unsafe fn(*const u8, [isize; 2], *mut u8, isize, [usize; 2], bool),
+    /// See [`columns`].
+    pub(super) columns: unsafe fn(*const u8, [isize; 2], *mut u8, [usize; 2], bool),
+    /// See [`join`].
+    join: unsafe fn(*const u8, *mut u8, usize),
+}
+
+impl Folds {
+    fn of<T: Number, F: Fold<T>>() -> Self {
+        Self {
+            rows: rows::<T, F>,
+            columns: columns::<T, F>,
+            join: join::<T, F>,
+        }
+    }
+
+    /// Sums; integers of one width share theirs.
+    pub(super) fn sums(dtype: DType) -> Self {
+        dispatch!(unsigned: dtype, T => Self::of::<T, SumOf>())
+    }
+
+    /// Largest elements.
+    pub(super) fn maxima(dtype: DType) -> Self {
+        dispatch!(dtype, T => Self::of::<T, MaxOf>())
+    }
+
+    /// Smallest elements.
+    pub(super) fn minima(dtype: DType) -> Self {
+        dispatch!(dtype, T => Self::of::<T, MinOf>())
+    }
+
+    /// Folds `n` elements of `size` bytes that lie side by side, on several threads where that
+    /// pays.
+    ///
+    /// # Safety
+    /// All addresses are valid, and nobody else sees `out`.
+    pub(super) unsafe fn all(&self, x: *const u8, size: usize, n: usize, out: *mut u8) {
+        if n <= PIECE {
+            // SAFETY: the caller's promise.
+            return unsafe { (self.rows)(x, [0, 1], out, 0, [n, 1], true) };
+        }
+        let pieces = n.div_ceil(PIECE);
+        let mut values = vec![0u64; pieces];
+        let (from, to) = (
+            Shared::new(x),
+            Shared::new(values.as_mut_ptr().cast::<u8>()),
+        );
+        threads::for_each(pieces, PIECE * COST, 1, |range| {
+            for i in range {
+                let (start, len) = (i * PIECE, PIECE.min(n - i * PIECE));
+                // SAFETY: the caller's promise; each place is written by one thread.
+                unsafe {
+                    let (x, out) = (from.get().add(start * size), to.get().add(i * size));
+                    (self.rows)(x, [0, 1], out, 0, [len, 1], true);
+                }
+            }
+        });
+        // SAFETY: as many values as pieces.
+        unsafe { (self.join)(to.get(), out, pieces) };
     }
 }
 
@@ -217,71 +321,47 @@ impl<T: Number, F: Fold<T>> Pairs<T, F> {
 /// are the same as without threads.
 const PIECE: usize = 32 * BLOCK;
 
-/// Folds `n` elements that lie side by side, on several threads where that pays.
+/// Joins values that stand for pieces of a run, pairwise.
 ///
 /// # Safety
-/// All addresses are valid.
-pub(super) unsafe fn fold_all<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
-    if n <= PIECE {
-        // SAFETY: the caller's promise.
-        return unsafe { fold_row::<T, F>(x, 1, n) };
-    }
-    let mut values = vec![F::NEUTRAL; n.div_ceil(PIECE)];
-    let (from, to) = (Shared::new(x), Shared::new(values.as_mut_ptr()));
-    threads::for_each(values.len(), PIECE * COST, 1, |range| {
-        for i in range {
-            let (start, len) = (i * PIECE, PIECE.min(n - i * PIECE));
-            // SAFETY: the caller's promise; each place is written by one thread.
-            unsafe {
-                to.get()
-                    .add(i)
-                    .write(fold_row::<T, F>(from.get().add(start), 1, len));
-            }
-        }
-    });
+/// All addresses are valid, and nobody else sees `out`.
+unsafe fn join<T: Number, F: Fold<T>>(values: *const u8, out: *mut u8, count: usize) {
     let mut pairs = Pairs::<T, F>::new();
-    for value in values {
-        pairs.push(value);
-    }
-    pairs.join()
-}
-
-simd! {
-    /// Folds `n` elements.
-    ///
-    /// # Safety
-    /// All addresses are valid.
-    pub(super) unsafe fn fold_row<S>[T: Number, F: Fold<T>](x: *const T, step: isize, n: usize) -> T {
-        // SAFETY: the caller's promise.
-        unsafe { fold::<T, F>(x, step, n) }
+    // SAFETY: the caller's promise.
+    unsafe {
+        for i in 0..count {
+            pairs.push(values.cast::<T>().add(i).read());
+        }
+        out.cast::<T>().write(pairs.join());
     }
 }
 
 simd! {
-    /// Folds `count` runs of `n` elements each, `steps[0]` apart, into results `steps[1]`
-    /// apart: into fresh ones if `first`, else joined to what is there.
+    /// Folds `count` runs of `n` elements each into results `out_step` apart: into fresh ones if
+    /// `first`, else joined to what is there. The steps are those from run to run and within one.
     ///
     /// # Safety
     /// All addresses are valid, and nobody else sees `out`.
-    pub(super) unsafe fn rows<S>[T: Number, F: Fold<T>](
-        x: *const T, step: isize, n: usize, steps: [isize; 2], out: *mut T, count: usize,
+    unsafe fn rows<S>[T: Number, F: Fold<T>](
+        x: *const u8, steps: [isize; 2], out: *mut u8, out_step: isize, sizes: [usize; 2],
         first: bool
     ) {
+        let (x, out, [n, count]) = (x.cast::<T>(), out.cast::<T>(), sizes);
         let mut done = 0;
-        if n <= SHORT && first {
+        if T::DTYPE.is_float() && n <= SHORT && first {
             // Many short runs: one result to a lane.
             while done + SIDE <= count {
                 let mut lanes = [F::NEUTRAL; SIDE];
                 for j in 0..n as isize {
                     for (lane, value) in lanes.iter_mut().enumerate() {
-                        let at = (done + lane) as isize * steps[0] + j * step;
+                        let at = (done + lane) as isize * steps[0] + j * steps[1];
                         // SAFETY: the caller's promise.
                         *value = F::join(*value, unsafe { x.offset(at).read() });
                     }
                 }
                 for (lane, value) in lanes.iter().enumerate() {
                     // SAFETY: as above.
-                    unsafe { out.offset((done + lane) as isize * steps[1]).write(*value) };
+                    unsafe { out.offset((done + lane) as isize * out_step).write(*value) };
                 }
                 done += SIDE;
             }
@@ -289,8 +369,13 @@ simd! {
         for i in done as isize..count as isize {
             // SAFETY: the caller's promise.
             unsafe {
-                let value = fold::<T, F>(x.offset(i * steps[0]), step, n);
-                let out = out.offset(i * steps[1]);
+                let x = x.offset(i * steps[0]);
+                let value = if T::DTYPE.is_float() && n < PAIR && steps[1] == 1 {
+                    fold_few::<T, F>(x, n)
+                } else {
+                    fold_run::<T, F>(x, steps[1], n)
+                };
+                let out = out.offset(i * out_step);
                 out.write(if first { value } else { F::join(out.read(), value) });
             }
         }
@@ -298,19 +383,22 @@ simd! {
 }
 
 /// Joins `count` rows of `n` elements, `row` apart, to the row `out`: eight at a time and
-/// these pairwise.
+/// these pairwise, where the order counts.
 #[inline(always)]
-unsafe fn join_rows<T: Number, F: Fold<T>>(
+unsafe fn join_apart<T: Number, F: Fold<T>>(
     x: *const T,
-    row: isize,
+    [row, step]: [isize; 2],
     count: usize,
-    step: isize,
     out: *mut T,
     n: usize,
 ) {
     // SAFETY: the caller's promise.
     let at = |r: usize, i: usize| unsafe { x.offset(r as isize * row + i as isize * step).read() };
-    let whole = count / 8 * 8;
+    let whole = if T::DTYPE.is_float() {
+        count / 8 * 8
+    } else {
+        0
+    };
     for r in (0..whole).step_by(8) {
         for i in 0..n {
             let left = F::join(
@@ -335,37 +423,55 @@ unsafe fn join_rows<T: Number, F: Fold<T>>(
 }
 
 simd! {
-    /// Folds `count` rows of `n` elements, `row` apart, into the row `out`: into a fresh one
-    /// if `first`, else joined to what is there.
+    /// [`join_apart`], with loads of whole vectors where the elements of a row lie side by side.
     ///
     /// # Safety
     /// All addresses are valid, and nobody else sees `out`.
-    pub(super) unsafe fn columns<S>[T: Number, F: Fold<T>](
-        x: *const T, row: isize, count: usize, step: isize, out: *mut T, n: usize, first: bool
+    unsafe fn join_rows<S>[T: Number, F: Fold<T>](
+        x: *const T, steps: [isize; 2], count: usize, out: *mut T, n: usize
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            if first {
-                for i in 0..n {
-                    out.add(i).write(F::NEUTRAL);
-                }
+            if steps[1] == 1 {
+                join_apart::<T, F>(x, [steps[0], 1], count, out, n);
+            } else {
+                join_apart::<T, F>(x, steps, count, out, n);
             }
-            if step != 1 {
-                join_rows::<T, F>(x, row, count, step, out, n);
-                return;
-            }
-            // Short rows without gaps are taken several at a time, as one wide row.
-            let several = WIDE / n;
-            if row != n as isize || several < 2 || count < 4 * several {
-                join_rows::<T, F>(x, row, count, 1, out, n);
-                return;
-            }
-            let mut wide = [F::NEUTRAL; WIDE];
-            let (groups, wide_row) = (count / several, (several * n) as isize);
-            join_rows::<T, F>(x, wide_row, groups, 1, wide.as_mut_ptr(), several * n);
-            join_rows::<T, F>(wide.as_ptr(), row, several, 1, out, n);
-            let rest = x.offset(groups as isize * wide_row);
-            join_rows::<T, F>(rest, row, count - groups * several, 1, out, n);
         }
+    }
+}
+
+/// Folds `count` rows of `n` elements into the row `out`: into a fresh one if `first`, else
+/// joined to what is there. The steps are those from row to row and within one.
+///
+/// # Safety
+/// All addresses are valid, and nobody else sees `out`.
+unsafe fn columns<T: Number, F: Fold<T>>(
+    x: *const u8,
+    [row, step]: [isize; 2],
+    out: *mut u8,
+    [n, count]: [usize; 2],
+    first: bool,
+) {
+    let (x, out) = (x.cast::<T>(), out.cast::<T>());
+    // SAFETY: the caller's promise.
+    unsafe {
+        if first {
+            for i in 0..n {
+                out.add(i).write(F::NEUTRAL);
+            }
+        }
+        // Short rows without gaps are taken several at a time, as one wide row.
+        let several = WIDE / n;
+        if step != 1 || row != n as isize || several < 2 || count < 4 * several {
+            join_rows::<T, F>(x, [row, step], count, out, n);
+            return;
+        }
+        let mut wide = [F::NEUTRAL; WIDE];
+        let (groups, wide_row) = (count / several, (several * n) as isize);
+        join_rows::<T, F>(x, [wide_row, 1], groups, wide.as_mut_ptr(), several * n);
+        join_rows::<T, F>(wide.as_ptr(), [row, 1], several, out, n);
+        let rest = x.offset(groups as isize * wide_row);
+        join_rows::<T, F>(rest, [row, 1], count - groups * several, out, n);
     }
 }

@@ -1,7 +1,8 @@
 //! Slices picked by number along an axis, and their adjoint.
 
-use super::copy::{cast, contiguous};
-use super::elementwise::{Binary, binary_scalar};
+use super::cast::cast;
+use super::copy::contiguous;
+use super::elementwise::MINIMUM;
 use super::number::Number;
 use super::threads::{self, Shared};
 use crate::array::Array;
@@ -17,7 +18,7 @@ const COST: usize = 150;
 pub fn whole_numbers(op: &str, what: &str, x: &Array) -> Result<Array> {
     if x.dtype() == DType::U64 {
         // What int64 does not hold stays out of any bounds, and does not become negative.
-        let held = binary_scalar(Binary::Minimum, x, Scalar::Int(i64::MAX))?;
+        let held = MINIMUM.with(x, Scalar::Int(i64::MAX))?;
         return cast(&held, DType::I64);
     }
     let numbers = cast(x, DType::I64)?;
@@ -72,18 +73,19 @@ pub fn take(x: &Array, indices: &Array, axis: usize, shape: &[usize]) -> Result<
     if out.size() == 0 {
         return Ok(out);
     }
-    dispatch!(x.dtype(), T => {
-        let (from, to) = (Shared::new(x.ptr::<T>()), Shared::new(out.ptr_mut::<T>()));
-        threads::for_each(outer * places.len(), inner * COST, 1, |range| {
-            for i in range {
-                let (block, place) = (i / places.len(), places[i % places.len()]);
-                // SAFETY: both runs of `inner` elements are inside; `out` is fresh.
-                unsafe {
-                    let from = from.get().add((block * len + place) * inner);
-                    to.get().add(i * inner).copy_from_nonoverlapping(from, inner);
-                }
+    let bytes = inner * x.dtype().size();
+    let (from, to) = (Shared::new(x.address()), Shared::new(out.address()));
+    threads::for_each(outer * places.len(), inner * COST, 1, |range| {
+        for i in range {
+            let (block, place) = (i / places.len(), places[i % places.len()]);
+            // SAFETY: both runs of `inner` elements are inside; `out` is fresh.
+            unsafe {
+                let from = from.get().add((block * len + place) * bytes);
+                to.get()
+                    .add(i * bytes)
+                    .copy_from_nonoverlapping(from, bytes);
             }
-        });
+        }
     });
     Ok(out)
 }
@@ -98,8 +100,8 @@ pub fn take_gradient(g: &Array, indices: &Array, axis: usize, shape: &[usize]) -
     if g.size() == 0 {
         return Ok(out);
     }
-    dispatch!(g.dtype(), T => {
-        let (from, to) = (g.ptr::<T>(), out.ptr_mut::<T>());
+    dispatch!(unsigned: g.dtype(), T => {
+        let (from, to) = (g.address().cast::<T>(), out.address().cast::<T>());
         for block in 0..outer {
             // In order: an index that comes twice always adds up in the same way.
             for (i, place) in places.iter().enumerate() {

@@ -1,10 +1,8 @@
-//! Which instruction set the loops run on, decided once per process, and the macro that
-//! compiles a loop for each of them.
+//! Which instruction set the loops run on, decided once per process.
 //!
 //! `NEEDLE_ISA=scalar|avx2|avx512` forces one, so that one machine can test all. Functions
 //! compiled for a wider set are only called where the processor has it.
 
-use super::vector::Registers;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -121,106 +119,4 @@ pub fn force(isa: Isa) -> bool {
         ACTIVE.store(isa as u8, Ordering::Relaxed);
     }
     possible
-}
-
-/// The instruction set a loop is being compiled for, as a type.
-pub(crate) trait Simd: Registers {
-    /// How many vector registers there are.
-    const REGISTERS: usize;
-    /// Whether `a * b + c` with one rounding is one instruction here.
-    const FMA: bool;
-}
-
-/// See [`Isa::Scalar`].
-pub(crate) struct Scalar;
-/// See [`Isa::Avx2`].
-#[cfg(target_arch = "x86_64")]
-pub(crate) struct Avx2;
-/// See [`Isa::Avx512`].
-#[cfg(target_arch = "x86_64")]
-pub(crate) struct Avx512;
-
-impl Simd for Scalar {
-    const REGISTERS: usize = if cfg!(target_arch = "aarch64") {
-        32
-    } else {
-        16
-    };
-    const FMA: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
-}
-#[cfg(target_arch = "x86_64")]
-impl Simd for Avx2 {
-    const REGISTERS: usize = 16;
-    const FMA: bool = true;
-}
-#[cfg(target_arch = "x86_64")]
-impl Simd for Avx512 {
-    const REGISTERS: usize = 32;
-    const FMA: bool = true;
-}
-
-/// Compiles a generic loop once per instruction set and picks one at run time; the first
-/// type parameter is the element type that the loop writes or folds:
-///
-/// ```ignore
-/// simd! {
-///     /// Docs.
-///     pub(crate) unsafe fn name<S>[T: Bound, F: Bound<T>](arg: Type, ...) -> Type { ... }
-/// }
-/// ```
-///
-/// `S` is the [`Simd`] type that the body is compiled for. What the body calls must be
-/// `#[inline(always)]`: only inlined code is compiled with the wider instructions.
-macro_rules! simd {
-    (
-        $(#[$meta:meta])*
-        $vis:vis unsafe fn $name:ident<$S:ident>[$first:ident: $fbound:path $(, $g:ident: $bound:path)*]
-        ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block
-    ) => {
-        $(#[$meta])*
-        #[inline]
-        #[allow(clippy::too_many_arguments)]
-        $vis unsafe fn $name<$first: $fbound $(, $g: $bound)*>($($arg: $ty),*) $(-> $ret)? {
-            #[inline(always)]
-            #[allow(clippy::too_many_arguments, clippy::inline_always)]
-            unsafe fn body<$S: $crate::kernels::isa::Simd, $first: $fbound $(, $g: $bound)*>(
-                $($arg: $ty),*
-            ) $(-> $ret)? $body
-
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
-            #[allow(clippy::too_many_arguments)]
-            unsafe fn avx2<$first: $fbound $(, $g: $bound)*>($($arg: $ty),*) $(-> $ret)? {
-                // SAFETY: the caller's promise, handed on.
-                unsafe { body::<$crate::kernels::isa::Avx2, $first $(, $g)*>($($arg),*) }
-            }
-
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(
-                enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,lzcnt,popcnt"
-            )]
-            #[allow(clippy::too_many_arguments)]
-            unsafe fn avx512<$first: $fbound $(, $g: $bound)*>($($arg: $ty),*) $(-> $ret)? {
-                // SAFETY: the caller's promise, handed on.
-                unsafe { body::<$crate::kernels::isa::Avx512, $first $(, $g)*>($($arg),*) }
-            }
-
-            // Integers are compiled once, for the baseline: their loops wait for memory more
-            // than for arithmetic, and three versions of each would double the library.
-            if const { !<$first as $crate::dtype::Element>::DTYPE.is_float() } {
-                // SAFETY: the caller's promise, handed on.
-                return unsafe { body::<$crate::kernels::isa::Scalar, $first $(, $g)*>($($arg),*) };
-            }
-            match $crate::kernels::isa::active() {
-                // SAFETY: the caller's promise, and the processor has the instructions.
-                #[cfg(target_arch = "x86_64")]
-                $crate::kernels::isa::Isa::Avx512 => unsafe { avx512::<$first $(, $g)*>($($arg),*) },
-                // SAFETY: as above.
-                #[cfg(target_arch = "x86_64")]
-                $crate::kernels::isa::Isa::Avx2 => unsafe { avx2::<$first $(, $g)*>($($arg),*) },
-                // SAFETY: the caller's promise, handed on.
-                _ => unsafe { body::<$crate::kernels::isa::Scalar, $first $(, $g)*>($($arg),*) },
-            }
-        }
-    };
 }

@@ -2,7 +2,6 @@
 
 use super::copy::copy_to;
 use crate::array::{Array, Index, Slice, index_shape};
-use crate::dispatch;
 use crate::error::{Error, Result};
 use crate::shape::{self, Dims};
 use smallvec::SmallVec;
@@ -52,16 +51,15 @@ fn join(parts: &[&Array], axis: usize, shape: &[usize]) -> Result<Array> {
         }
         if part.is_contiguous() && part.size() <= FEW {
             let rows: usize = shape[..axis].iter().product();
-            dispatch!(out.dtype(), T => {
-                for row in 0..rows {
-                    // SAFETY: `out` is fresh, and all parts together fill each of its rows.
-                    unsafe {
-                        let to = out.ptr_mut::<T>().add((row * shape[axis] + start) * inner);
-                        let from = part.ptr::<T>().add(row * len * inner);
-                        to.copy_from_nonoverlapping(from, len * inner);
-                    }
+            let bytes = inner * out.dtype().size();
+            for row in 0..rows {
+                // SAFETY: `out` is fresh, and all parts together fill each of its rows.
+                unsafe {
+                    let to = out.address().add((row * shape[axis] + start) * bytes);
+                    let from = part.address().add(row * len * bytes);
+                    to.copy_from_nonoverlapping(from, len * bytes);
                 }
-            });
+            }
         } else {
             let range = |start: usize, len: usize| {
                 let start = start as isize;

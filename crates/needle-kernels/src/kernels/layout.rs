@@ -59,8 +59,8 @@ pub(crate) fn push<const N: usize>(dims: &mut Dims<N>, dim: Dim<N>) {
 
 /// Calls `body` with the offset of each operand for every index of the nest, in order.
 #[inline]
-pub(crate) fn for_each<const N: usize>(dims: &[Dim<N>], body: impl FnMut([isize; N])) {
-    for_each_in(dims, 0..size(dims), body);
+pub(crate) fn for_each<const N: usize>(dims: &[Dim<N>], mut body: impl FnMut([isize; N])) {
+    walk(dims, 0..size(dims), &mut body);
 }
 
 /// How many indices a nest has.
@@ -76,6 +76,11 @@ pub(crate) fn for_each_in<const N: usize>(
     range: Range<usize>,
     mut body: impl FnMut([isize; N]),
 ) {
+    walk(dims, range, &mut body);
+}
+
+/// Compiled once for all bodies: calling one takes far less than what it does.
+fn walk<const N: usize>(dims: &[Dim<N>], range: Range<usize>, body: &mut dyn FnMut([isize; N])) {
     if range.is_empty() {
         return;
     }
@@ -134,6 +139,14 @@ pub(crate) fn for_each_block<const N: usize>(
     dims: &[Dim<N>],
     cost: usize,
     body: impl Fn([isize; N], Dim<N>, Dim<N>) + Sync,
+) {
+    share_blocks(dims, cost, &body);
+}
+
+fn share_blocks<const N: usize>(
+    dims: &[Dim<N>],
+    cost: usize,
+    body: &(dyn Fn([isize; N], Dim<N>, Dim<N>) + Sync),
 ) {
     let (outer, inner) = split_inner(dims);
     let count = size(outer);

@@ -2,30 +2,30 @@
 //!
 //! Every kernel takes arrays whose shapes and dtypes have been checked by the op that calls
 //! it, and returns a fresh row-major array. Inner loops are plain Rust under the `simd!`
-//! macro of [`isa`], which compiles them once per instruction set.
+//! macro of [`simd`], which compiles them once per instruction set.
 
 // Only what is inlined into a `simd!` loop is compiled with its instructions.
 #![allow(clippy::inline_always)]
 
 #[macro_use]
-pub mod isa;
+mod simd;
+
+pub mod cast;
 pub mod copy;
 pub mod elementwise;
 pub mod entropy;
 mod fold;
 pub mod gather;
-mod gemm;
+pub mod isa;
 pub mod join;
 mod layout;
-mod math;
+pub mod math;
 pub mod matmul;
 pub mod normalise;
 mod number;
 pub mod optimise;
-mod pack;
 pub mod reduce;
 pub mod softmax;
 pub mod threads;
-mod tile;
 pub mod variance;
 mod vector;

@@ -101,12 +101,12 @@ unsafe fn moments<T: Float>(x: *const T, scratch: *mut T, n: usize, eps: T) -> (
     let divisor = T::from_scalar(Scalar::UInt(n as u64));
     // SAFETY: the caller's promise.
     unsafe {
-        let mean = fold::<T, SumOf>(x, 1, n).div(divisor);
+        let mean = fold::<T, SumOf>(x, n).div(divisor);
         for i in 0..n {
             let d = x.add(i).read().sub(mean);
             scratch.add(i).write(d.mul(d));
         }
-        let variance = fold::<T, SumOf>(scratch, 1, n).div(divisor);
+        let variance = fold::<T, SumOf>(scratch, n).div(divisor);
         (mean, T::ONE.div(variance.add(eps).sqrt()))
     }
 }
@@ -139,8 +139,8 @@ simd! {
             for i in 0..n {
                 out.add(i).write(g.add(i).read().mul(y(i)));
             }
-            let along = fold::<T, SumOf>(out, 1, n).div(divisor);
-            let level = fold::<T, SumOf>(g, 1, n).div(divisor);
+            let along = fold::<T, SumOf>(out, n).div(divisor);
+            let level = fold::<T, SumOf>(g, n).div(divisor);
             for i in 0..n {
                 let rest = g.add(i).read().sub(level).sub(y(i).mul(along));
                 out.add(i).write(rest.mul(scale));

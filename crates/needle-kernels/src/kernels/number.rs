@@ -1,8 +1,6 @@
 //! Arithmetic of single elements, the same for every dtype: integers wrap, bool is the
 //! two-element lattice, floats are IEEE with NaN propagated by max, min, sign and relu.
 
-use super::isa::Simd;
-use super::math;
 use crate::dtype::{Bool, Element, Scalar};
 
 /// Element arithmetic. What a dtype lacks (see each op's check) is never called.
@@ -43,31 +41,10 @@ pub(crate) trait Number: Element {
     fn from_scalar(value: Scalar) -> Self;
 }
 
-/// Functions with real values.
+/// Numbers with real values.
 pub(crate) trait Float: Number + Into<f64> {
     const ONE: Self;
     fn sqrt(self) -> Self;
-    /// `x^0.5` as C's `pow` has it: +0 for -0 and infinity for -infinity.
-    fn root(self) -> Self;
-    /// `x^3` with one rounding.
-    fn cube<S: Simd>(self) -> Self;
-    fn exp<S: Simd>(self) -> Self;
-    fn log<S: Simd>(self) -> Self;
-    fn tanh<S: Simd>(self) -> Self;
-    fn sigmoid<S: Simd>(self) -> Self;
-    fn softplus<S: Simd>(self) -> Self;
-    fn erf<S: Simd>(self) -> Self;
-    /// Distribution function and density of the standard normal distribution.
-    /// The distribution function and the density of the standard normal distribution.
-    fn normal<S: Simd>(self) -> (Self, Self);
-    /// Right where [`Float::is_large`] does not hold.
-    fn sin<S: Simd>(self) -> Self;
-    /// As [`Float::sin`].
-    fn cos<S: Simd>(self) -> Self;
-    /// Whether sine and cosine must be left to the standard library.
-    fn is_large(self) -> bool;
-    fn standard_sin(self) -> Self;
-    fn standard_cos(self) -> Self;
 }
 
 macro_rules! integer {
@@ -190,36 +167,6 @@ macro_rules! float {
             const ONE: Self = 1.0;
             #[inline(always)]
             fn sqrt(self) -> Self { self.sqrt() }
-            #[inline(always)]
-            fn root(self) -> Self {
-                if self == $T::NEG_INFINITY { $T::INFINITY } else { (self + 0.0).sqrt() }
-            }
-            #[inline(always)]
-            fn cube<S: Simd>(self) -> Self { math::$T::cube::<S>(self) }
-            #[inline(always)]
-            fn exp<S: Simd>(self) -> Self { math::$T::exp::<S>(self) }
-            #[inline(always)]
-            fn log<S: Simd>(self) -> Self { math::$T::log::<S>(self) }
-            #[inline(always)]
-            fn tanh<S: Simd>(self) -> Self { math::$T::tanh::<S>(self) }
-            #[inline(always)]
-            fn sigmoid<S: Simd>(self) -> Self { math::$T::sigmoid::<S>(self) }
-            #[inline(always)]
-            fn softplus<S: Simd>(self) -> Self { math::$T::softplus::<S>(self) }
-            #[inline(always)]
-            fn erf<S: Simd>(self) -> Self { math::$T::erf::<S>(self) }
-            #[inline(always)]
-            fn normal<S: Simd>(self) -> (Self, Self) { math::$T::normal::<S>(self) }
-            #[inline(always)]
-            fn sin<S: Simd>(self) -> Self { math::$T::sin::<S>(self) }
-            #[inline(always)]
-            fn cos<S: Simd>(self) -> Self { math::$T::cos::<S>(self) }
-            #[inline(always)]
-            fn is_large(self) -> bool { self.abs() > math::$T::LARGE }
-            #[inline(never)]
-            fn standard_sin(self) -> Self { self.sin() }
-            #[inline(never)]
-            fn standard_cos(self) -> Self { self.cos() }
         }
     )*};
 }

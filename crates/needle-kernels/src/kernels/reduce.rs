@@ -1,11 +1,11 @@
 //! Reductions over any axes: sum, max and min.
 
-use super::fold::{COST, Fold, MaxOf, MinOf, SIDE, SumOf, WIDE, columns, fold_all, rows};
+use super::cast::cast;
+use super::fold::{COST, Folds, SIDE, WIDE};
 use super::layout::{self, Dim, Dims, split_inner};
-use super::number::Number;
 use super::threads::{self, Shared};
 use crate::array::Array;
-use crate::dispatch;
+use crate::dtype::{DType, Kind};
 use crate::error::Result;
 use crate::shape;
 use std::ops::Range;
@@ -24,27 +24,37 @@ pub enum Reduce {
 /// `x` reduced over sorted `axes`, in its own dtype.
 pub fn reduce(op: Reduce, x: &Array, axes: &[usize], keepdims: bool) -> Result<Array> {
     let out = Array::empty(x.dtype(), &shape::reduced(x.shape(), axes, keepdims))?;
-    dispatch!(x.dtype(), T => match op {
-        Reduce::Sum => reduce_with::<T, SumOf>(x, axes, &out),
-        Reduce::Max => reduce_with::<T, MaxOf>(x, axes, &out),
-        Reduce::Min => reduce_with::<T, MinOf>(x, axes, &out),
-    });
+    let folds = match op {
+        Reduce::Sum => Folds::sums(x.dtype()),
+        Reduce::Max => Folds::maxima(x.dtype()),
+        Reduce::Min => Folds::minima(x.dtype()),
+    };
+    reduce_with(&folds, x, axes, &out);
     Ok(out)
 }
 
-fn reduce_with<T: Number, F: Fold<T>>(x: &Array, axes: &[usize], out: &Array) {
-    let (from, to) = (Shared::new(x.ptr::<T>()), Shared::new(out.ptr_mut::<T>()));
-    let size = x.size();
+/// Whether any element of an array of integers is below zero.
+pub fn any_negative(x: &Array) -> Result<bool> {
+    if x.dtype().kind() != Kind::Signed {
+        return Ok(false);
+    }
+    let axes: Vec<usize> = (0..x.ndim()).collect();
+    let least = reduce(Reduce::Min, &cast(x, DType::I64)?, &axes, false)?;
+    // SAFETY: one element of this type.
+    Ok(unsafe { least.ptr::<i64>().read() } < 0)
+}
+
+fn reduce_with(folds: &Folds, x: &Array, axes: &[usize], out: &Array) {
+    let (from, to) = (Shared::new(x.address()), Shared::new(out.address()));
+    let (size, width) = (x.size(), x.dtype().size());
     if x.is_contiguous() && axes.len() == x.ndim() {
         // SAFETY: `size` elements, row-major; `out` is fresh and has one element.
-        unsafe { to.get().write(fold_all::<T, F>(from.get(), size)) };
+        unsafe { folds.all(from.get(), width, size, to.get()) };
         return;
     }
     if size == 0 {
-        for i in 0..out.size() {
-            // SAFETY: `out` is fresh and has these many elements.
-            unsafe { to.get().add(i).write(F::NEUTRAL) };
-        }
+        // SAFETY: runs without elements; `out` is fresh and has these many results.
+        unsafe { (folds.rows)(from.get(), [0, 1], to.get(), 1, [0, out.size()], true) };
         return;
     }
     let (kept, gone) = split_axes(x, axes, out.size());
@@ -61,12 +71,14 @@ fn reduce_with<T: Number, F: Fold<T>>(x: &Array, axes: &[usize], out: &Array) {
         layout::for_each(gone_outer, |[j]| {
             // SAFETY: the strides stay within both arrays, and `out` is fresh.
             unsafe {
-                let (x, out) = (from.get().offset(i + j), to.get().offset(o));
+                let x = from.get().offset((i + j) * width as isize);
+                let out = to.get().offset(o * width as isize);
                 if by_columns {
-                    columns::<T, F>(x, gone_step, gone.len, kept_step, out, part.len(), first);
+                    let sizes = [part.len(), gone.len];
+                    (folds.columns)(x, [gone_step, kept_step], out, sizes, first);
                 } else {
-                    let outs = [kept_step, out_step];
-                    rows::<T, F>(x, gone_step, gone.len, outs, out, part.len(), first);
+                    let sizes = [gone.len, part.len()];
+                    (folds.rows)(x, [kept_step, gone_step], out, out_step, sizes, first);
                 }
             }
             first = false;

@@ -5,8 +5,9 @@
 //! along others they are put together from reductions and elementwise kernels.
 
 use super::copy::contiguous;
-use super::elementwise::{Binary, Unary, binary, unary};
+use super::elementwise::{ADD, CHAIN, DIVIDE, MULTIPLY, SUBTRACT};
 use super::fold::{MaxOf, SumOf, fold};
+use super::math::{EXP, Elementary, LOG};
 use super::number::{Float, Number};
 use super::reduce::{Reduce, reduce};
 use super::threads::{self, Shared};
@@ -41,7 +42,7 @@ pub fn logsumexp(x: &Array, axes: &[usize], keepdims: bool) -> Result<Array> {
     let max = reduce(Reduce::Max, x, axes, true)?;
     make_finite(&max);
     let sum = reduce(Reduce::Sum, &exp_shifted(x, &max)?, axes, true)?;
-    let out = binary(Binary::Add, &unary(Unary::Log, &sum)?, &max)?;
+    let out = ADD.of(&LOG.of(&sum)?, &max)?;
     Ok(out.reshape_view(&shape).unwrap_or(out))
 }
 
@@ -54,7 +55,7 @@ pub fn softmax(x: &Array, axis: usize) -> Result<Array> {
         return along_rows(x, false);
     }
     let e = exp_shifted(x, &reduce(Reduce::Max, x, &[axis], true)?)?;
-    binary(Binary::Divide, &e, &reduce(Reduce::Sum, &e, &[axis], true)?)
+    DIVIDE.of(&e, &reduce(Reduce::Sum, &e, &[axis], true)?)
 }
 
 /// The logarithm of [`softmax`], without its cancellation.
@@ -65,13 +66,13 @@ pub fn log_softmax(x: &Array, axis: usize) -> Result<Array> {
     if axis + 1 == x.ndim() {
         return along_rows(x, true);
     }
-    let shifted = binary(Binary::Subtract, x, &reduce(Reduce::Max, x, &[axis], true)?)?;
-    let sum = reduce(Reduce::Sum, &unary(Unary::Exp, &shifted)?, &[axis], true)?;
-    binary(Binary::Subtract, &shifted, &unary(Unary::Log, &sum)?)
+    let shifted = SUBTRACT.of(x, &reduce(Reduce::Max, x, &[axis], true)?)?;
+    let sum = reduce(Reduce::Sum, &EXP.of(&shifted)?, &[axis], true)?;
+    SUBTRACT.of(&shifted, &LOG.of(&sum)?)
 }
 
 fn exp_shifted(x: &Array, max: &Array) -> Result<Array> {
-    unary(Unary::Exp, &binary(Binary::Subtract, x, max)?)
+    EXP.of(&SUBTRACT.of(x, max)?)
 }
 
 /// Writes 0 in place of an infinity, from which the exponentials and their logarithm come
@@ -126,9 +127,9 @@ pub fn softmax_gradient(g: &Array, y: &Array, axis: usize) -> Result<Array> {
     if axis + 1 == y.ndim() && y.size() > 0 {
         return gradient_rows(g, y, false);
     }
-    let gy = binary(Binary::Chain, g, y)?;
+    let gy = CHAIN.of(g, y)?;
     let sum = reduce(Reduce::Sum, &gy, &[axis], true)?;
-    binary(Binary::Subtract, &gy, &binary(Binary::Multiply, y, &sum)?)
+    SUBTRACT.of(&gy, &MULTIPLY.of(y, &sum)?)
 }
 
 /// `g - exp(y) sum(g)` along `axis`: an adjoint `g` behind a logarithm `y` of a softmax.
@@ -137,8 +138,8 @@ pub fn log_softmax_gradient(g: &Array, y: &Array, axis: usize) -> Result<Array> 
         return gradient_rows(g, y, true);
     }
     let sum = reduce(Reduce::Sum, g, &[axis], true)?;
-    let share = binary(Binary::Chain, &unary(Unary::Exp, y)?, &sum)?;
-    binary(Binary::Subtract, g, &share)
+    let share = CHAIN.of(&EXP.of(y)?, &sum)?;
+    SUBTRACT.of(g, &share)
 }
 
 fn gradient_rows(g: &Array, y: &Array, log: bool) -> Result<Array> {
@@ -168,7 +169,7 @@ fn gradient_rows(g: &Array, y: &Array, log: bool) -> Result<Array> {
 simd! {
     /// # Safety
     /// All three have `count` rows of `n` elements, and nobody else sees `out`.
-    unsafe fn softmax_gradient_rows<S>[T: Float](
+    unsafe fn softmax_gradient_rows<S>[T: Elementary](
         g: *const T, y: *const T, out: *mut T, count: usize, n: usize
     ) {
         for row in 0..count {
@@ -178,7 +179,7 @@ simd! {
                 for i in 0..n {
                     out.add(i).write(g.add(i).read().chain(y.add(i).read()));
                 }
-                let sum = fold::<T, SumOf>(out, 1, n);
+                let sum = fold::<T, SumOf>(out, n);
                 for i in 0..n {
                     let share = y.add(i).read().mul(sum);
                     out.add(i).write(out.add(i).read().sub(share));
@@ -191,14 +192,14 @@ simd! {
 simd! {
     /// # Safety
     /// As above.
-    unsafe fn log_softmax_gradient_rows<S>[T: Float](
+    unsafe fn log_softmax_gradient_rows<S>[T: Elementary](
         g: *const T, y: *const T, out: *mut T, count: usize, n: usize
     ) {
         for row in 0..count {
             // SAFETY: the caller's promise.
             unsafe {
                 let (g, y, out) = (g.add(row * n), y.add(row * n), out.add(row * n));
-                let sum = fold::<T, SumOf>(g, 1, n);
+                let sum = fold::<T, SumOf>(g, n);
                 for i in 0..n {
                     let share = y.add(i).read().exp::<S>().chain(sum);
                     out.add(i).write(g.add(i).read().sub(share));
@@ -220,7 +221,7 @@ unsafe fn shift_rows<T: Float>(x: *const T, out: *mut T, count: usize, n: usize)
         // SAFETY: the caller's promise.
         unsafe {
             let (x, out) = (x.add(row * n), out.add(row * n));
-            let max = fold::<T, MaxOf>(x, 1, n);
+            let max = fold::<T, MaxOf>(x, n);
             for i in 0..n {
                 out.add(i).write(x.add(i).read().sub(max));
             }
@@ -232,7 +233,7 @@ simd! {
     /// # Safety
     /// `x` has `count` rows of `n` elements, `out` has `count`, `scratch` a group of rows;
     /// nobody else sees these two.
-    unsafe fn lse_rows<S>[T: Float](
+    unsafe fn lse_rows<S>[T: Elementary](
         x: *const T, scratch: *mut T, out: *mut T, count: usize, n: usize
     ) {
         let group = group(n);
@@ -243,7 +244,7 @@ simd! {
                 let x = x.add(start * n);
                 for row in 0..rows {
                     let (x, shifted) = (x.add(row * n), scratch.add(row * n));
-                    let max = shift(fold::<T, MaxOf>(x, 1, n));
+                    let max = shift(fold::<T, MaxOf>(x, n));
                     for i in 0..n {
                         shifted.add(i).write(x.add(i).read().sub(max));
                     }
@@ -253,7 +254,7 @@ simd! {
                     scratch.add(i).write(scratch.add(i).read().exp::<S>());
                 }
                 for row in 0..rows {
-                    let sum = fold::<T, SumOf>(scratch.add(row * n), 1, n);
+                    let sum = fold::<T, SumOf>(scratch.add(row * n), n);
                     let max = out.add(start + row).read();
                     out.add(start + row).write(sum.log::<S>().add(max));
                 }
@@ -265,7 +266,7 @@ simd! {
 simd! {
     /// # Safety
     /// Both have `count` rows of `n` elements, and nobody else sees `out`.
-    unsafe fn softmax_rows<S>[T: Float](x: *const T, out: *mut T, count: usize, n: usize) {
+    unsafe fn softmax_rows<S>[T: Elementary](x: *const T, out: *mut T, count: usize, n: usize) {
         let group = group(n);
         for start in (0..count).step_by(group) {
             let rows = group.min(count - start);
@@ -278,7 +279,7 @@ simd! {
                 }
                 for row in 0..rows {
                     let out = out.add(row * n);
-                    let sum = fold::<T, SumOf>(out, 1, n);
+                    let sum = fold::<T, SumOf>(out, n);
                     for i in 0..n {
                         out.add(i).write(out.add(i).read().div(sum));
                     }
@@ -291,7 +292,7 @@ simd! {
 simd! {
     /// # Safety
     /// Both have `count` rows of `n` elements, and nobody else sees `out`.
-    unsafe fn log_softmax_rows<S>[T: Float](x: *const T, out: *mut T, count: usize, n: usize) {
+    unsafe fn log_softmax_rows<S>[T: Elementary](x: *const T, out: *mut T, count: usize, n: usize) {
         let group = group(n);
         for start in (0..count).step_by(group) {
             let rows = group.min(count - start);
@@ -304,8 +305,8 @@ simd! {
                 }
                 for row in 0..rows {
                     let (x, out) = (x.add(row * n), out.add(row * n));
-                    let log_sum = fold::<T, SumOf>(out, 1, n).log::<S>();
-                    let max = fold::<T, MaxOf>(x, 1, n);
+                    let log_sum = fold::<T, SumOf>(out, n).log::<S>();
+                    let max = fold::<T, MaxOf>(x, n);
                     for i in 0..n {
                         out.add(i).write(x.add(i).read().sub(max).sub(log_sum));
                     }

@@ -82,6 +82,11 @@ fn request() -> &'static (usize, Option<String>) {
 /// `grain`.
 #[inline]
 pub(crate) fn for_each(n: usize, cost: usize, grain: usize, body: impl Fn(Range<usize>) + Sync) {
+    spread(n, cost, grain, &body);
+}
+
+/// Compiled once for all bodies.
+fn spread(n: usize, cost: usize, grain: usize, body: &(dyn Fn(Range<usize>) + Sync)) {
     let work = n.saturating_mul(cost);
     if work < WORTH || n <= grain {
         return body(0..n);
@@ -93,7 +98,7 @@ pub(crate) fn for_each(n: usize, cost: usize, grain: usize, body: impl Fn(Range<
     let ranges = (work / RANGE).clamp(threads, 16 * threads);
     let ranges = ranges.next_multiple_of(threads);
     let len = n.div_ceil(ranges).next_multiple_of(grain.max(1));
-    share(n, len, work, threads, &body);
+    share(n, len, work, threads, body);
 }
 
 /// An address that the threads of a kernel share.

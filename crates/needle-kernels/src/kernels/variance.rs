@@ -1,7 +1,7 @@
 //! Variance over any axes.
 
 use super::copy::contiguous;
-use super::elementwise::{Binary, binary, binary_scalar};
+use super::elementwise::{DIVIDE, MULTIPLY, SUBTRACT};
 use super::fold::{SumOf, fold};
 use super::number::{Float, Number};
 use super::reduce::{Reduce, reduce};
@@ -20,9 +20,9 @@ pub fn variance(x: &Array, axes: &[usize], keepdims: bool, divisor: f64) -> Resu
         // The rounding of the first mean, which far from 0 may be large beside the distances
         // from it, is taken out by the second.
         let d = centred(&centred(x, axes)?, axes)?;
-        let squares = binary(Binary::Multiply, &d, &d)?;
+        let squares = MULTIPLY.of(&d, &d)?;
         let sum = reduce(Reduce::Sum, &squares, axes, keepdims)?;
-        return binary_scalar(Binary::Divide, &sum, Scalar::Float(divisor));
+        return DIVIDE.with(&sum, Scalar::Float(divisor));
     }
     let x = contiguous(x)?;
     let out = Array::empty(x.dtype(), &shape)?;
@@ -59,8 +59,8 @@ pub fn variance(x: &Array, axes: &[usize], keepdims: bool, divisor: f64) -> Resu
 fn centred(x: &Array, axes: &[usize]) -> Result<Array> {
     let count: usize = axes.iter().map(|&axis| x.shape()[axis]).product();
     let sum = reduce(Reduce::Sum, x, axes, true)?;
-    let mean = binary_scalar(Binary::Divide, &sum, Scalar::Float(count as f64))?;
-    binary(Binary::Subtract, x, &mean)
+    let mean = DIVIDE.with(&sum, Scalar::Float(count as f64))?;
+    SUBTRACT.of(x, &mean)
 }
 
 /// Elements whose mean is taken before their distances from it, while they are in the cache.
@@ -116,7 +116,7 @@ simd! {
     unsafe fn origin_of<S>[T: Float](x: *const T, n: usize) -> T {
         let n = n.min(SOME);
         // SAFETY: the caller's promise.
-        let mean = unsafe { fold::<T, SumOf>(x, 1, n) }.div(T::from_scalar(Scalar::UInt(n as u64)));
+        let mean = unsafe { fold::<T, SumOf>(x, n) }.div(T::from_scalar(Scalar::UInt(n as u64)));
         // A sum that has overflowed is no place to start from.
         if mean.sub(mean) == T::ZERO { mean } else { T::ZERO }
     }
@@ -138,12 +138,12 @@ simd! {
                 for (i, place) in block.iter_mut().enumerate().take(len) {
                     *place = x.add(start + i).read().sub(origin);
                 }
-                let mean = fold::<T, SumOf>(block.as_ptr(), 1, len).div(count);
+                let mean = fold::<T, SumOf>(block.as_ptr(), len).div(count);
                 for place in block.iter_mut().take(len) {
                     let d = place.sub(mean);
                     *place = d.mul(d);
                 }
-                let squares = fold::<T, SumOf>(block.as_ptr(), 1, len);
+                let squares = fold::<T, SumOf>(block.as_ptr(), len);
                 all = all.join(Moments { count, mean, squares });
             }
         }

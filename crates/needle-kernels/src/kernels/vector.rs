@@ -1,10 +1,6 @@
 //! Vector registers as types, for the kernels that the compiler does not vectorise well
 //! enough by itself.
 
-#[cfg(target_arch = "x86_64")]
-use super::isa::{Avx2, Avx512};
-use super::isa::{Scalar, Simd};
-
 /// A register of several elements.
 ///
 /// # Safety
@@ -31,25 +27,6 @@ pub(crate) trait Vector<T>: Copy {
     unsafe fn zip(self, other: Self) -> (Self, Self);
     /// The sum of the elements.
     unsafe fn total(self) -> T;
-}
-
-/// An element type that has vectors.
-pub(crate) trait Real: Copy {
-    /// The widest vector of an instruction set.
-    type Of<S: Simd>: Vector<Self>;
-}
-
-/// Vectors of each instruction set.
-pub(crate) trait Registers {
-    type F32: Vector<f32>;
-    type F64: Vector<f64>;
-}
-
-impl Real for f32 {
-    type Of<S: Simd> = S::F32;
-}
-impl Real for f64 {
-    type Of<S: Simd> = S::F64;
 }
 
 /// A vector for the baseline: plain Rust, which the compiler puts into its registers.
@@ -114,14 +91,9 @@ macro_rules! plain {
 
 plain!(f32 f64);
 
-impl Registers for Scalar {
-    type F32 = Plain<f32, 4>;
-    type F64 = Plain<f64, 2>;
-}
-
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Avx2, Avx512, Registers, Vector};
+    use super::Vector;
     #[allow(clippy::wildcard_imports)] // Forty names, each used once below.
     use std::arch::x86_64::*;
 
@@ -241,14 +213,5 @@ mod x86 {
         const { assert!(size_of::<[L; N]>() == size_of::<__m256i>()) };
         // SAFETY: 32 bytes, and the caller's promise.
         unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) }
-    }
-
-    impl Registers for Avx2 {
-        type F32 = __m256;
-        type F64 = __m256d;
-    }
-    impl Registers for Avx512 {
-        type F32 = __m512;
-        type F64 = __m512d;
     }
 }

@@ -2,20 +2,20 @@
 
 use crate::support::each_isa;
 use needle_kernels::Array;
-use needle_kernels::kernels::elementwise::{Unary, unary};
-use needle_kernels::kernels::isa;
+use needle_kernels::kernels::elementwise::Map;
+use needle_kernels::kernels::{isa, math};
 use std::ops::Range;
 
-type Function = (Unary, fn(f64) -> f64);
+type Function = (&'static Map, fn(f64) -> f64);
 
 const FUNCTIONS: [Function; 7] = [
-    (Unary::Exp, f64::exp),
-    (Unary::Log, f64::ln),
-    (Unary::Tanh, f64::tanh),
-    (Unary::Sigmoid, |x| 1.0 / (1.0 + (-x).exp())),
-    (Unary::Sin, f64::sin),
-    (Unary::Cos, f64::cos),
-    (Unary::Erf, libm::erf),
+    (&math::EXP, f64::exp),
+    (&math::LOG, f64::ln),
+    (&math::TANH, f64::tanh),
+    (&math::SIGMOID, |x| 1.0 / (1.0 + (-x).exp())),
+    (&math::SIN, f64::sin),
+    (&math::COS, f64::cos),
+    (&math::ERF, libm::erf),
 ];
 
 /// Bit patterns at a time.
@@ -43,7 +43,7 @@ fn worst((op, reference): Function, blocks: Range<u32>) -> (u64, f32) {
     for block in blocks {
         let bits = block * BLOCK..=block * BLOCK + (BLOCK - 1);
         let x: Vec<f32> = bits.map(f32::from_bits).collect();
-        let y = unary(op, &Array::from_slice(&x, &[x.len()]).unwrap()).unwrap();
+        let y = op.of(&Array::from_slice(&x, &[x.len()]).unwrap()).unwrap();
         for (&x, y) in x.iter().zip(y.to_vec::<f32>()) {
             let off = thousandths(y, reference(f64::from(x)));
             if off > worst.0 {

@@ -2,60 +2,59 @@
 
 use crate::support::{Random, Value, each_isa, values};
 use needle_kernels::dtype::{DType, Kind, Scalar};
-use needle_kernels::kernels::elementwise::{
-    Binary, Slope, Unary, binary, binary_scalar, scalar_binary, slope, unary,
-};
+use needle_kernels::kernels::elementwise::{self, Map, Zip};
+use needle_kernels::kernels::math;
 use needle_kernels::{Array, shape};
 
-const UNARY: [Unary; 15] = [
-    Unary::Negate,
-    Unary::Abs,
-    Unary::Sign,
-    Unary::Sqrt,
-    Unary::Exp,
-    Unary::Log,
-    Unary::Tanh,
-    Unary::Sigmoid,
-    Unary::Softplus,
-    Unary::Erf,
-    Unary::Gelu,
-    Unary::Silu,
-    Unary::Sin,
-    Unary::Cos,
-    Unary::Relu,
+const UNARY: [&Map; 15] = [
+    &elementwise::NEGATE,
+    &elementwise::ABS,
+    &elementwise::SIGN,
+    &math::SQRT,
+    &math::EXP,
+    &math::LOG,
+    &math::TANH,
+    &math::SIGMOID,
+    &math::SOFTPLUS,
+    &math::ERF,
+    &math::GELU,
+    &math::SILU,
+    &math::SIN,
+    &math::COS,
+    &elementwise::RELU,
 ];
-const BINARY: [Binary; 10] = [
-    Binary::Add,
-    Binary::Subtract,
-    Binary::Multiply,
-    Binary::Divide,
-    Binary::Power,
-    Binary::Maximum,
-    Binary::Minimum,
-    Binary::Chain,
-    Binary::ReluGradient,
-    Binary::LeakyRelu,
+const BINARY: [&Zip; 10] = [
+    &elementwise::ADD,
+    &elementwise::SUBTRACT,
+    &elementwise::MULTIPLY,
+    &elementwise::DIVIDE,
+    &math::POWER,
+    &elementwise::MAXIMUM,
+    &elementwise::MINIMUM,
+    &elementwise::CHAIN,
+    &elementwise::RELU_GRADIENT,
+    &elementwise::LEAKY_RELU,
 ];
 
-fn unary_reference(op: Unary, x: Value) -> Value {
+fn unary_reference(op: &Map, x: Value) -> Value {
     match x {
-        Value::Int(v) => Value::Int(match op {
-            Unary::Negate => -v,
-            Unary::Abs => v.abs(),
-            Unary::Sign => v.signum(),
+        Value::Int(v) => Value::Int(match op.name() {
+            "NEGATE" => -v,
+            "ABS" => v.abs(),
+            "SIGN" => v.signum(),
             _ => v.max(0),
         }),
-        Value::Real(v) => Value::Real(match op {
-            Unary::Negate => -v,
-            Unary::Abs => v.abs(),
-            Unary::Sign if v == 0.0 || v.is_nan() => v,
-            Unary::Sign => v.signum(),
-            Unary::Sqrt => v.sqrt(),
-            Unary::Exp => v.exp(),
-            Unary::Log => v.ln(),
-            Unary::Tanh => v.tanh(),
-            Unary::Sigmoid => 1.0 / (1.0 + (-v).exp()),
-            Unary::Softplus => {
+        Value::Real(v) => Value::Real(match op.name() {
+            "NEGATE" => -v,
+            "ABS" => v.abs(),
+            "SIGN" if v == 0.0 || v.is_nan() => v,
+            "SIGN" => v.signum(),
+            "SQRT" => v.sqrt(),
+            "EXP" => v.exp(),
+            "LOG" => v.ln(),
+            "TANH" => v.tanh(),
+            "SIGMOID" => 1.0 / (1.0 + (-v).exp()),
+            "SOFTPLUS" => {
                 v.max(0.0)
                     + if v.is_nan() {
                         v
@@ -63,14 +62,15 @@ fn unary_reference(op: Unary, x: Value) -> Value {
                         (-v.abs()).exp().ln_1p()
                     }
             }
-            Unary::Erf => libm::erf(v),
-            Unary::Gelu | Unary::Silu if v == f64::NEG_INFINITY => 0.0,
-            Unary::Gelu => v * normal(v).0,
-            Unary::Silu => v / (1.0 + (-v).exp()),
-            Unary::Sin => v.sin(),
-            Unary::Cos => v.cos(),
-            Unary::Relu if v <= 0.0 => 0.0,
-            Unary::Relu => v,
+            "ERF" => libm::erf(v),
+            "GELU" | "SILU" if v == f64::NEG_INFINITY => 0.0,
+            "GELU" => v * normal(v).0,
+            "SILU" => v / (1.0 + (-v).exp()),
+            "SIN" => v.sin(),
+            "COS" => v.cos(),
+            "RELU" if v <= 0.0 => 0.0,
+            "RELU" => v,
+            name => panic!("no reference for {name}"),
         }),
     }
 }
@@ -79,24 +79,24 @@ fn unary_reference(op: Unary, x: Value) -> Value {
 fn unary_kernels_match_the_reference() {
     each_isa(60, |random| {
         for op in UNARY {
-            let float_only = !matches!(op, Unary::Negate | Unary::Abs | Unary::Sign | Unary::Relu);
+            let float_only = !matches!(op.name(), "NEGATE" | "ABS" | "SIGN" | "RELU");
             for &dtype in DType::ALL {
                 let shape = random.shape(4);
                 let x = random.array(dtype, &shape, true);
-                let result = unary(op, &x);
+                let result = op.of(&x);
                 if (float_only && !dtype.is_float())
-                    || (op == Unary::Negate && dtype == DType::Bool)
+                    || (op.name() == "NEGATE" && dtype == DType::Bool)
                 {
                     assert!(result.is_err());
                     continue;
                 }
                 let y = result.unwrap();
                 assert!(y.is_contiguous() && y.shape() == x.shape() && y.dtype() == dtype);
-                let tolerance = match (op, dtype) {
+                let tolerance = match (op.name(), dtype) {
                     _ if !float_only => 0.0,
                     // The square in the exponent of its tail costs digits.
-                    (Unary::Gelu, DType::F32) => 2e-5,
-                    (Unary::Gelu, _) => 1e-12,
+                    ("GELU", DType::F32) => 2e-5,
+                    ("GELU", _) => 1e-12,
                     (_, DType::F32) => 2.5e-7,
                     _ => 8e-16,
                 };
@@ -126,56 +126,57 @@ fn wrapping_pow(base: i128, exponent: i128, dtype: DType) -> Value {
     result
 }
 
-fn binary_reference(op: Binary, a: Value, b: Value, dtype: DType) -> Value {
+fn binary_reference(op: &Zip, a: Value, b: Value, dtype: DType) -> Value {
     if let (Value::Int(a), Value::Int(b)) = (a, b) {
-        return Value::Int(match op {
-            Binary::Add => a + b,
-            Binary::Subtract => a - b,
-            Binary::Power => return wrapping_pow(a, b, dtype),
-            Binary::Maximum => a.max(b),
-            Binary::Minimum => a.min(b),
-            Binary::ReluGradient => a * i128::from(b > 0),
-            Binary::LeakyRelu if a > 0 => a,
+        return Value::Int(match op.name() {
+            "ADD" => a + b,
+            "SUBTRACT" => a - b,
+            "POWER" => return wrapping_pow(a, b, dtype),
+            "MAXIMUM" => a.max(b),
+            "MINIMUM" => a.min(b),
+            "RELU_GRADIENT" => a * i128::from(b > 0),
+            "LEAKY_RELU" if a > 0 => a,
             _ => a * b,
         })
         .round(dtype);
     }
     let (a, b) = (a.real(), b.real());
-    let value = Value::Real(match op {
-        Binary::Add => a + b,
-        Binary::Subtract => a - b,
-        Binary::Divide => a / b,
-        Binary::Power => a.powf(b),
-        Binary::Maximum | Binary::Minimum if a.is_nan() || b.is_nan() => f64::NAN,
-        Binary::Maximum => a.max(b),
-        Binary::Minimum => a.min(b),
-        Binary::ReluGradient => {
+    let value = Value::Real(match op.name() {
+        "ADD" => a + b,
+        "SUBTRACT" => a - b,
+        "DIVIDE" => a / b,
+        "POWER" => a.powf(b),
+        "MAXIMUM" | "MINIMUM" if a.is_nan() || b.is_nan() => f64::NAN,
+        "MAXIMUM" => a.max(b),
+        "MINIMUM" => a.min(b),
+        "RELU_GRADIENT" => {
             if b > 0.0 {
                 a
             } else {
                 0.0
             }
         }
-        Binary::Chain if a == 0.0 || b == 0.0 => 0.0,
-        Binary::LeakyRelu if a > 0.0 || a.is_nan() => a,
-        Binary::LeakyRelu | Binary::Multiply | Binary::Chain => a * b,
+        "CHAIN" if a == 0.0 || b == 0.0 => 0.0,
+        "LEAKY_RELU" if a > 0.0 || a.is_nan() => a,
+        "LEAKY_RELU" | "MULTIPLY" | "CHAIN" => a * b,
+        name => panic!("no reference for {name}"),
     });
     value.round(dtype)
 }
 
-fn allowed(op: Binary, dtype: DType) -> bool {
-    match op {
-        Binary::Divide => dtype.is_float(),
-        Binary::Subtract => dtype != DType::Bool,
+fn allowed(op: &Zip, dtype: DType) -> bool {
+    match op.name() {
+        "DIVIDE" | "LEAKY_RELU" => dtype.is_float(),
+        "SUBTRACT" => dtype != DType::Bool,
         _ => true,
     }
 }
 
 /// Exponents of integers must not be negative.
-fn exponents(op: Binary, random: &mut Random, dtype: DType, shape: &[usize]) -> Array {
+fn exponents(op: &Zip, random: &mut Random, dtype: DType, shape: &[usize]) -> Array {
     let b = random.array(dtype, shape, dtype.is_float());
-    if op == Binary::Power && dtype.kind() == Kind::Signed {
-        return unary(Unary::Abs, &b).unwrap();
+    if op.name() == "POWER" && dtype.kind() == Kind::Signed {
+        return elementwise::ABS.of(&b).unwrap();
     }
     b
 }
@@ -189,12 +190,12 @@ fn binary_kernels_match_the_reference() {
                 let (own_a, own_b) = (random.narrower(&shape), random.narrower(&shape));
                 let a = random.array(dtype, &own_a, true);
                 let b = exponents(op, random, dtype, &own_b);
-                let result = binary(op, &a, &b);
+                let result = op.of(&a, &b);
                 assert_eq!(result.is_ok(), allowed(op, dtype));
                 let Ok(c) = result else { continue };
                 let full = shape::broadcast("test", &own_a, &own_b).unwrap();
                 assert!(c.is_contiguous() && c.shape() == full.as_slice() && c.dtype() == dtype);
-                let tolerance = if op == Binary::Power { 2e-7 } else { 0.0 };
+                let tolerance = if op.name() == "POWER" { 2e-7 } else { 0.0 };
                 let (a, b) = (
                     values(&a.broadcast_to(&full)),
                     values(&b.broadcast_to(&full)),
@@ -229,10 +230,10 @@ fn one_operand_may_be_a_number() {
                         (Scalar::Int(v), Value::Int(i128::from(v)))
                     }
                 };
-                let right = binary_scalar(op, &x, scalar).unwrap();
-                let left = scalar_binary(op, scalar, &x).unwrap();
+                let right = op.with(&x, scalar).unwrap();
+                let left = op.from(scalar, &x).unwrap();
                 assert!(right.is_contiguous() && right.shape() == x.shape());
-                let tolerance = if op == Binary::Power { 2e-7 } else { 0.0 };
+                let tolerance = if op.name() == "POWER" { 2e-7 } else { 0.0 };
                 for ((x, r), l) in values(&x)
                     .into_iter()
                     .zip(values(&right))
@@ -258,7 +259,7 @@ fn one_operand_may_be_a_number() {
 fn zero_beats_infinity_and_nan_in_the_chain_product() {
     let a = Array::from_slice(&[0.0f32, -0.0, f32::INFINITY, f32::NAN, 2.0], &[5]).unwrap();
     let b = Array::from_slice(&[f32::INFINITY, f32::NAN, -0.0, 0.0, 3.0], &[5]).unwrap();
-    let c = binary(Binary::Chain, &a, &b).unwrap().to_vec::<f32>();
+    let c = elementwise::CHAIN.of(&a, &b).unwrap().to_vec::<f32>();
     assert_eq!(c, [0.0, 0.0, 0.0, 0.0, 6.0]);
     assert!(c.iter().all(|v| v.is_sign_positive()));
 }
@@ -275,16 +276,22 @@ fn adjoints_behind_functions_keep_six_digits_of_their_largest_term() {
         for dtype in [DType::F32, DType::F64] {
             let g = random.array(dtype, &[30, 41], false);
             let x = random.array(dtype, &[30, 41], false);
-            for op in [Slope::Tanh, Slope::Sigmoid, Slope::Gelu, Slope::Silu] {
-                let out = slope(op, &g, &x).unwrap().to_f64_vec();
+            for op in [
+                &math::TANH_SLOPE,
+                &math::SIGMOID_SLOPE,
+                &math::GELU_SLOPE,
+                &math::SILU_SLOPE,
+            ] {
+                let out = op.of(&g, &x).unwrap().to_f64_vec();
                 for ((g, x), out) in g.to_f64_vec().iter().zip(x.to_f64_vec()).zip(out) {
                     let share = 1.0 / (1.0 + (-x).exp());
                     let (distribution, density) = normal(x);
-                    let (slope, largest) = match op {
-                        Slope::Tanh => (1.0 - x * x, 1.0 + x * x),
-                        Slope::Sigmoid => (x * (1.0 - x), x.abs() + x * x),
-                        Slope::Gelu => (distribution + x * density, 1.0),
-                        Slope::Silu => (share * (1.0 + x * (1.0 - share)), 1.0 + x.abs()),
+                    let (slope, largest) = match op.name() {
+                        "TANH_SLOPE" => (1.0 - x * x, 1.0 + x * x),
+                        "SIGMOID_SLOPE" => (x * (1.0 - x), x.abs() + x * x),
+                        "GELU_SLOPE" => (distribution + x * density, 1.0),
+                        "SILU_SLOPE" => (share * (1.0 + x * (1.0 - share)), 1.0 + x.abs()),
+                        name => panic!("no reference for {name}"),
                     };
                     let off = (out - g * slope).abs();
                     let digits = if dtype == DType::F32 { 1e-6 } else { 1e-15 };
@@ -304,15 +311,15 @@ fn infinite_arguments_leave_activations_and_their_adjoints_finite_where_limits_a
         let ends = [f64::NEG_INFINITY, f64::INFINITY, f64::NAN];
         let x = Array::from_slice(&ends, &[3]).unwrap();
         let one = Array::from_slice(&[1.0f64; 3], &[3]).unwrap();
-        for op in [Unary::Gelu, Unary::Silu, Unary::Softplus] {
-            let y = unary(op, &x).unwrap().to_f64_vec();
+        for op in [&math::GELU, &math::SILU, &math::SOFTPLUS] {
+            let y = op.of(&x).unwrap().to_f64_vec();
             assert!(
                 y[0] == 0.0 && y[1] == f64::INFINITY && y[2].is_nan(),
                 "{op:?}: {y:?}"
             );
         }
-        for op in [Slope::Gelu, Slope::Silu] {
-            let y = slope(op, &one, &x).unwrap().to_f64_vec();
+        for op in [&math::GELU_SLOPE, &math::SILU_SLOPE] {
+            let y = op.of(&one, &x).unwrap().to_f64_vec();
             assert!(y[0] == 0.0 && y[1] == 1.0 && y[2].is_nan(), "{op:?}: {y:?}");
         }
     });

@@ -3,22 +3,23 @@
 use crate::support::{Random, each_isa};
 use needle_kernels::dtype::{DType, Scalar};
 use needle_kernels::kernels::elementwise::fused::{Fused, MOST, Place};
-use needle_kernels::kernels::elementwise::{Binary, Function, Slope, Unary};
+use needle_kernels::kernels::elementwise::{self, Function};
+use needle_kernels::kernels::math;
 use needle_kernels::{Array, shape};
 
 fn function(random: &mut Random) -> Function {
     match random.below(8) {
-        0 => Function::Unary(Unary::Tanh),
-        1 => Function::Unary(Unary::Cos),
-        2 => Function::Slope(Slope::Sigmoid),
-        3 => Function::Scalar(Binary::Multiply, Scalar::Float(-1.5)),
+        0 => Function::Map(&math::TANH),
+        1 => Function::Map(&math::COS),
+        2 => Function::Zip(&math::SIGMOID_SLOPE),
+        3 => Function::With(&elementwise::MULTIPLY, Scalar::Float(-1.5)),
         4 => {
             let exponents = [0.0, 0.5, 1.0, 2.0, 3.0, -1.0, -0.5];
-            Function::Scalar(Binary::Power, Scalar::Float(exponents[random.below(7)]))
+            Function::With(&math::POWER, Scalar::Float(exponents[random.below(7)]))
         }
-        5 => Function::Binary(Binary::Chain),
-        6 => Function::Binary(Binary::Divide),
-        _ => Function::Binary(Binary::Add),
+        5 => Function::Zip(&elementwise::CHAIN),
+        6 => Function::Zip(&elementwise::DIVIDE),
+        _ => Function::Zip(&elementwise::ADD),
     }
 }
 
@@ -49,7 +50,7 @@ fn a_run_gives_what_its_functions_give_one_by_one() {
             let given = known.len();
             for _ in 0..20 {
                 let function = function(random);
-                let one = matches!(function, Function::Unary(_) | Function::Scalar(..));
+                let one = matches!(function, Function::Map(_) | Function::With(..));
                 let operands: Vec<usize> = (0..if one { 1 } else { 2 })
                     .map(|_| random.below(known.len()))
                     .collect();
@@ -95,7 +96,7 @@ fn a_run_gives_what_its_functions_give_one_by_one() {
 fn a_run_takes_only_what_it_was_made_for() {
     let mut run = Fused::new(DType::F64).unwrap();
     let place = run.input(&[2]);
-    let negate = Function::Unary(Unary::Negate);
+    let negate = Function::Map(&elementwise::NEGATE);
     assert!(run.push(negate, &[&place], &[3]).is_none(), "no broadcast");
     assert!(
         run.push(negate, &[&place], &[]).is_none(),

@@ -3,7 +3,7 @@
 use crate::support::{Random, each_isa};
 use needle_kernels::Array;
 use needle_kernels::dtype::DType;
-use needle_kernels::kernels::elementwise::{Binary, binary};
+use needle_kernels::kernels::elementwise;
 use needle_kernels::kernels::gather::{take, take_gradient, whole_numbers};
 use needle_kernels::kernels::matmul::{linear, matmul};
 use needle_kernels::kernels::normalise::{layer_norm, layer_norm_gradient};
@@ -229,7 +229,9 @@ fn a_linear_layer_has_the_bits_of_product_and_sum() {
             let a = random.array(dtype, &[m, k], false);
             let b = random.array(dtype, &[k, n], false);
             let bias = random.array(dtype, &[1, n], false);
-            let expected = binary(Binary::Add, &matmul(&a, &b).unwrap(), &bias).unwrap();
+            let expected = elementwise::ADD
+                .of(&matmul(&a, &b).unwrap(), &bias)
+                .unwrap();
             let out = linear(&a, &b, &bias).unwrap();
             assert!(out.shape() == [m, n] && out.to_f64_vec() == expected.to_f64_vec());
         }

@@ -2,7 +2,7 @@
 
 use crate::support::{each_isa, values};
 use needle_kernels::dtype::DType;
-use needle_kernels::kernels::elementwise::{Binary, binary};
+use needle_kernels::kernels::elementwise;
 use needle_kernels::kernels::entropy::{Target, cross_entropy, cross_entropy_gradient};
 use needle_kernels::kernels::reduce::{Reduce, reduce};
 use needle_kernels::kernels::softmax::{
@@ -123,16 +123,16 @@ fn adjoints_match_the_reference() {
                 let tolerance = if dtype == DType::F32 { 1e-4 } else { 1e-12 };
                 let y = softmax(&x, axis).unwrap();
                 let sum = |v: &Array| reduce(Reduce::Sum, v, &[axis], true).unwrap();
-                let gy = binary(Binary::Multiply, &g, &y).unwrap();
-                let rest = binary(Binary::Subtract, &g, &sum(&gy)).unwrap();
-                let expected = binary(Binary::Multiply, &y, &rest).unwrap();
+                let gy = elementwise::MULTIPLY.of(&g, &y).unwrap();
+                let rest = elementwise::SUBTRACT.of(&g, &sum(&gy)).unwrap();
+                let expected = elementwise::MULTIPLY.of(&y, &rest).unwrap();
                 let got = softmax_gradient(&g, &y, axis).unwrap();
                 for (a, b) in got.to_f64_vec().iter().zip(expected.to_f64_vec()) {
                     assert!(near(*a, b, tolerance), "{shape:?} {axis}: {a}, not {b}");
                 }
                 let log = log_softmax(&x, axis).unwrap();
-                let share = binary(Binary::Multiply, &y, &sum(&g)).unwrap();
-                let expected = binary(Binary::Subtract, &g, &share).unwrap();
+                let share = elementwise::MULTIPLY.of(&y, &sum(&g)).unwrap();
+                let expected = elementwise::SUBTRACT.of(&g, &share).unwrap();
                 let got = log_softmax_gradient(&g, &log, axis).unwrap();
                 for (a, b) in got.to_f64_vec().iter().zip(expected.to_f64_vec()) {
                     assert!(near(*a, b, tolerance), "{shape:?} {axis}: {a}, not {b}");

@@ -2,7 +2,9 @@
 
 use crate::support::each_isa;
 use needle_kernels::dtype::{DType, Scalar};
-use needle_kernels::kernels::elementwise::{Binary, Unary, binary, select, unary};
+use needle_kernels::kernels::cast::cast;
+use needle_kernels::kernels::elementwise::{ADD, CHAIN, RELU, select};
+use needle_kernels::kernels::math::{EXP, POWER, SIN, SQRT, TANH};
 use needle_kernels::kernels::matmul::matmul;
 use needle_kernels::kernels::reduce::{Reduce, reduce};
 use needle_kernels::kernels::{copy, softmax, threads};
@@ -21,7 +23,7 @@ fn numbers(shape: &[usize], dtype: DType) -> Array {
             unit * f64::from(1 << (state % 12))
         })
         .collect();
-    copy::cast(&Array::from_slice(&values, shape).unwrap(), dtype).unwrap()
+    cast(&Array::from_slice(&values, shape).unwrap(), dtype).unwrap()
 }
 
 fn hash(array: &Array) -> u64 {
@@ -78,24 +80,18 @@ fn elementwise_kernels_and_copies() {
     each_isa(1, |_| {
         let x = numbers(&[301, 1003], DType::F32);
         let (row, column) = (numbers(&[1003], DType::F32), numbers(&[301, 1], DType::F32));
-        for op in [
-            Unary::Exp,
-            Unary::Tanh,
-            Unary::Sin,
-            Unary::Sqrt,
-            Unary::Relu,
-        ] {
-            check("unary", || unary(op, &x));
-            check("unary of a transpose", || unary(op, &x.permute(&[1, 0])));
+        for op in [&EXP, &TANH, &SIN, &SQRT, &RELU] {
+            check("unary", || op.of(&x));
+            check("unary of a transpose", || op.of(&x.permute(&[1, 0])));
         }
-        for op in [Binary::Add, Binary::Power, Binary::Chain] {
-            check("binary", || binary(op, &x, &x));
-            check("row", || binary(op, &x, &row));
-            check("column", || binary(op, &column, &x));
+        for op in [&ADD, &POWER, &CHAIN] {
+            check("binary", || op.of(&x, &x));
+            check("row", || op.of(&x, &row));
+            check("column", || op.of(&column, &x));
         }
-        let yes = copy::cast(&x, DType::Bool).unwrap();
+        let yes = cast(&x, DType::Bool).unwrap();
         check("select", || select(&yes, &x, &column));
-        check("cast", || copy::cast(&x.permute(&[1, 0]), DType::I32));
+        check("cast", || cast(&x.permute(&[1, 0]), DType::I32));
         check("copy", || copy::contiguous(&x.permute(&[1, 0])));
         check("full", || {
             copy::full(DType::F64, &[300, 1003], Scalar::Float(0.3))

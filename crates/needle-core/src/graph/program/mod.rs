@@ -20,6 +20,7 @@ use super::realise::{self, Access};
 use super::tensor::Tensor;
 use crate::array::Array;
 use crate::error::{Error, Result};
+use crate::kernels::cast::cast;
 use crate::kernels::copy;
 use crate::kernels::elementwise::fused::Fused;
 use crate::shape;
@@ -106,7 +107,7 @@ pub fn tangents(
                 shape::display(&expected.shape)
             )));
         }
-        arguments.push(copy::cast(&given, expected.dtype)?);
+        arguments.push(cast(&given, expected.dtype)?);
     }
     match known(What::Tangents { directions }, outputs, &wanted)? {
         Ok((known, walk)) => known.run(&walk, &arguments),

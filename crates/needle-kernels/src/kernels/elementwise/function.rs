@@ -1,46 +1,140 @@
-//! Elementwise functions as data, for ops that are nothing else.
+//! Functions of elements as values: what a row of the op table names.
 
-use super::{Binary, Slope, Unary};
+use super::drive;
 use crate::array::Array;
 use crate::dtype::{DType, Scalar};
 use crate::error::Result;
-use crate::kernels::copy::cast;
-use smallvec::SmallVec;
+use std::fmt;
+
+/// Picoseconds for an element of a function that waits for memory.
+pub(crate) const CHEAP: usize = 150;
+
+/// Writes a function of `n` elements that lie side by side.
+///
+/// # Safety
+/// All addresses are valid and aligned for the types of the row, and nobody else sees `out`.
+pub(crate) type MapRow = unsafe fn(x: *const u8, out: *mut u8, n: usize);
+
+/// Writes a function of two operands, `count` rows of `n` elements. The steps of an operand are
+/// those from row to row and within a row, in elements; within a row they are 1 for both, or
+/// for one of them 0. The rows of the result lie side by side.
+///
+/// # Safety
+/// As [`MapRow`].
+pub(crate) type ZipRows = unsafe fn(
+    a: *const u8,
+    steps_a: [isize; 2],
+    b: *const u8,
+    steps_b: [isize; 2],
+    out: *mut u8,
+    n: usize,
+    count: usize,
+);
+
+/// A row function, and the dtype it reads and writes: integers that a function has no rows for
+/// are computed in 64 bits, where the result has the same low bits.
+#[derive(Clone, Copy)]
+pub(crate) struct Compiled<F> {
+    pub(crate) run: F,
+    pub(crate) dtype: DType,
+}
+
+/// A function of one element, which keeps the dtype.
+pub struct Map {
+    pub(crate) name: &'static str,
+    /// Picoseconds for an element, roughly: what decides about threads.
+    pub(crate) cost: usize,
+    /// The row function for a dtype; `None` where the function is not defined.
+    pub(crate) row: fn(DType) -> Option<Compiled<MapRow>>,
+}
+
+/// A function of two elements of one dtype.
+pub struct Zip {
+    pub(crate) name: &'static str,
+    /// See [`Map`].
+    pub(crate) cost: usize,
+    /// See [`Map`].
+    pub(crate) rows: fn(DType) -> Option<Compiled<ZipRows>>,
+    /// Whether rows take a step of 0.
+    pub(crate) repeats: bool,
+    /// Whether the result is a truth value; else it has the dtype of the operands.
+    pub(crate) is_truth: bool,
+    /// The same for floats with some number on the right, where that is less work.
+    pub(crate) as_map: fn(f64) -> Option<&'static Map>,
+}
 
 /// A function of the elements of one operand or of two, which broadcast together.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy)]
 pub enum Function {
     /// Of one.
-    Unary(Unary),
+    Map(&'static Map),
     /// Of two.
-    Binary(Binary),
+    Zip(&'static Zip),
     /// Of one, with a number on the right.
-    Scalar(Binary, Scalar),
-    /// An adjoint, times the derivative at the second operand.
-    Slope(Slope),
+    With(&'static Zip, Scalar),
 }
 
 impl Function {
-    /// The values, computed in `dtype`.
-    // Always: where the function is known, so is the kernel.
-    #[inline(always)]
-    pub fn run(self, x: &[&Array], dtype: DType) -> Result<Array> {
-        if x.iter().any(|x| x.dtype() != dtype) {
-            return self.run_cast(x, dtype);
-        }
+    /// How many operands it has.
+    pub(crate) fn arity(self) -> usize {
         match self {
-            Self::Unary(op) => super::unary(op, x[0]),
-            Self::Binary(op) => super::binary(op, x[0], x[1]),
-            Self::Scalar(op, number) => super::binary_scalar(op, x[0], number),
-            Self::Slope(op) => super::slope(op, x[0], x[1]),
+            Self::Map(_) | Self::With(..) => 1,
+            Self::Zip(_) => 2,
         }
     }
 
-    #[cold]
-    fn run_cast(self, x: &[&Array], dtype: DType) -> Result<Array> {
-        let cast = x.iter().map(|x| cast(x, dtype));
-        let cast = cast.collect::<Result<SmallVec<[Array; 2]>>>()?;
-        let refs: SmallVec<[&Array; 2]> = cast.iter().collect();
-        self.run(&refs, dtype)
+    /// The values, computed in `dtype`.
+    pub fn run(self, x: &[&Array], dtype: DType) -> Result<Array> {
+        match self {
+            Self::Map(f) => drive::map(f, x[0], dtype),
+            Self::Zip(f) => drive::zip(f, x[0], x[1], dtype),
+            Self::With(f, number) => drive::zip_with(f, x[0], number, dtype),
+        }
+    }
+}
+
+impl Map {
+    /// The name of the static.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The function of each element.
+    pub fn of(&'static self, x: &Array) -> Result<Array> {
+        drive::map(self, x, x.dtype())
+    }
+}
+
+impl Zip {
+    /// The name of the static.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The function of each pair of elements, which broadcast together.
+    pub fn of(&'static self, a: &Array, b: &Array) -> Result<Array> {
+        drive::zip(self, a, b, a.dtype())
+    }
+
+    /// The function of each element and one number, which takes the array's dtype.
+    pub fn with(&'static self, a: &Array, b: Scalar) -> Result<Array> {
+        drive::zip_with(self, a, b, a.dtype())
+    }
+
+    /// The function of one number, which takes the array's dtype, and each element.
+    pub fn from(&'static self, a: Scalar, b: &Array) -> Result<Array> {
+        drive::zip_from(self, a, b)
+    }
+}
+
+impl fmt::Debug for Map {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl fmt::Debug for Zip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
     }
 }

@@ -2,18 +2,15 @@
 //!
 //! On a few elements, making the array of a result takes longer than the function. So what lies
 //! between the operands and the results of a run is kept in one piece of memory, and each function
-//! is a call of the loop that [`super::loops`] has for it.
+//! is a call of its row function.
 
-use super::function::Function;
-use super::functions as f;
-use super::loops::{Map, Zip, map_row, zip_rows};
-use super::{Binary, Slope, Unary, pick_binary, pick_power, pick_slope, pick_unary};
+use super::function::{Function, MapRow, ZipRows};
 use crate::array::Array;
-use crate::dtype::DType;
+use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
+use crate::kernels::cast::{Gather, element, gather_of};
 use crate::kernels::copy::contiguous;
 use crate::kernels::layout::{Dim, Dims as Nest, collapse};
-use crate::kernels::number::Float;
 use crate::shape::{Dims, contiguous_strides, size};
 use smallvec::SmallVec;
 
@@ -21,11 +18,17 @@ use smallvec::SmallVec;
 pub const MOST: usize = 512;
 
 /// Elementwise functions, one after the other, in one dtype.
-pub struct Fused(Machine);
-
-enum Machine {
-    F32(Code<f32>),
-    F64(Code<f64>),
+pub struct Fused {
+    dtype: DType,
+    calls: Vec<Call>,
+    /// Numbers, each in a word of its own.
+    constants: Vec<u64>,
+    inputs: Vec<Dims>,
+    outputs: Vec<Place>,
+    /// Elements between.
+    between: usize,
+    /// Where pieces of it are free again, and how long they are.
+    free: Vec<(usize, usize)>,
 }
 
 /// Where a value of a run is, row-major.
@@ -47,35 +50,21 @@ const BETWEEN: usize = 0;
 const CONSTANTS: usize = 1;
 const INPUTS: usize = 2;
 
-struct Code<T> {
-    calls: Vec<Call<T>>,
-    constants: Vec<T>,
-    inputs: Vec<Dims>,
-    outputs: Vec<Place>,
-    /// Elements between.
-    between: usize,
-    /// Where pieces of it are free again, and how long they are.
-    free: Vec<(usize, usize)>,
-}
-
 /// One function on rows of elements.
-struct Call<T> {
-    kernel: Kernel<T>,
+struct Call {
+    kernel: Kernel,
     out: usize,
     rows: usize,
     len: usize,
 }
 
-enum Kernel<T> {
-    Map(MapRow<T>, Operand),
-    Zip(ZipRows<T>, [Operand; 2]),
+enum Kernel {
+    Map(MapRow, Operand),
+    Zip(ZipRows, [Operand; 2]),
+    Gather(Gather, Operand),
 }
 
-type MapRow<T> = unsafe fn(*const T, isize, *mut T, usize);
-type ZipRows<T> =
-    unsafe fn(*const T, [isize; 2], *const T, [isize; 2], *mut T, isize, usize, usize);
-
-/// Where an operand begins, and its steps from row to row and within a row.
+/// Where an operand begins, in bytes, and its steps from row to row and within a row.
 #[derive(Clone, Copy)]
 struct Operand {
     base: usize,
@@ -83,29 +72,28 @@ struct Operand {
     steps: [isize; 2],
 }
 
-/// Calls the method for the dtype of a run.
-macro_rules! either {
-    ($machine:expr, $code:ident => $body:expr) => {
-        match $machine {
-            Machine::F32($code) => $body,
-            Machine::F64($code) => $body,
-        }
-    };
-}
-
 impl Fused {
     /// A run without functions; `None` where the dtype is no float.
     pub fn new(dtype: DType) -> Option<Self> {
-        match dtype {
-            DType::F32 => Some(Self(Machine::F32(Code::new()))),
-            DType::F64 => Some(Self(Machine::F64(Code::new()))),
-            _ => None,
-        }
+        dtype.is_float().then(|| Self {
+            dtype,
+            calls: Vec::new(),
+            constants: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            between: 0,
+            free: Vec::new(),
+        })
     }
 
     /// The next operand of the run.
     pub fn input(&mut self, shape: &[usize]) -> Place {
-        either!(&mut self.0, code => code.input(shape))
+        self.inputs.push(Dims::from_slice(shape));
+        Place {
+            base: INPUTS + self.inputs.len() - 1,
+            offset: 0,
+            shape: Dims::from_slice(shape),
+        }
     }
 
     /// Another function, of places that broadcast to `shape`; `None`, and nothing added, where
@@ -117,78 +105,11 @@ impl Fused {
         operands: &[&Place],
         shape: &[usize],
     ) -> Option<Place> {
-        either!(&mut self.0, code => code.push(function, operands, shape))
-    }
-
-    /// Says that no function to come, and no result, reads a place. Saying it twice does no harm
-    /// as long as no function was added in between.
-    pub fn free(&mut self, place: &Place) {
-        either!(&mut self.0, code => code.free(place));
-    }
-
-    /// Makes a place of this run the next result. It is not free from now on.
-    pub fn output(&mut self, place: Place) {
-        either!(&mut self.0, code => code.output(place));
-    }
-
-    /// The results for these operands, which have the shapes and the dtype they were said to.
-    pub fn run(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
-        either!(&self.0, code => code.run(inputs))
-    }
-}
-
-impl<T: Float> Code<T>
-where
-    f::Exp: Map<T>,
-{
-    fn new() -> Self {
-        Self {
-            calls: Vec::new(),
-            constants: Vec::new(),
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            between: 0,
-            free: Vec::new(),
-        }
-    }
-
-    fn input(&mut self, shape: &[usize]) -> Place {
-        self.inputs.push(Dims::from_slice(shape));
-        Place {
-            base: INPUTS + self.inputs.len() - 1,
-            offset: 0,
-            shape: Dims::from_slice(shape),
-        }
-    }
-
-    /// Whether a place is one of this run.
-    fn owns(&self, place: &Place) -> bool {
-        match place.base {
-            BETWEEN => place.offset + place.len() <= self.between,
-            CONSTANTS => false,
-            base => self.inputs.get(base - INPUTS) == Some(&place.shape) && place.offset == 0,
-        }
-    }
-
-    fn free(&mut self, place: &Place) {
-        let piece = (place.offset, place.len());
-        if place.base == BETWEEN && self.owns(place) && !self.free.contains(&piece) {
-            self.free.push(piece);
-        }
-    }
-
-    fn output(&mut self, place: Place) {
-        assert!(self.owns(&place), "a place of another run");
-        self.outputs.push(place);
-    }
-
-    fn push(&mut self, function: Function, operands: &[&Place], shape: &[usize]) -> Option<Place> {
-        let arity = match function {
-            Function::Unary(_) | Function::Scalar(..) => 1,
-            Function::Binary(_) | Function::Slope(_) => 2,
-        };
         let few = size(shape).is_some_and(|size| size <= MOST);
-        if !few || operands.len() != arity || !operands.iter().all(|place| self.owns(place)) {
+        if !few
+            || operands.len() != function.arity()
+            || !operands.iter().all(|place| self.owns(place))
+        {
             return None;
         }
         let steps = operands.iter().map(|place| stretched(&place.shape, shape));
@@ -206,33 +127,66 @@ where
             [rows, row] => (Some(rows), Some(row)),
             _ => return None,
         };
+        let (count, n) = (
+            rows.map_or(1, |rows| rows.len),
+            row.map_or(1, |row| row.len),
+        );
+        let function = match function {
+            Function::With(f, number) => match (f.as_map)(number.to_f64()) {
+                Some(map) => Function::Map(map),
+                None => function,
+            },
+            _ => function,
+        };
+        // Checked before anything is added.
+        let (row_of, rows_of) = match function {
+            Function::Map(f) => (Some((f.row)(self.dtype)?.run), None),
+            Function::Zip(f) | Function::With(f, _) if f.is_truth => return None,
+            Function::Zip(f) | Function::With(f, _) => (None, Some((f.rows)(self.dtype)?.run)),
+        };
         let operand = |i: usize| {
             let step = |dim: Option<&Dim<3>>| dim.map_or(0, |dim| dim.steps[i + 1]);
             let place = operands[i];
             Operand {
                 base: place.base,
-                offset: place.offset,
-                steps: [step(rows), step(row)],
+                offset: place.offset * self.dtype.size(),
+                // A single element has any step.
+                steps: [step(rows), if n == 1 { 1 } else { step(row) }],
             }
         };
-        let kernel = match function {
-            Function::Unary(op) => Kernel::Map(map_of(op), operand(0)),
-            Function::Binary(op) => Kernel::Zip(zip_of(op), [operand(0), operand(1)]),
-            Function::Slope(op) => Kernel::Zip(slope_of(op), [operand(0), operand(1)]),
-            Function::Scalar(op, number) => match power_of(op, number.to_f64()) {
-                Some(map) => Kernel::Map(map, operand(0)),
-                None => Kernel::Zip(
-                    zip_of(op),
-                    [operand(0), self.constant(T::from_scalar(number))],
-                ),
-            },
+        let first = operand(0);
+        let kernel = match (function, row_of, rows_of) {
+            (Function::Zip(f), _, Some(run)) => {
+                let second = operand(1);
+                let [a, b] = [first.steps[1], second.steps[1]];
+                let a_in_place = a == 1 || (f.repeats && b == 1);
+                let b_in_place = b == 1 || (f.repeats && a == 1);
+                Kernel::Zip(
+                    run,
+                    [
+                        self.in_place(first, a_in_place, n, count),
+                        self.in_place(second, b_in_place, n, count),
+                    ],
+                )
+            }
+            (Function::With(f, number), _, Some(run)) => {
+                let first = self.in_place(first, first.steps[1] == 1, n, count);
+                let number = self.constant(number);
+                Kernel::Zip(run, [first, self.in_place(number, f.repeats, n, count)])
+            }
+            (_, Some(run), _) => {
+                let side_by_side = count == 1 || first.steps[0] == n as isize;
+                let x = self.in_place(first, side_by_side && first.steps[1] == 1, n, count);
+                Kernel::Map(run, x)
+            }
+            _ => return None,
         };
         let offset = self.take(size(shape)?);
         self.calls.push(Call {
             kernel,
             out: offset,
-            rows: rows.map_or(1, |rows| rows.len),
-            len: row.map_or(1, |row| row.len),
+            rows: count,
+            len: n,
         });
         Some(Place {
             base: BETWEEN,
@@ -241,11 +195,113 @@ where
         })
     }
 
-    fn constant(&mut self, number: T) -> Operand {
-        self.constants.push(number);
+    /// Says that no function to come, and no result, reads a place. Saying it twice does no harm
+    /// as long as no function was added in between.
+    pub fn free(&mut self, place: &Place) {
+        let piece = (place.offset, place.len());
+        if place.base == BETWEEN && self.owns(place) && !self.free.contains(&piece) {
+            self.free.push(piece);
+        }
+    }
+
+    /// Makes a place of this run the next result. It is not free from now on.
+    pub fn output(&mut self, place: Place) {
+        assert!(self.owns(&place), "a place of another run");
+        self.outputs.push(place);
+    }
+
+    /// The results for these operands, which have the shapes and the dtype they were said to.
+    pub fn run(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
+        let fits = |(array, shape): (&&Array, &Dims)| {
+            array.dtype() == self.dtype && array.shape() == shape.as_slice()
+        };
+        if inputs.len() != self.inputs.len() || !inputs.iter().zip(&self.inputs).all(fits) {
+            return Err(Error::Shape(
+                "a fused run got other operands than planned".to_owned(),
+            ));
+        }
+        let size = self.dtype.size();
+        let mut between: Vec<u64> = Vec::with_capacity((self.between * size).div_ceil(8));
+        let mut bases: Vec<*const u8> = Vec::with_capacity(INPUTS + inputs.len());
+        bases.extend([between.as_ptr().cast(), self.constants.as_ptr().cast()]);
+        // Copies of what does not lie row-major live as long as the pointers to them.
+        let mut copies = Vec::new();
+        for array in inputs {
+            if array.is_contiguous() {
+                bases.push(array.address());
+            } else {
+                let copy = contiguous(array)?;
+                bases.push(copy.address());
+                copies.push(copy);
+            }
+        }
+        let to = between.as_mut_ptr().cast::<u8>();
+        for call in &self.calls {
+            // SAFETY: `push` has checked that every operand stays within its place, and places
+            // lie within `between` (which has this capacity), the constants, or an input of the
+            // shape that was compared above. What is read between was written by a call before,
+            // and `take` gives no place to a result that an operand still has.
+            unsafe {
+                let at = |operand: &Operand| bases[operand.base].add(operand.offset);
+                let (out, n, count) = (to.add(call.out * size), call.len, call.rows);
+                match &call.kernel {
+                    Kernel::Map(map, x) => map(at(x), out, n * count),
+                    Kernel::Zip(zip, [a, b]) => {
+                        zip(at(a), a.steps, at(b), b.steps, out, n, count);
+                    }
+                    Kernel::Gather(gather, x) => gather(at(x), x.steps, out, n, count),
+                }
+            }
+        }
+        let mut results = Vec::with_capacity(self.outputs.len());
+        for place in &self.outputs {
+            let array = Array::empty(self.dtype, &place.shape)?;
+            // SAFETY: as above, and the fresh array has as many elements as the place.
+            unsafe {
+                let from = bases[place.base].add(place.offset * size);
+                array
+                    .address()
+                    .copy_from_nonoverlapping(from, place.len() * size);
+            }
+            results.push(array);
+        }
+        drop(copies);
+        Ok(results)
+    }
+
+    /// Whether a place is one of this run.
+    fn owns(&self, place: &Place) -> bool {
+        match place.base {
+            BETWEEN => place.offset + place.len() <= self.between,
+            CONSTANTS => false,
+            base => self.inputs.get(base - INPUTS) == Some(&place.shape) && place.offset == 0,
+        }
+    }
+
+    /// An operand as a row function reads it: a copy where it does not do so in place.
+    fn in_place(&mut self, operand: Operand, is_so: bool, n: usize, count: usize) -> Operand {
+        if is_so {
+            return operand;
+        }
+        let out = self.take(n * count);
+        self.calls.push(Call {
+            kernel: Kernel::Gather(gather_of(self.dtype, self.dtype), operand),
+            out,
+            rows: count,
+            len: n,
+        });
+        Operand {
+            base: BETWEEN,
+            offset: out * self.dtype.size(),
+            steps: [n as isize, 1],
+        }
+    }
+
+    fn constant(&mut self, number: Scalar) -> Operand {
+        self.constants.push(element(number, self.dtype));
         Operand {
             base: CONSTANTS,
-            offset: self.constants.len() - 1,
+            offset: (self.constants.len() - 1) * size_of::<u64>(),
             steps: [0, 0],
         }
     }
@@ -257,76 +313,6 @@ where
         }
         self.between += len;
         self.between - len
-    }
-
-    fn run(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
-        let fits = |(array, shape): (&&Array, &Dims)| {
-            array.dtype() == T::DTYPE && array.shape() == shape.as_slice()
-        };
-        if inputs.len() != self.inputs.len() || !inputs.iter().zip(&self.inputs).all(fits) {
-            return Err(Error::Shape(
-                "a fused run got other operands than planned".to_owned(),
-            ));
-        }
-        let mut between: Vec<T> = Vec::with_capacity(self.between);
-        let mut bases: Vec<*const T> = Vec::with_capacity(INPUTS + inputs.len());
-        bases.extend([between.as_ptr(), self.constants.as_ptr()]);
-        // Copies of what does not lie row-major live as long as the pointers to them.
-        let mut copies = Vec::new();
-        for array in inputs {
-            if array.is_contiguous() {
-                bases.push(array.ptr::<T>());
-            } else {
-                let copy = contiguous(array)?;
-                bases.push(copy.ptr::<T>());
-                copies.push(copy);
-            }
-        }
-        let to = between.as_mut_ptr();
-        for call in &self.calls {
-            // SAFETY: `push` has checked that every operand stays within its place, and places
-            // lie within `between` (which has this capacity), the constants, or an input of the
-            // shape that was compared above. What is read between was written by a call before,
-            // and `take` gives no place to a result that an operand still has.
-            unsafe {
-                let at = |operand: &Operand| bases[operand.base].add(operand.offset);
-                let (out, n) = (to.add(call.out), call.len);
-                match &call.kernel {
-                    Kernel::Map(map, x) => {
-                        for row in 0..call.rows {
-                            let from = at(x).offset(row as isize * x.steps[0]);
-                            map(from, x.steps[1], out.add(row * n), n);
-                        }
-                    }
-                    Kernel::Zip(zip, [a, b]) => {
-                        zip(
-                            at(a),
-                            a.steps,
-                            at(b),
-                            b.steps,
-                            out,
-                            n as isize,
-                            n,
-                            call.rows,
-                        );
-                    }
-                }
-            }
-        }
-        let mut results = Vec::with_capacity(self.outputs.len());
-        for place in &self.outputs {
-            let array = Array::empty(T::DTYPE, &place.shape)?;
-            // SAFETY: as above, and the fresh array has as many elements as the place.
-            unsafe {
-                let from = bases[place.base].add(place.offset);
-                array
-                    .ptr_mut::<T>()
-                    .copy_from_nonoverlapping(from, place.len());
-            }
-            results.push(array);
-        }
-        drop(copies);
-        Ok(results)
     }
 }
 
@@ -343,35 +329,4 @@ fn stretched(own: &[usize], shape: &[usize]) -> Option<SmallVec<[isize; 4]>> {
         }
     }
     Some(steps)
-}
-
-fn map_fn<T: Float, F: Map<T>>(_: F) -> MapRow<T> {
-    map_row::<T, F>
-}
-
-fn zip_fn<T: Float, F: Zip<T, T>>(_: F) -> ZipRows<T> {
-    zip_rows::<T, T, F>
-}
-
-fn map_of<T: Float>(op: Unary) -> MapRow<T>
-where
-    f::Exp: Map<T>,
-{
-    pick_unary!(op, map_fn::<T, _>,)
-}
-
-fn zip_of<T: Float>(op: Binary) -> ZipRows<T> {
-    pick_binary!(op, zip_fn::<T, _>,)
-}
-
-fn slope_of<T: Float>(op: Slope) -> ZipRows<T> {
-    pick_slope!(op, zip_fn::<T, _>,)
-}
-
-/// A power that has a function of its own.
-fn power_of<T: Float>(op: Binary, exponent: f64) -> Option<MapRow<T>> {
-    if op != Binary::Power {
-        return None;
-    }
-    pick_power!(exponent, map_fn::<T, _>,)
 }

@@ -1,7 +1,7 @@
 //! Selection: one of two elements by a condition. No arithmetic: the NaN or
 //! infinity of the other one does no harm.
 
-use super::loops::CHEAP;
+use super::CHEAP;
 use crate::array::Array;
 use crate::dispatch;
 use crate::dtype::{Bool, Element};
@@ -68,9 +68,9 @@ pub fn select(cond: &Array, a: &Array, b: &Array) -> Result<Array> {
     let (cond, a, b) = (&straighten(cond)?, &straighten(a)?, &straighten(b)?);
     let steps = [cond, a, b].map(|x| broadcast_strides(x, &shape));
     let dims = collapse(&shape, [&out.strides(), &steps[0], &steps[1], &steps[2]]);
-    dispatch!(a.dtype(), T => {
-        let (c, to) = (Shared::new(cond.ptr::<Bool>()), Shared::new(out.ptr_mut::<T>()));
-        let (a, b) = (Shared::new(a.ptr::<T>()), Shared::new(b.ptr::<T>()));
+    dispatch!(unsigned: a.dtype(), T => {
+        let (c, to) = (Shared::new(cond.ptr::<Bool>()), Shared::new(out.address().cast::<T>()));
+        let [a, b] = [a, b].map(|x| Shared::new(x.address().cast::<T>()));
         layout::for_each_row(&dims, CHEAP, |[o, i, j, k], row| {
             let [_, sc, sa, sb] = row.steps;
             // SAFETY: the strides stay within the four arrays; `out` is fresh.

@@ -6,10 +6,28 @@
 //! Math. Comp. 36 (1981): `f` is smooth from 0 to infinity. Both polynomials interpolate at
 //! Chebyshev nodes, and were computed with 60 digits.
 
+use crate::kernels::elementwise::formula::{maps, zips};
+
+maps! {
+    /// Error function.
+    floats ERF 900, |x, S| erf::<S>(x);
+    /// `x` times the normal distribution function; 0 at -infinity.
+    floats GELU 900, |x, S| x.chain(normal::<S>(x).0);
+}
+
+zips! {
+    /// `g` times the normal distribution function plus `x` times the density: an adjoint behind
+    /// [`GELU`].
+    float_pairs GELU_SLOPE 1000, |g, x, S| {
+        let (share, density) = normal::<S>(x);
+        g.chain(share + x.chain(density))
+    };
+}
+
 macro_rules! error_functions {
     ($T:ident, most: $most:literal, near: $near:expr, far: $far:expr) => {
         pub(in super::super) mod $T {
-            use super::super::super::isa::Simd;
+            use super::super::super::simd::Simd;
             use super::super::$T::{exp, fma, polynomial};
 
             /// `erfc(t)` and `exp(-t^2)` for `t = scale |x|`, with a small relative error

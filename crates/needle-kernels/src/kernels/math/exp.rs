@@ -8,6 +8,31 @@
 //! which rounds to the nearest integer and leaves it in the low bits. The polynomials of
 //! tanh below 0.625 are those of Moshier's Cephes (`tanhf.c`, `tanh.c`).
 
+use crate::kernels::elementwise::formula::{maps, zips};
+
+maps! {
+    /// Exponential.
+    floats EXP 400, |x, S| exp::<S>(x);
+    /// Hyperbolic tangent.
+    floats TANH 700, |x, S| tanh::<S>(x);
+    /// `1 / (1 + exp(-x))`, without overflow.
+    floats SIGMOID 600, |x, S| sigmoid::<S>(x);
+    /// `x` times its sigmoid; 0 at -infinity.
+    floats SILU 600, |x, S| x.chain(sigmoid::<S>(x));
+}
+
+zips! {
+    /// `g (1 - y^2)`: an adjoint behind a hyperbolic tangent `y`.
+    float_pairs TANH_SLOPE 200, |g, y, S| g.chain(1.0 - y * y);
+    /// `g y (1 - y)`: an adjoint behind a sigmoid `y`.
+    float_pairs SIGMOID_SLOPE 200, |g, y, S| g.chain(y * (1.0 - y));
+    /// `g s (1 + x (1 - s))` with the sigmoid `s` of `x`: an adjoint behind [`SILU`].
+    float_pairs SILU_SLOPE 700, |g, x, S| {
+        let share = sigmoid::<S>(x);
+        g.chain(share + x.chain(share * (1.0 - share)))
+    };
+}
+
 macro_rules! exponentials {
     (
         $T:ident, $bits:ident, $significand:literal, $offset:literal,
@@ -16,7 +41,7 @@ macro_rules! exponentials {
         q: $q:expr, above: $above:expr, below: $below:expr
     ) => {
         pub(in super::super) mod $T {
-            use super::super::super::isa::Simd;
+            use super::super::super::simd::Simd;
             use super::super::$T::{fma, polynomial};
             use std::$T::consts::LOG2_E;
 

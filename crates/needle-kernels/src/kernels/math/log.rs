@@ -6,6 +6,13 @@
 //! polynomial in `s^2` of Sun's fdlibm `e_log.c`, whose error is below one ulp. ln 2 is in
 //! two parts, of which the first times `k` is exact.
 
+use crate::kernels::elementwise::formula::maps;
+
+maps! {
+    /// Natural logarithm.
+    floats LOG 500, |x, S| log::<S>(x);
+}
+
 macro_rules! logarithm {
     (
         $T:ident, $bits:ident, $significand:literal, $bias:literal,
@@ -13,7 +20,7 @@ macro_rules! logarithm {
         |$S:ident, $f:ident, $k:ident| $body:block
     ) => {
         pub(in super::super) mod $T {
-            use super::super::super::isa::Simd;
+            use super::super::super::simd::Simd;
             use super::super::$T::{fma, polynomial};
 
             /// The natural logarithm.

@@ -1,5 +1,5 @@
-//! Exponential, logarithm, tanh, sigmoid, softplus, error function, cube, sine and cosine of
-//! single elements, for both float widths.
+//! Exponential, logarithm, tanh, sigmoid, softplus, error function, powers, sine and cosine of
+//! single elements, for both float widths, and the elementwise functions made of them.
 //!
 //! They are straight lines of arithmetic without branches or tables, so that a loop over
 //! them vectorises as it stands, and an element has the same value in a vector, in a tail
@@ -17,7 +17,11 @@ mod power;
 mod softplus;
 mod trigonometry;
 
-use super::isa::Simd;
+use super::number::Float;
+use super::simd::Simd;
+
+// The functions that rows of the op table name.
+pub use {erf::*, exp::*, log::*, power::*, softplus::*, trigonometry::*};
 
 /// Functions on one float width.
 macro_rules! width {
@@ -53,6 +57,25 @@ macro_rules! width {
 
 width!(f32);
 width!(f64);
+
+/// The functions that other kernels than elementwise ones are made of.
+pub(super) trait Elementary: Float {
+    fn exp<S: Simd>(self) -> Self;
+    fn log<S: Simd>(self) -> Self;
+}
+
+macro_rules! elementary {
+    ($($T:ident)*) => {$(
+        impl Elementary for ::core::primitive::$T {
+            #[inline(always)]
+            fn exp<S: Simd>(self) -> Self { $T::exp::<S>(self) }
+            #[inline(always)]
+            fn log<S: Simd>(self) -> Self { $T::log::<S>(self) }
+        }
+    )*};
+}
+
+elementary!(f32 f64);
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,41 @@
-//! The cube, rounded once, so that it is never worse than `powf`.
+//! Square root and reciprocal, and powers that need no logarithm. The cube is rounded once, so
+//! that it is never worse than `powf`.
+
+use crate::kernels::elementwise::CHEAP;
+use crate::kernels::elementwise::formula::{maps, zips};
+
+maps! {
+    /// Square root.
+    floats SQRT 300, |x, S| x.sqrt();
+    /// `x^0`: 1, also for NaN.
+    floats ONE CHEAP, |_x, S| 1.0;
+    /// `x^0.5` as C's `pow` has it: +0 for -0 and infinity for -infinity.
+    floats ROOT 500, |x, S| if x.is_infinite() { x.abs() } else { (x + 0.0).sqrt() };
+    /// `x` itself.
+    floats IDENTITY CHEAP, |x, S| x;
+    /// `x^2`.
+    floats SQUARE CHEAP, |x, S| x * x;
+    /// `x^3` with one rounding.
+    floats CUBE CHEAP, |x, S| cube::<S>(x);
+    /// `x^-1`.
+    floats RECIPROCAL 300, |x, S| 1.0 / x;
+}
+
+zips! {
+    /// Power. No function that it is with some exponents is less accurate than `powf`.
+    called_pairs POWER 8000, |a, b| a.pow(b), with |exponent| match exponent {
+        0.0 => Some(&ONE),
+        0.5 => Some(&ROOT),
+        1.0 => Some(&IDENTITY),
+        2.0 => Some(&SQUARE),
+        3.0 => Some(&CUBE),
+        -1.0 => Some(&RECIPROCAL),
+        _ => None,
+    };
+}
 
 pub(super) mod f32 {
-    use super::super::super::isa::Simd;
+    use super::super::super::simd::Simd;
 
     /// `x^3`: exact products in float64, but for its own tiny rounding.
     #[inline(always)]
@@ -12,7 +46,7 @@ pub(super) mod f32 {
 }
 
 pub(super) mod f64 {
-    use super::super::super::isa::Simd;
+    use super::super::super::simd::Simd;
 
     /// `x^3` with the roundings of both products added at the end (Dekker's products, by
     /// fused multiply-add). Without that instruction the standard library's power.

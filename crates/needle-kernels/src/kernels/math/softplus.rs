@@ -1,9 +1,16 @@
 //! `log(1 + exp(x))`.
 
+use crate::kernels::elementwise::formula::maps;
+
+maps! {
+    /// `log(1 + exp(x))`, without overflow.
+    floats SOFTPLUS 1000, |x, S| softplus::<S>(x);
+}
+
 macro_rules! softplus {
     ($T:ident) => {
         pub(in super::super) mod $T {
-            use super::super::super::isa::Simd;
+            use super::super::super::simd::Simd;
             use super::super::$T::{exp, log};
 
             /// `log(1 + exp(x))`, without overflow and with a small relative error far below 0:

@@ -1,20 +1,16 @@
 //! Every function against a reference of more digits: float32 against float64 over a dense
 //! sample of all bit patterns, float64 against the standard library.
 
-use super::super::isa::{Scalar, Simd};
-use super::super::vector::Registers;
+use super::super::simd::{Scalar, Simd};
 
 /// Multiply-add always fused: what the wide instruction sets compute, only slower.
 struct Fused;
 
 impl Simd for Fused {
+    type F32 = <Scalar as Simd>::F32;
+    type F64 = <Scalar as Simd>::F64;
     const REGISTERS: usize = Scalar::REGISTERS;
     const FMA: bool = true;
-}
-
-impl Registers for Fused {
-    type F32 = <Scalar as Registers>::F32;
-    type F64 = <Scalar as Registers>::F64;
 }
 
 /// Distance in units of the last place of the reference.

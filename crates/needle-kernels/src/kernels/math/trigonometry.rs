@@ -5,6 +5,15 @@
 //! exact (Cody and Waite), and the polynomials are those of Sun's fdlibm (`k_sin.c`,
 //! `k_cos.c`; for float32 in float64 arithmetic those of FreeBSD's `k_sinf.c`, `k_cosf.c`).
 
+use crate::kernels::elementwise::formula::maps;
+
+maps! {
+    /// Sine.
+    floats SIN 800, |x, S| sin::<S>(x), if x.abs() > LARGE => x.sin();
+    /// Cosine.
+    floats COS 800, |x, S| cos::<S>(x), if x.abs() > LARGE => x.cos();
+}
+
 /// `n` rounded to the nearest integer and as bits: see `exp`.
 macro_rules! quadrant {
     ($x:expr, $S:ty) => {{
@@ -43,7 +52,7 @@ macro_rules! by_quadrant {
 }
 
 pub(super) mod f32 {
-    use super::super::super::isa::Simd;
+    use super::super::super::simd::Simd;
     use super::super::f64::{fma, polynomial};
 
     /// Where the standard library takes over.
@@ -84,7 +93,7 @@ pub(super) mod f32 {
 }
 
 pub(super) mod f64 {
-    use super::super::super::isa::Simd;
+    use super::super::super::simd::Simd;
     use super::super::f64::{fma, polynomial};
 
     /// Where the standard library takes over.

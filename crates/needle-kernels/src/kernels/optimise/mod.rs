@@ -9,7 +9,8 @@
 mod norm;
 mod rules;
 
-use super::copy::{cast, contiguous, full};
+use super::cast::cast;
+use super::copy::{contiguous, full};
 use super::number::{Float, Number};
 use super::threads;
 use crate::array::Array;

@@ -5,7 +5,8 @@ use crate::array::Array;
 use crate::dispatch;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::kernels::copy::{cast, contiguous};
+use crate::kernels::cast::cast;
+use crate::kernels::copy::contiguous;
 use crate::kernels::number::Float;
 use crate::kernels::threads::{self, Shared};
 

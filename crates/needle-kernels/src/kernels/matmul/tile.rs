@@ -1,8 +1,8 @@
 //! A tile of a product, in registers.
 
-use super::gemm::GemmElement;
-use super::isa::Simd;
-use super::vector::Vector;
+use super::product::GemmElement;
+use crate::kernels::simd::Simd;
+use crate::kernels::vector::Vector;
 
 /// Rows of the result above one strip of columns.
 #[derive(Clone, Copy)]

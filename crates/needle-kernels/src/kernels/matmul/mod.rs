@@ -4,30 +4,24 @@
 //! through a plain loop. Where there are no wide vectors, large ones go through
 //! [`gemm_packed`], the one place that names the gemm library.
 
-use super::copy;
-use super::gather::add_rows;
-use super::gemm::{self, GemmElement};
-use super::isa::{self, Isa};
-use super::layout::{self, collapse};
-use super::number::Number;
-use super::pack::with_space;
-use super::threads::{self, Shared};
+mod gemm;
+mod pack;
+mod product;
+mod tile;
+
 use crate::array::{Array, Strides};
 use crate::dispatch;
 use crate::dtype::DType;
 use crate::error::Result;
+use crate::kernels::copy;
+use crate::kernels::gather::add_rows;
+use crate::kernels::isa::{self, Isa};
+use crate::kernels::layout::{self, collapse};
+use crate::kernels::number::Number;
+use crate::kernels::threads::{self, Shared};
 use crate::shape;
-use std::ops::Range;
-
-/// One product `c = a @ b`: sizes, and row and column steps of `a` and `b`. `c` is row-major.
-#[derive(Clone, Copy)]
-pub(super) struct Product {
-    pub m: usize,
-    pub k: usize,
-    pub n: usize,
-    pub a: [isize; 2],
-    pub b: [isize; 2],
-}
+use pack::with_space;
+use product::{GemmElement, Product, cut};
 
 /// Multiply-adds below which setting up a gemm costs more than a plain loop.
 const SMALL: usize = 6 * 6 * 6;
@@ -37,8 +31,8 @@ const SMALL: usize = 6 * 6 * 6;
 pub fn linear(a: &Array, b: &Array, bias: &Array) -> Result<Array> {
     let out = matmul(a, b)?;
     let (n, bias) = (bias.size(), copy::contiguous(bias)?);
-    dispatch!(out.dtype(), T => {
-        let (row, to) = (Shared::new(bias.ptr::<T>()), Shared::new(out.ptr_mut::<T>()));
+    dispatch!(unsigned: out.dtype(), T => {
+        let (row, to) = (Shared::new(bias.address().cast::<T>()), Shared::new(out.address().cast::<T>()));
         let rows = out.size().checked_div(n).unwrap_or(0);
         threads::for_each(rows, n * COST, GRAIN, |range| {
             // SAFETY: `out` is fresh and has `rows` rows as long as the bias.
@@ -165,9 +159,9 @@ unsafe fn one(
                 let (a, b) = (a.ptr::<f64>().offset(i), b.ptr::<f64>().offset(j));
                 floats(p, a, b, out.ptr_mut::<f64>().offset(c), 1.0, threads);
             }
-            dtype => dispatch!(dtype, T => {
-                let (a, b) = (a.ptr::<T>().offset(i), b.ptr::<T>().offset(j));
-                plain::<T>(p, a, b, out.ptr_mut::<T>().offset(c));
+            dtype => dispatch!(unsigned: dtype, T => {
+                let at = |x: &Array, offset| x.address().cast::<T>().offset(offset);
+                plain::<T>(p, at(a, i), at(b, j), at(out, c));
             }),
         }
     }
@@ -189,12 +183,6 @@ const SHARE: usize = 4_000_000;
 const DIRECT: usize = 1 << 20;
 /// Elements of a result up to which the gemm library may take another way, with other bits.
 const FEW: usize = 256;
-
-/// Part `i` of `parts` nearly equal ones of `0..n`.
-#[inline(always)]
-pub(super) fn cut(n: usize, parts: usize, i: usize) -> Range<usize> {
-    n * i / parts..n * (i + 1) / parts
-}
 
 /// A product of floats.
 unsafe fn floats<T: GemmElement>(

@@ -1,8 +1,8 @@
 //! Parts of a matrix in the order in which a product reads them.
 
-use super::gemm::GemmElement;
-use super::isa::Simd;
-use super::vector::Vector;
+use super::product::GemmElement;
+use crate::kernels::simd::Simd;
+use crate::kernels::vector::Vector;
 use std::cell::RefCell;
 
 /// The longest vector.

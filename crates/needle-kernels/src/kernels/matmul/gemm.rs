@@ -5,12 +5,11 @@
 //! is packed, which transposes it where it has to, if there are rows enough to read it again;
 //! `a` is read where it is, whatever its strides, unless the result is wide.
 
-use super::isa::Simd;
-use super::matmul::{Product, cut};
-use super::number::Number;
 use super::pack::pack;
+use super::product::{GemmElement, Product, cut};
 use super::tile::Tile;
-use super::vector::{Real, Vector};
+use crate::kernels::simd::Simd;
+use crate::kernels::vector::Vector;
 
 /// Terms of a dot product that are summed before they are added to the result, at most.
 const DEPTH: usize = 256;
@@ -26,11 +25,6 @@ const ROWS_FOR_PACKING: usize = 512;
 const TERMS_FOR_PACKING: usize = 32;
 /// Bytes of `b` that are as good where they are: they stay in the innermost cache.
 const NEAR: usize = 16 << 10;
-
-/// The element types of this kernel.
-pub(super) trait GemmElement: Real + Number {}
-impl GemmElement for f32 {}
-impl GemmElement for f64 {}
 
 /// Elements that a product packs into.
 pub(super) const SPACE: usize = DEPTH * (COLUMNS + ROWS);

@@ -1,0 +1,320 @@
+//! How row functions go over arrays: what they cannot read where it is, they get in tiles.
+//!
+//! Operands that lie row-major, and numbers, are read in place. Rows with another step, and
+//! operands of another dtype than the function is computed in, are first brought into a *tile*:
+//! memory on the stack that stays in the cache. Nothing here depends on the function, so all of
+//! it is compiled once.
+
+use super::function::{Compiled, Map, Zip, ZipRows};
+use crate::array::{Array, Strides};
+use crate::dtype::{DType, Scalar};
+use crate::error::{Error, Result};
+use crate::kernels::cast::{Gather, element, gather_of, is_same_word};
+use crate::kernels::copy::straighten;
+use crate::kernels::layout::{self, GRAIN, broadcast_strides, collapse};
+use crate::kernels::threads::{self, Shared};
+use crate::shape;
+use std::mem::MaybeUninit;
+
+/// Elements of a tile.
+const TILE: usize = 512;
+/// Rows of a map that are shorter are brought together in a tile.
+const SHORT: usize = 64;
+/// Memory for the elements of a tile, of any dtype.
+type Tile = MaybeUninit<[u64; TILE]>;
+
+/// `f` of each element, computed in `dtype`.
+pub(super) fn map(f: &Map, x: &Array, dtype: DType) -> Result<Array> {
+    let compiled = (f.row)(dtype).ok_or_else(|| Error::undefined(&f.name.to_lowercase(), dtype))?;
+    let out = Array::empty(dtype, x.shape())?;
+    let direct = is_same_word(x.dtype(), compiled.dtype) && is_same_word(dtype, compiled.dtype);
+    if direct && x.is_contiguous() {
+        let (size, run) = (dtype.size(), compiled.run);
+        let (from, to) = (Shared::new(x.address()), Shared::new(out.address()));
+        threads::for_each(out.size(), f.cost, GRAIN, |range| {
+            let at = range.start * size;
+            // SAFETY: both have these elements, row-major; `out` is fresh.
+            unsafe { run(from.get().add(at), to.get().add(at), range.len()) };
+        });
+        return Ok(out);
+    }
+    let x = straighten(x)?;
+    let plan = Plan::new([x.dtype()], compiled.dtype, dtype, false, SHORT);
+    let from = Shared::new(x.address());
+    let steps = [x.strides()];
+    let size = compiled.dtype.size();
+    plan.go(
+        &out,
+        [from],
+        steps,
+        f.cost,
+        |[x], [[down, _]], to, n, count| {
+            let (len, count) = if down == n as isize {
+                (n * count, 1)
+            } else {
+                (n, count)
+            };
+            for row in 0..count {
+                let x = x.wrapping_offset(row as isize * down * size as isize);
+                // SAFETY: `go` hands over rows whose elements lie side by side.
+                unsafe { (compiled.run)(x, to.add(row * n * size), len) };
+            }
+        },
+    );
+    Ok(out)
+}
+
+/// `f` of each pair of elements, broadcast together and computed in `dtype`.
+pub(super) fn zip(f: &Zip, a: &Array, b: &Array, dtype: DType) -> Result<Array> {
+    let compiled =
+        (f.rows)(dtype).ok_or_else(|| Error::undefined(&f.name.to_lowercase(), dtype))?;
+    let result = if f.is_truth { DType::Bool } else { dtype };
+    let direct = [a.dtype(), b.dtype(), dtype]
+        .iter()
+        .all(|&dtype| is_same_word(dtype, compiled.dtype));
+    if direct && a.shape() == b.shape() && a.is_contiguous() && b.is_contiguous() {
+        let out = Array::empty(result, a.shape())?;
+        side_by_side(f.cost, compiled, [a.address(), b.address()], [1, 1], &out);
+        return Ok(out);
+    }
+    let shape = shape::broadcast("broadcast", a.shape(), b.shape())?;
+    let out = Array::empty(result, &shape)?;
+    let (a, b) = (&straighten(a)?, &straighten(b)?);
+    let stored = result_word(f, compiled, result);
+    let plan = Plan::new([a.dtype(), b.dtype()], compiled.dtype, stored, f.repeats, 0);
+    let from = [a, b].map(|x| Shared::new(x.address()));
+    let steps = [a, b].map(|x| broadcast_strides(x, &shape));
+    zip_plan(f, compiled, &plan, &out, from, steps);
+    Ok(out)
+}
+
+/// `f` of each element and a number on the right, which takes the dtype.
+pub(super) fn zip_with(f: &Zip, x: &Array, number: Scalar, dtype: DType) -> Result<Array> {
+    if dtype.is_float()
+        && let Some(f) = (f.as_map)(number.to_f64())
+    {
+        return map(f, x, dtype);
+    }
+    zip_number::<false>(f, x, number, dtype)
+}
+
+/// `f` of a number on the left, which takes the array's dtype, and each element.
+pub(super) fn zip_from(f: &Zip, number: Scalar, x: &Array) -> Result<Array> {
+    zip_number::<true>(f, x, number, x.dtype())
+}
+
+fn zip_number<const LEFT: bool>(f: &Zip, x: &Array, number: Scalar, dtype: DType) -> Result<Array> {
+    let compiled =
+        (f.rows)(dtype).ok_or_else(|| Error::undefined(&f.name.to_lowercase(), dtype))?;
+    let result = if f.is_truth { DType::Bool } else { dtype };
+    let out = Array::empty(result, x.shape())?;
+    let number = element(number, dtype);
+    let at = (&raw const number).cast::<u8>();
+    let in_order = |from: *const u8| if LEFT { [at, from] } else { [from, at] };
+    let direct = is_same_word(x.dtype(), compiled.dtype) && is_same_word(dtype, compiled.dtype);
+    if direct && f.repeats && x.is_contiguous() {
+        let steps = if LEFT { [0, 1] } else { [1, 0] };
+        side_by_side(f.cost, compiled, in_order(x.address()), steps, &out);
+        return Ok(out);
+    }
+    let x = straighten(x)?;
+    let dtypes = if LEFT {
+        [dtype, x.dtype()]
+    } else {
+        [x.dtype(), dtype]
+    };
+    let stored = result_word(f, compiled, result);
+    let plan = Plan::new(dtypes, compiled.dtype, stored, f.repeats, 0);
+    let still: Strides = x.shape().iter().map(|_| 0).collect();
+    let steps = if LEFT {
+        [still, x.strides()]
+    } else {
+        [x.strides(), still]
+    };
+    zip_plan(
+        f,
+        compiled,
+        &plan,
+        &out,
+        in_order(x.address()).map(Shared::new),
+        steps,
+    );
+    Ok(out)
+}
+
+/// What a result's tile is stored as: the rows of a comparison write truth values themselves.
+fn result_word(f: &Zip, compiled: Compiled<ZipRows>, result: DType) -> DType {
+    if f.is_truth { compiled.dtype } else { result }
+}
+
+/// One row over all elements, which lie side by side in each operand that is not repeated.
+fn side_by_side(
+    cost: usize,
+    compiled: Compiled<ZipRows>,
+    [a, b]: [*const u8; 2],
+    [step_a, step_b]: [isize; 2],
+    out: &Array,
+) {
+    let (size, size_out, run) = (compiled.dtype.size(), out.dtype().size(), compiled.run);
+    let (a, b, to) = (Shared::new(a), Shared::new(b), Shared::new(out.address()));
+    threads::for_each(out.size(), cost, GRAIN, |range| {
+        // SAFETY: all three have these elements, row-major; `out` is fresh.
+        unsafe {
+            let a = a.get().add(range.start * size * step_a as usize);
+            let b = b.get().add(range.start * size * step_b as usize);
+            let to = to.get().add(range.start * size_out);
+            run(a, [0, step_a], b, [0, step_b], to, range.len(), 1);
+        }
+    });
+}
+
+fn zip_plan(
+    f: &Zip,
+    compiled: Compiled<ZipRows>,
+    plan: &Plan<2>,
+    out: &Array,
+    from: [Shared<u8>; 2],
+    steps: [Strides; 2],
+) {
+    plan.go(
+        out,
+        from,
+        steps,
+        f.cost,
+        |[a, b], [steps_a, steps_b], to, n, count| {
+            // SAFETY: `go` hands over rows with such steps.
+            unsafe { (compiled.run)(a, steps_a, b, steps_b, to, n, count) };
+        },
+    );
+}
+
+/// How the operands of a function get into the dtype it is computed in, and the result out.
+struct Plan<const N: usize> {
+    sizes: [usize; N],
+    /// `None` where an operand is of that dtype.
+    gathers: [Option<Gather>; N],
+    copies: [Gather; N],
+    store: Option<Gather>,
+    /// Whether rows may repeat the element of one operand.
+    repeats: bool,
+    /// Rows that are shorter go through a tile where they do not lie side by side.
+    short: usize,
+}
+
+impl<const N: usize> Plan<N> {
+    fn new(
+        dtypes: [DType; N],
+        computed: DType,
+        result: DType,
+        repeats: bool,
+        short: usize,
+    ) -> Self {
+        let is_same = is_same_word(computed, result);
+        Self {
+            sizes: dtypes.map(DType::size),
+            gathers: dtypes
+                .map(|dtype| (!is_same_word(dtype, computed)).then(|| gather_of(dtype, computed))),
+            copies: dtypes.map(|dtype| gather_of(dtype, dtype)),
+            store: (!is_same).then(|| gather_of(computed, result)),
+            repeats,
+            short,
+        }
+    }
+
+    /// Calls `run` with the addresses of operands and result for all elements of `out`, a fresh
+    /// array: `count` rows of `n` elements with steps that it reads.
+    fn go(
+        &self,
+        out: &Array,
+        from: [Shared<u8>; N],
+        steps: [Strides; N],
+        cost: usize,
+        run: impl Fn([*const u8; N], [[isize; 2]; N], *mut u8, usize, usize) + Sync,
+    ) {
+        let own = out.strides();
+        let (to, size) = (Shared::new(out.address()), out.dtype().size());
+        // The result is not in `N`; its place follows from that of the first index.
+        let dims = collapse(
+            out.shape(),
+            std::array::from_fn::<&[isize], 3, _>(|i| match i {
+                0 => &own,
+                i => &steps[(i - 1).min(N - 1)],
+            }),
+        );
+        layout::for_each_block(&dims, cost, |at, rows, row| {
+            let operands = std::array::from_fn::<_, N, _>(|i| {
+                from[i]
+                    .get()
+                    .cast_const()
+                    .wrapping_offset(at[i + 1] * self.sizes[i] as isize)
+            });
+            let steps = std::array::from_fn(|i| [rows.steps[i + 1], row.steps[i + 1]]);
+            let to = to.get().wrapping_offset(at[0] * size as isize);
+            self.block(operands, steps, to, size, [row.len, rows.len], &run);
+        });
+    }
+
+    /// One block of `count` rows of `n` elements.
+    #[allow(clippy::too_many_arguments)]
+    fn block(
+        &self,
+        operands: [*const u8; N],
+        steps: [[isize; 2]; N],
+        to: *mut u8,
+        size: usize,
+        [n, count]: [usize; 2],
+        run: &impl Fn([*const u8; N], [[isize; 2]; N], *mut u8, usize, usize),
+    ) {
+        // A single element has any step.
+        let steps = steps.map(|[down, along]| if n == 1 { [down, 1] } else { [down, along] });
+        let mut moved = false;
+        let direct: [bool; N] = std::array::from_fn(|i| {
+            let [down, along] = steps[i];
+            let readable = match along {
+                1 => n >= self.short || count == 1 || down == n as isize,
+                0 => self.repeats && steps[N - 1 - i][1] != 0,
+                _ => false,
+            };
+            let direct = readable && self.gathers[i].is_none();
+            moved |= !direct;
+            direct
+        });
+        if !moved && self.store.is_none() {
+            return run(operands, steps, to, n, count);
+        }
+        let mut tiles: [Tile; N] = [const { MaybeUninit::uninit() }; N];
+        let mut result: Tile = MaybeUninit::uninit();
+        let (wide, high) = (n.min(TILE), (TILE / n).clamp(1, count));
+        for row in (0..count).step_by(high) {
+            let rows = high.min(count - row);
+            for column in (0..n).step_by(wide) {
+                let len = wide.min(n - column);
+                let mut inner = steps;
+                let operands = std::array::from_fn(|i| {
+                    let [down, along] = steps[i];
+                    let offset = row as isize * down + column as isize * along;
+                    let from = operands[i].wrapping_offset(offset * self.sizes[i] as isize);
+                    if direct[i] {
+                        return from;
+                    }
+                    let tile = tiles[i].as_mut_ptr().cast::<u8>();
+                    inner[i] = [len as isize, 1];
+                    let gather = self.gathers[i].unwrap_or(self.copies[i]);
+                    // SAFETY: the strides stay within the operand, and a tile has room for
+                    // `rows * len` elements.
+                    unsafe { gather(from, [down, along], tile, len, rows) };
+                    tile.cast_const()
+                });
+                let to = to.wrapping_add((row * n + column) * size);
+                if let Some(store) = self.store {
+                    let tile = result.as_mut_ptr().cast::<u8>();
+                    run(operands, inner, tile, len, rows);
+                    // SAFETY: as above, and `out` is fresh.
+                    unsafe { store(tile, [len as isize, 1], to, len, rows) };
+                } else {
+                    run(operands, inner, to, len, rows);
+                }
+            }
+        }
+    }
+}
