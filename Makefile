@@ -23,10 +23,10 @@ RUST_SOURCES := $(wildcard Cargo.toml Cargo.lock .cargo/config.toml) \
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help mnist test build generate check fmt clippy lint types stubs cargo-test pytest isa-test \
-    docs accuracy bench bench-peers clean
+    docs accuracy bench bench-against bench-peers clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 mnist: $(BUILD)  ## build, then train the two-layer network on MNIST
 	$(BIN)/needle train mnist
@@ -83,6 +83,9 @@ accuracy: $(TOOLS)  ## every float32 through the elementary functions: half an h
 
 bench: $(BUILD)  ## needle beside NumPy, and beside PyTorch and JAX where installed
 	$(BIN)/python -m benchmarks --against benchmarks/record.json
+
+bench-against: $(BUILD)  ## needle beside the revision REV=..., and whether a row (ROWS=add,chain) rose
+	$(BIN)/python -m benchmarks.against '$(REV)' $(if $(ROWS),--rows '$(ROWS)') $(if $(ROUNDS),--rounds '$(ROUNDS)')
 
 bench-peers: $(TOOLS)  ## install PyTorch and JAX into .venv, for `make bench`
 	$(BIN)/python -m pip install $(PIP_FLAGS) torch jax

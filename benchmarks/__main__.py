@@ -96,10 +96,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="needle beside NumPy, PyTorch and JAX: ratios of medians of one run",
     )
     parser.add_argument(
-        "--rows", type=_names, default=list(ROWS), metavar="NAME,...", help="only these rows"
+        "--rows", type=row_names, default=list(ROWS), metavar="NAME,...", help="only these rows"
     )
     parser.add_argument("--list", action="store_true", help="say which rows there are")
-    parser.add_argument("--rounds", type=_positive, default=ROUNDS, help="rounds of each row")
+    parser.add_argument("--rounds", type=positive, default=ROUNDS, help="rounds of each row")
     parser.add_argument(
         "--markdown",
         type=Path,
@@ -119,7 +119,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _names(value: str) -> list[str]:
+def row_names(value: str) -> list[str]:
+    """The rows of "add,chain", for argparse."""
     names = [name.strip() for name in value.split(",") if name.strip()]
     if unknown := [name for name in names if name not in ROWS]:
         raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not among {', '.join(ROWS)}")
@@ -133,7 +134,8 @@ def _existing(value: str) -> Path:
     return path
 
 
-def _positive(value: str) -> int:
+def positive(value: str) -> int:
+    """A number of at least 1, for argparse."""
     number = int(value)
     if number < 1:
         raise argparse.ArgumentTypeError("at least 1 is needed")

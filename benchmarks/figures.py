@@ -31,7 +31,8 @@ class Figure:
     """One thing measured, for needle and for its peers.
 
     `key` names it in records and stays the same for good; `title` is for people.
-    A peer in `samples` that no bound names is shown without one.
+    A peer in `samples` that no bound names is shown without one. Where `samples` are ratios, `own`
+    is what needle itself needed, if that can be said.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Figure:
     bounds: Sequence[Bound] = ()
     unit: Unit = Unit.SECONDS
     notes: Sequence[str] = ()
+    own: Sample | None = None
 
     @property
     def unsteady(self) -> list[str]:

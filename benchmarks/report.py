@@ -90,16 +90,21 @@ def text(run: Run) -> str:
         for line in compare(figure):
             rows.append((title, *cells(figure, line)))
             title = ""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
-    rows.insert(1, (*("-" * width for width in widths[:-1]), ""))
-    lines = [
+    return "\n".join([*aligned(rows, _RIGHT), "", *remarks(run)])
+
+
+def aligned(rows: Sequence[tuple[str, ...]], right: Sequence[bool]) -> list[str]:
+    """The lines of a table, whose first row is its header; numbers stand to the `right`."""
+    header, *body = rows
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = (*("-" * width for width in widths[:-1]), "")
+    return [
         "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, _RIGHT, strict=True)
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
         ).rstrip()
-        for row in rows
+        for row in (header, rule, *body)
     ]
-    return "\n".join([*lines, "", *remarks(run)])
 
 
 def remarks(run: Run) -> list[str]:

@@ -10,7 +10,7 @@ import statistics
 import time
 import timeit
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # One run of a contestant: what was measured, by part ("" where there is only one).
 Block = Callable[[], Mapping[str, float]]
@@ -62,11 +62,26 @@ class Plan:
 
     def at_most(self, rounds: int) -> Plan:
         """The plan for work that takes long."""
-        return Plan(min(self.rounds, rounds), self.settle)
+        return replace(self, rounds=min(self.rounds, rounds))
 
     def without_threads(self) -> Plan:
         """The plan for work so small that no contestant uses a thread pool."""
-        return Plan(self.rounds, 0.0)
+        return replace(self, settle=0.0)
+
+    @property
+    def most(self) -> int:
+        """The number of rounds after which it ends, however wide a spread is."""
+        return 2 * self.rounds
+
+    def among(self, contestants: Sequence[Contestant]) -> Sequence[Contestant]:
+        """Those who take part: all."""
+        return contestants
+
+    def turn(self, block: Block) -> Mapping[str, float]:
+        """Let a block run, when all others have come to rest."""
+        if self.settle:
+            time.sleep(self.settle)
+        return block()
 
 
 class Repeated:
@@ -106,27 +121,22 @@ class Repeated:
 
 def compete(contestants: Sequence[Contestant], plan: Plan) -> dict[str, dict[str, Sample]]:
     """Let the contestants take turns: for each part, a sample for each contestant by name."""
+    contestants = plan.among(contestants)
     for contestant in contestants:
-        _turn(contestant, plan)
+        plan.turn(contestant.block)
     values: dict[str, dict[str, list[float]]] = {}
-    for number in range(2 * plan.rounds):
+    for number in range(plan.most):
         if number >= plan.rounds and _widest(values) <= SPREAD_LIMIT:
             break
         start = number % len(contestants)
         for contestant in (*contestants[start:], *contestants[:start]):
-            for part, value in _turn(contestant, plan).items():
+            for part, value in plan.turn(contestant.block).items():
                 values.setdefault(part, {}).setdefault(contestant.name, []).append(value)
     order = [contestant.name for contestant in contestants]
     return {
         part: {name: Sample(tuple(found[name])) for name in order if name in found}
         for part, found in values.items()
     }
-
-
-def _turn(contestant: Contestant, plan: Plan) -> Mapping[str, float]:
-    if plan.settle:
-        time.sleep(plan.settle)
-    return contestant.block()
 
 
 def _widest(values: Mapping[str, Mapping[str, Sequence[float]]]) -> float:

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import __main__ as command
-from benchmarks import machine, peers, report
+from benchmarks import machine, peers, report, rows
 from benchmarks.figures import Bound, Figure, Unit, compare
 from benchmarks.rows import ROWS
 from benchmarks.rows.million import million
@@ -285,6 +285,13 @@ def test_every_row_says_what_it_measures(capsys: pytest.CaptureFixture[str]) -> 
 
 
 # --- rows ---------------------------------------------------------------------------------------
+
+
+def test_a_row_that_cannot_be_imported_says_why_when_it_runs() -> None:
+    row = rows._row("nowhere.nothing")
+    with pytest.raises(ModuleNotFoundError, match="nowhere"):
+        row(QUICK)
+    assert not any("cannot be imported" in str(row.__doc__) for row in ROWS.values())
 
 
 def test_mnist_contestants_do_the_same_maths() -> None:

@@ -68,12 +68,12 @@ def _race(
     data: Problem,
     bounds: list[Bound],
 ) -> Figure:
-    losses = {name: epoch() for name, epoch in epochs.items()}
+    contestants = plan.among([Contestant(name, Repeated(epoch)) for name, epoch in epochs.items()])
+    losses = {contestant.name: epochs[contestant.name]() for contestant in contestants}
     expected = losses[NEEDLE]
     for name, loss in losses.items():
         # 600 steps of float32 in another order of summation differ by far less.
         if not abs(loss - expected) <= 0.01 * max(abs(expected), 0.1):
             raise RuntimeError(f"{name} ends with the loss {loss}, needle with {expected}")
-    contestants = [Contestant(name, Repeated(epoch)) for name, epoch in epochs.items()]
     samples = compete(contestants, plan.at_most(7))[""]
     return Figure(key, title, samples, bounds, notes=[f"{data.note}; last loss {expected:.3f}"])

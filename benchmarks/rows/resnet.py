@@ -21,6 +21,9 @@ _HIDDEN = 100
 _BLOCKS = 3
 _RATE = 0.001
 
+# needle's own, too.
+_BATCHES = f"{NEEDLE}: batches alone"
+
 
 def resnet(plan: Plan, data: Problem | None = None) -> list[Figure]:
     """an epoch of the MLP-ResNet on MNIST, Adam, batch 100, and the share that batches take"""
@@ -31,11 +34,10 @@ def resnet(plan: Plan, data: Problem | None = None) -> list[Figure]:
     epochs: dict[str, Callable[[], object]] = {NEEDLE: lambda: epoch(loader, model, optimizer)}
     if torch := peers.torch():
         epochs[PYTORCH] = _torch_epoch(torch, data)
-    batches = "batches alone"
-    epochs[batches] = lambda: [None for _ in loader]
+    epochs[_BATCHES] = lambda: [None for _ in loader]
     contestants = [Contestant(name, Repeated(work)) for name, work in epochs.items()]
     samples = dict(compete(contestants, plan.at_most(5))[""])
-    alone = samples.pop(batches)
+    alone = samples.pop(_BATCHES)
     whole = samples[NEEDLE].median
     share = Sample(tuple(value / whole for value in alone.values))
     title = "MLP-ResNet on MNIST, one epoch"
@@ -47,6 +49,7 @@ def resnet(plan: Plan, data: Problem | None = None) -> list[Figure]:
             {NEEDLE: share},
             [Bound(0.05)],
             Unit.RATIO,
+            own=alone,
         ),
     ]
 
