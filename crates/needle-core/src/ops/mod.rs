@@ -325,3 +325,50 @@ pub static ALL: &[&OpDef] = &{
     }
     all
 };
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+    use std::path::Path;
+
+    /// The names of all ops that the files beside this one define, from their text: of statics,
+    /// and of rows of macros, which begin with a static's name and the op's.
+    fn defined() -> Vec<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ops");
+        let mut names = Vec::new();
+        for file in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            for line in text.lines() {
+                let item = line.strip_prefix("pub static ");
+                let name = item.and_then(|item| item.split_once(": OpDef = "));
+                names.extend(name.map(|(name, _)| name.to_lowercase()));
+                let row = line.trim_start().split_once(", \"");
+                let is_static = |name: &str| {
+                    let mut letters = name.chars();
+                    name.len() > 1 && letters.all(|c| c.is_ascii_uppercase() || c == '_')
+                };
+                let row = row.filter(|(item, _)| is_static(item));
+                names.extend(row.and_then(|(_, rest)| Some(rest.split_once('"')?.0.to_owned())));
+            }
+        }
+        names
+    }
+
+    #[test]
+    fn every_op_is_in_the_table() {
+        let defined = defined();
+        for name in &defined {
+            let known = ALL.iter().any(|op| op.name == name);
+            assert!(known, "{name}: missing from the list of its file");
+        }
+        assert_eq!(defined.len(), ALL.len());
+    }
+
+    #[test]
+    fn names_are_unique() {
+        for (i, op) in ALL.iter().enumerate() {
+            let same = |other: &&&super::OpDef| other.name == op.name || other.class == op.class;
+            assert!(!ALL[..i].iter().any(|other| same(&other)), "{}", op.name);
+        }
+    }
+}

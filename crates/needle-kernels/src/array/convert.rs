@@ -5,7 +5,7 @@ use crate::dispatch;
 use crate::dtype::{Bool, DType, Element, Scalar};
 use crate::error::{Error, Result};
 use crate::shape;
-use ndarray::{ArrayViewD, IxDyn, RawArrayView, ShapeBuilder};
+use ndarray::{ArrayView, ArrayViewD, Dimension, IxDyn, RawArrayView, ShapeBuilder};
 
 impl Array {
     /// A row-major array with the values of a slice.
@@ -26,6 +26,17 @@ impl Array {
             array
                 .ptr_mut::<T>()
                 .copy_from_nonoverlapping(values.as_ptr(), values.len());
+        }
+        Ok(array)
+    }
+
+    /// A row-major array with the elements of an `ndarray`, whatever its strides.
+    pub fn from_ndarray<T: Element, D: Dimension>(values: &ArrayView<T, D>) -> Result<Self> {
+        let array = Self::empty(T::DTYPE, values.shape())?;
+        let to = array.ptr_mut::<T>();
+        for (i, value) in values.iter().enumerate() {
+            // SAFETY: fresh storage with room for exactly these values.
+            unsafe { to.add(i).write(*value) };
         }
         Ok(array)
     }

@@ -177,8 +177,12 @@ impl Array {
     /// The address of the element `[0, 0, ...]`, whatever its type; as [`Array::ptr_mut`].
     #[inline]
     pub(crate) fn address(&self) -> *mut u8 {
-        // SAFETY: as there.
-        unsafe { self.storage.data().add(self.offset() * self.dtype().size()) }
+        let start = self.storage.data();
+        match &self.layout {
+            None => start,
+            // SAFETY: the offset lies within the storage, or at its end.
+            Some(layout) => unsafe { start.add(layout.offset * layout.dtype.size()) },
+        }
     }
 
     /// Elements between the start of the storage and the element `[0, 0, ...]`.

@@ -4,9 +4,11 @@
 mod accuracy;
 mod comparison;
 mod copy;
+mod drive;
 mod elementwise;
 mod fused;
 mod matmul;
+mod ndarray;
 mod optimise;
 mod reduce;
 mod rows;

@@ -8,7 +8,7 @@
 use super::function::{Compiled, Map, Zip, ZipRows};
 use crate::array::{Array, Strides};
 use crate::dtype::{DType, Scalar};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernels::cast::{Gather, element, gather_of, is_same_word};
 use crate::kernels::copy::straighten;
 use crate::kernels::layout::{self, GRAIN, broadcast_strides, collapse};
@@ -25,13 +25,17 @@ type Tile = MaybeUninit<[u64; TILE]>;
 
 /// `f` of each element, computed in `dtype`.
 pub(super) fn map(f: &Map, x: &Array, dtype: DType) -> Result<Array> {
-    let compiled = (f.row)(dtype).ok_or_else(|| Error::undefined(&f.name.to_lowercase(), dtype))?;
+    let compiled = f.compiled(dtype)?;
     let out = Array::empty(dtype, x.shape())?;
-    let direct = is_same_word(x.dtype(), compiled.dtype) && is_same_word(dtype, compiled.dtype);
-    if direct && x.is_contiguous() {
-        let (size, run) = (dtype.size(), compiled.run);
+    if x.dtype() == dtype && compiled.dtype == dtype && x.is_contiguous() {
+        let (size, run, n) = (dtype.size(), compiled.run, out.size());
+        if n <= GRAIN {
+            // SAFETY: both have these elements, row-major; `out` is fresh.
+            unsafe { run(x.address(), out.address(), n) };
+            return Ok(out);
+        }
         let (from, to) = (Shared::new(x.address()), Shared::new(out.address()));
-        threads::for_each(out.size(), f.cost, GRAIN, |range| {
+        threads::for_each(n, f.cost, GRAIN, |range| {
             let at = range.start * size;
             // SAFETY: both have these elements, row-major; `out` is fresh.
             unsafe { run(from.get().add(at), to.get().add(at), range.len()) };
@@ -46,7 +50,7 @@ pub(super) fn map(f: &Map, x: &Array, dtype: DType) -> Result<Array> {
     plan.go(
         &out,
         [from],
-        steps,
+        &steps,
         f.cost,
         |[x], [[down, _]], to, n, count| {
             let (len, count) = if down == n as isize {
@@ -66,13 +70,15 @@ pub(super) fn map(f: &Map, x: &Array, dtype: DType) -> Result<Array> {
 
 /// `f` of each pair of elements, broadcast together and computed in `dtype`.
 pub(super) fn zip(f: &Zip, a: &Array, b: &Array, dtype: DType) -> Result<Array> {
-    let compiled =
-        (f.rows)(dtype).ok_or_else(|| Error::undefined(&f.name.to_lowercase(), dtype))?;
+    let compiled = f.compiled(dtype)?;
     let result = if f.is_truth { DType::Bool } else { dtype };
-    let direct = [a.dtype(), b.dtype(), dtype]
-        .iter()
-        .all(|&dtype| is_same_word(dtype, compiled.dtype));
-    if direct && a.shape() == b.shape() && a.is_contiguous() && b.is_contiguous() {
+    if a.is_contiguous()
+        && b.is_contiguous()
+        && a.dtype() == dtype
+        && b.dtype() == dtype
+        && compiled.dtype == dtype
+        && a.shape() == b.shape()
+    {
         let out = Array::empty(result, a.shape())?;
         side_by_side(f.cost, compiled, [a.address(), b.address()], [1, 1], &out);
         return Ok(out);
@@ -84,14 +90,14 @@ pub(super) fn zip(f: &Zip, a: &Array, b: &Array, dtype: DType) -> Result<Array> 
     let plan = Plan::new([a.dtype(), b.dtype()], compiled.dtype, stored, f.repeats, 0);
     let from = [a, b].map(|x| Shared::new(x.address()));
     let steps = [a, b].map(|x| broadcast_strides(x, &shape));
-    zip_plan(f, compiled, &plan, &out, from, steps);
+    zip_plan(f, compiled, &plan, &out, from, &steps);
     Ok(out)
 }
 
 /// `f` of each element and a number on the right, which takes the dtype.
 pub(super) fn zip_with(f: &Zip, x: &Array, number: Scalar, dtype: DType) -> Result<Array> {
     if dtype.is_float()
-        && let Some(f) = (f.as_map)(number.to_f64())
+        && let Some(f) = f.as_map.and_then(|as_map| as_map(number.to_f64()))
     {
         return map(f, x, dtype);
     }
@@ -104,15 +110,13 @@ pub(super) fn zip_from(f: &Zip, number: Scalar, x: &Array) -> Result<Array> {
 }
 
 fn zip_number<const LEFT: bool>(f: &Zip, x: &Array, number: Scalar, dtype: DType) -> Result<Array> {
-    let compiled =
-        (f.rows)(dtype).ok_or_else(|| Error::undefined(&f.name.to_lowercase(), dtype))?;
+    let compiled = f.compiled(dtype)?;
     let result = if f.is_truth { DType::Bool } else { dtype };
     let out = Array::empty(result, x.shape())?;
     let number = element(number, dtype);
     let at = (&raw const number).cast::<u8>();
     let in_order = |from: *const u8| if LEFT { [at, from] } else { [from, at] };
-    let direct = is_same_word(x.dtype(), compiled.dtype) && is_same_word(dtype, compiled.dtype);
-    if direct && f.repeats && x.is_contiguous() {
+    if f.repeats && x.is_contiguous() && x.dtype() == dtype && compiled.dtype == dtype {
         let steps = if LEFT { [0, 1] } else { [1, 0] };
         side_by_side(f.cost, compiled, in_order(x.address()), steps, &out);
         return Ok(out);
@@ -137,27 +141,35 @@ fn zip_number<const LEFT: bool>(f: &Zip, x: &Array, number: Scalar, dtype: DType
         &plan,
         &out,
         in_order(x.address()).map(Shared::new),
-        steps,
+        &steps,
     );
     Ok(out)
 }
 
 /// What a result's tile is stored as: the rows of a comparison write truth values themselves.
-fn result_word(f: &Zip, compiled: Compiled<ZipRows>, result: DType) -> DType {
+fn result_word(f: &Zip, compiled: &Compiled<ZipRows>, result: DType) -> DType {
     if f.is_truth { compiled.dtype } else { result }
 }
 
 /// One row over all elements, which lie side by side in each operand that is not repeated.
+#[inline(always)]
 fn side_by_side(
     cost: usize,
-    compiled: Compiled<ZipRows>,
+    compiled: &Compiled<ZipRows>,
     [a, b]: [*const u8; 2],
     [step_a, step_b]: [isize; 2],
     out: &Array,
 ) {
+    let n = out.size();
+    if n <= GRAIN {
+        let (steps_a, steps_b) = ([0, step_a], [0, step_b]);
+        // SAFETY: all three have these elements, row-major; `out` is fresh.
+        unsafe { (compiled.run)(a, steps_a, b, steps_b, out.address(), n, 1) };
+        return;
+    }
     let (size, size_out, run) = (compiled.dtype.size(), out.dtype().size(), compiled.run);
     let (a, b, to) = (Shared::new(a), Shared::new(b), Shared::new(out.address()));
-    threads::for_each(out.size(), cost, GRAIN, |range| {
+    threads::for_each(n, cost, GRAIN, |range| {
         // SAFETY: all three have these elements, row-major; `out` is fresh.
         unsafe {
             let a = a.get().add(range.start * size * step_a as usize);
@@ -170,11 +182,11 @@ fn side_by_side(
 
 fn zip_plan(
     f: &Zip,
-    compiled: Compiled<ZipRows>,
+    compiled: &Compiled<ZipRows>,
     plan: &Plan<2>,
     out: &Array,
     from: [Shared<u8>; 2],
-    steps: [Strides; 2],
+    steps: &[Strides; 2],
 ) {
     plan.go(
         out,
@@ -227,7 +239,7 @@ impl<const N: usize> Plan<N> {
         &self,
         out: &Array,
         from: [Shared<u8>; N],
-        steps: [Strides; N],
+        steps: &[Strides; N],
         cost: usize,
         run: impl Fn([*const u8; N], [[isize; 2]; N], *mut u8, usize, usize) + Sync,
     ) {

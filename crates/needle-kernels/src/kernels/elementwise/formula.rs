@@ -4,7 +4,7 @@
 //! computed in: for floats with the instructions of each set, for integers in 64 bits or once for
 //! each width. A row function takes addresses and knows nothing of arrays.
 
-use super::function::{Compiled, MapRow, ZipRows};
+use super::function::{Compiled, MapRow, Table, ZipRows};
 use crate::dtype::{DType, Element};
 use crate::kernels::simd::{Scalar, Simd};
 
@@ -137,106 +137,119 @@ unsafe fn call_rows<T: Element, F: Formula2<T>>(
     }
 }
 
-/// Where a formula of one element is defined: for floats.
-pub(crate) fn floats<F: Formula<f32> + Formula<f64>>(dtype: DType) -> Option<Compiled<MapRow>> {
-    let run: MapRow = match dtype {
-        DType::F32 => map_row::<f32, F>,
-        DType::F64 => map_row::<f64, F>,
-        _ => return None,
-    };
+/// A row function where it is defined.
+#[allow(clippy::unnecessary_wraps)] // As tables have it.
+const fn some<F: Copy>(run: F, dtype: DType) -> Option<Compiled<F>> {
     Some(Compiled { run, dtype })
 }
 
+/// For all dtypes; what has no function of its own is computed in the first one's.
+const fn wide<F: Copy>(i64: F, u64: F, f32: F, f64: F) -> Table<F> {
+    let mut table = [some(i64, DType::I64); DType::ALL.len()];
+    table[DType::U64 as usize] = some(u64, DType::U64);
+    table[DType::F32 as usize] = some(f32, DType::F32);
+    table[DType::F64 as usize] = some(f64, DType::F64);
+    table
+}
+
+/// Where a formula of one element is defined: for floats.
+pub(crate) const fn floats<F: Formula<f32> + Formula<f64>>() -> Table<MapRow> {
+    let mut table = [None; DType::ALL.len()];
+    table[DType::F32 as usize] = some(map_row::<f32, F> as MapRow, DType::F32);
+    table[DType::F64 as usize] = some(map_row::<f64, F> as MapRow, DType::F64);
+    table
+}
+
 /// For all dtypes; integers and bool are computed in 64 bits.
-pub(crate) fn numbers<F>(dtype: DType) -> Option<Compiled<MapRow>>
+pub(crate) const fn numbers<F>() -> Table<MapRow>
 where
     F: Formula<f32> + Formula<f64> + Formula<i64> + Formula<u64>,
 {
-    let (run, dtype): (MapRow, _) = match dtype {
-        DType::F32 => (map_row::<f32, F>, dtype),
-        DType::F64 => (map_row::<f64, F>, dtype),
-        DType::U64 => (map_row::<u64, F>, dtype),
-        _ => (map_row::<i64, F>, DType::I64),
-    };
-    Some(Compiled { run, dtype })
+    wide(
+        map_row::<i64, F> as MapRow,
+        map_row::<u64, F>,
+        map_row::<f32, F>,
+        map_row::<f64, F>,
+    )
 }
 
 /// [`numbers`], but not for bool.
-pub(crate) fn numbers_but_bool<F>(dtype: DType) -> Option<Compiled<MapRow>>
+pub(crate) const fn numbers_but_bool<F>() -> Table<MapRow>
 where
     F: Formula<f32> + Formula<f64> + Formula<i64> + Formula<u64>,
 {
-    (dtype != DType::Bool).then(|| numbers::<F>(dtype)).flatten()
+    let mut table = numbers::<F>();
+    table[DType::Bool as usize] = None;
+    table
 }
 
 /// Where a formula of two elements is defined: for floats.
-pub(crate) fn float_pairs<F>(dtype: DType) -> Option<Compiled<ZipRows>>
+pub(crate) const fn float_pairs<F>() -> Table<ZipRows>
 where
     F: Formula2<f32> + Formula2<f64>,
 {
-    let run: ZipRows = match dtype {
-        DType::F32 => zip_rows::<f32, F>,
-        DType::F64 => zip_rows::<f64, F>,
-        _ => return None,
-    };
-    Some(Compiled { run, dtype })
+    let mut table = [None; DType::ALL.len()];
+    table[DType::F32 as usize] = some(zip_rows::<f32, F> as ZipRows, DType::F32);
+    table[DType::F64 as usize] = some(zip_rows::<f64, F> as ZipRows, DType::F64);
+    table
 }
 
 /// For all dtypes; integers and bool are computed in 64 bits.
-pub(crate) fn pairs<F>(dtype: DType) -> Option<Compiled<ZipRows>>
+pub(crate) const fn pairs<F>() -> Table<ZipRows>
 where
     F: Formula2<f32> + Formula2<f64> + Formula2<i64> + Formula2<u64>,
 {
-    let (run, dtype): (ZipRows, _) = match dtype {
-        DType::F32 => (zip_rows::<f32, F>, dtype),
-        DType::F64 => (zip_rows::<f64, F>, dtype),
-        DType::U64 => (zip_rows::<u64, F>, dtype),
-        _ => (zip_rows::<i64, F>, DType::I64),
-    };
-    Some(Compiled { run, dtype })
+    wide(
+        zip_rows::<i64, F> as ZipRows,
+        zip_rows::<u64, F>,
+        zip_rows::<f32, F>,
+        zip_rows::<f64, F>,
+    )
 }
 
 /// For all dtypes, where the sign of integers makes no difference to the bits of the result; one
 /// for each width.
-pub(crate) fn pairs_by_width<F>(dtype: DType) -> Option<Compiled<ZipRows>>
+pub(crate) const fn pairs_by_width<F>() -> Table<ZipRows>
 where
     F: Formula2<f32> + Formula2<f64> + Formula2<u8> + Formula2<u16> + Formula2<u32> + Formula2<u64>,
 {
-    let (run, dtype): (ZipRows, _) = match dtype {
-        DType::F32 => (zip_rows::<f32, F>, dtype),
-        DType::F64 => (zip_rows::<f64, F>, dtype),
-        DType::I8 | DType::U8 => (zip_rows::<u8, F>, dtype),
-        DType::I16 | DType::U16 => (zip_rows::<u16, F>, dtype),
-        DType::I32 | DType::U32 => (zip_rows::<u32, F>, dtype),
-        DType::I64 | DType::U64 => (zip_rows::<u64, F>, dtype),
-        DType::Bool => (zip_rows::<u64, F>, DType::I64),
-    };
-    Some(Compiled { run, dtype })
+    let mut table = wide(
+        zip_rows::<u64, F> as ZipRows,
+        zip_rows::<u64, F>,
+        zip_rows::<f32, F>,
+        zip_rows::<f64, F>,
+    );
+    table[DType::I8 as usize] = some(zip_rows::<u8, F>, DType::I8);
+    table[DType::I16 as usize] = some(zip_rows::<u16, F>, DType::I16);
+    table[DType::I32 as usize] = some(zip_rows::<u32, F>, DType::I32);
+    table[DType::U8 as usize] = some(zip_rows::<u8, F>, DType::U8);
+    table[DType::U16 as usize] = some(zip_rows::<u16, F>, DType::U16);
+    table[DType::U32 as usize] = some(zip_rows::<u32, F>, DType::U32);
+    table
 }
 
 /// [`pairs_by_width`], but not for bool.
-pub(crate) fn pairs_but_bool<F>(dtype: DType) -> Option<Compiled<ZipRows>>
+pub(crate) const fn pairs_but_bool<F>() -> Table<ZipRows>
 where
     F: Formula2<f32> + Formula2<f64> + Formula2<u8> + Formula2<u16> + Formula2<u32> + Formula2<u64>,
 {
-    (dtype != DType::Bool)
-        .then(|| pairs_by_width::<F>(dtype))
-        .flatten()
+    let mut table = pairs_by_width::<F>();
+    table[DType::Bool as usize] = None;
+    table
 }
 
 /// For all dtypes, where the formula calls the standard library or branches; integers are
 /// computed in 64 bits, their sign making no difference.
-pub(crate) fn called_pairs<F>(dtype: DType) -> Option<Compiled<ZipRows>>
+pub(crate) const fn called_pairs<F>() -> Table<ZipRows>
 where
     F: Formula2<f32> + Formula2<f64> + Formula2<u64>,
 {
-    let (run, dtype): (ZipRows, _) = match dtype {
-        DType::F32 => (call_rows::<f32, F>, dtype),
-        DType::F64 => (call_rows::<f64, F>, dtype),
-        DType::U64 => (call_rows::<u64, F>, dtype),
-        _ => (call_rows::<u64, F>, DType::I64),
-    };
-    Some(Compiled { run, dtype })
+    wide(
+        call_rows::<u64, F> as ZipRows,
+        call_rows::<u64, F>,
+        call_rows::<f32, F>,
+        call_rows::<f64, F>,
+    )
 }
 
 /// Defines [`super::Map`]s: documentation, where it is defined, name, picoseconds for an element
@@ -257,7 +270,7 @@ macro_rules! maps {
             $crate::kernels::elementwise::Map {
                 name: stringify!($NAME),
                 cost: $cost,
-                row: $crate::kernels::elementwise::formula::$where::<F>,
+                row: $crate::kernels::elementwise::formula::$where::<F>(),
             }
         };
     )*};
@@ -317,7 +330,7 @@ macro_rules! zips {
             Zip {
                 name: stringify!($NAME),
                 cost: $cost,
-                rows: $crate::kernels::elementwise::formula::$where::<F>,
+                rows: $crate::kernels::elementwise::formula::$where::<F>(),
                 repeats: <F as Formula2<::core::primitive::f64>>::REPEATS,
                 is_truth: zips!(@ is_truth $($Out)?),
                 as_map: zips!(@ with $($with)?),
@@ -326,8 +339,8 @@ macro_rules! zips {
     )*};
     (@ is_truth) => { false };
     (@ is_truth Bool) => { true };
-    (@ with) => { |_| None };
-    (@ with $with:expr) => { $with };
+    (@ with) => { None };
+    (@ with $with:expr) => { Some($with) };
     (@ $F:ident, |$a:ident, $b:ident, $S:ident| $body:expr) => {
         zips!(@ of f32 $F, |$a, $b, $S| $body);
         zips!(@ of f64 $F, |$a, $b, $S| $body);

@@ -3,7 +3,7 @@
 use super::drive;
 use crate::array::Array;
 use crate::dtype::{DType, Scalar};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::fmt;
 
 /// Picoseconds for an element of a function that waits for memory.
@@ -39,13 +39,15 @@ pub(crate) struct Compiled<F> {
     pub(crate) dtype: DType,
 }
 
+/// What a function is compiled to for each dtype, in their order; `None` where it is not defined.
+pub(crate) type Table<F> = [Option<Compiled<F>>; DType::ALL.len()];
+
 /// A function of one element, which keeps the dtype.
 pub struct Map {
     pub(crate) name: &'static str,
     /// Picoseconds for an element, roughly: what decides about threads.
     pub(crate) cost: usize,
-    /// The row function for a dtype; `None` where the function is not defined.
-    pub(crate) row: fn(DType) -> Option<Compiled<MapRow>>,
+    pub(crate) row: Table<MapRow>,
 }
 
 /// A function of two elements of one dtype.
@@ -53,14 +55,13 @@ pub struct Zip {
     pub(crate) name: &'static str,
     /// See [`Map`].
     pub(crate) cost: usize,
-    /// See [`Map`].
-    pub(crate) rows: fn(DType) -> Option<Compiled<ZipRows>>,
+    pub(crate) rows: Table<ZipRows>,
     /// Whether rows take a step of 0.
     pub(crate) repeats: bool,
     /// Whether the result is a truth value; else it has the dtype of the operands.
     pub(crate) is_truth: bool,
     /// The same for floats with some number on the right, where that is less work.
-    pub(crate) as_map: fn(f64) -> Option<&'static Map>,
+    pub(crate) as_map: Option<fn(f64) -> Option<&'static Map>>,
 }
 
 /// A function of the elements of one operand or of two, which broadcast together.
@@ -84,6 +85,8 @@ impl Function {
     }
 
     /// The values, computed in `dtype`.
+    // Where the function is known, so is the way.
+    #[inline]
     pub fn run(self, x: &[&Array], dtype: DType) -> Result<Array> {
         match self {
             Self::Map(f) => drive::map(f, x[0], dtype),
@@ -94,6 +97,14 @@ impl Function {
 }
 
 impl Map {
+    /// What computes in a dtype; an error where the function is not defined.
+    #[inline]
+    pub(crate) fn compiled(&self, dtype: DType) -> Result<&Compiled<MapRow>> {
+        self.row[dtype as usize]
+            .as_ref()
+            .ok_or_else(|| undefined(self.name, dtype))
+    }
+
     /// The name of the static.
     pub fn name(&self) -> &'static str {
         self.name
@@ -106,6 +117,14 @@ impl Map {
 }
 
 impl Zip {
+    /// As [`Map::compiled`].
+    #[inline]
+    pub(crate) fn compiled(&self, dtype: DType) -> Result<&Compiled<ZipRows>> {
+        self.rows[dtype as usize]
+            .as_ref()
+            .ok_or_else(|| undefined(self.name, dtype))
+    }
+
     /// The name of the static.
     pub fn name(&self) -> &'static str {
         self.name
@@ -125,6 +144,11 @@ impl Zip {
     pub fn from(&'static self, a: Scalar, b: &Array) -> Result<Array> {
         drive::zip_from(self, a, b)
     }
+}
+
+#[cold]
+fn undefined(name: &str, dtype: DType) -> Error {
+    Error::undefined(&name.to_lowercase(), dtype)
 }
 
 impl fmt::Debug for Map {

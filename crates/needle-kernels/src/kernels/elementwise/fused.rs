@@ -132,17 +132,21 @@ impl Fused {
             row.map_or(1, |row| row.len),
         );
         let function = match function {
-            Function::With(f, number) => match (f.as_map)(number.to_f64()) {
-                Some(map) => Function::Map(map),
-                None => function,
-            },
+            Function::With(f, number) => {
+                match f.as_map.and_then(|as_map| as_map(number.to_f64())) {
+                    Some(map) => Function::Map(map),
+                    None => function,
+                }
+            }
             _ => function,
         };
         // Checked before anything is added.
         let (row_of, rows_of) = match function {
-            Function::Map(f) => (Some((f.row)(self.dtype)?.run), None),
+            Function::Map(f) => (Some(f.compiled(self.dtype).ok()?.run), None),
             Function::Zip(f) | Function::With(f, _) if f.is_truth => return None,
-            Function::Zip(f) | Function::With(f, _) => (None, Some((f.rows)(self.dtype)?.run)),
+            Function::Zip(f) | Function::With(f, _) => {
+                (None, Some(f.compiled(self.dtype).ok()?.run))
+            }
         };
         let operand = |i: usize| {
             let step = |dim: Option<&Dim<3>>| dim.map_or(0, |dim| dim.steps[i + 1]);
@@ -205,6 +209,9 @@ impl Fused {
     }
 
     /// Makes a place of this run the next result. It is not free from now on.
+    ///
+    /// # Panics
+    /// For a place of another run.
     pub fn output(&mut self, place: Place) {
         assert!(self.owns(&place), "a place of another run");
         self.outputs.push(place);

@@ -2,9 +2,10 @@
 //!
 //! Products of floats go through the kernel in `gemm`, very small ones and the other dtypes
 //! through a plain loop. Where there are no wide vectors, large ones go through
-//! [`gemm_packed`], the one place that names the gemm library.
+//! `library`, the one place that names the gemm library.
 
 mod gemm;
+mod library;
 mod pack;
 mod product;
 mod tile;
@@ -20,8 +21,9 @@ use crate::kernels::layout::{self, collapse};
 use crate::kernels::number::Number;
 use crate::kernels::threads::{self, Shared};
 use crate::shape;
+use library::LibraryElement;
 use pack::with_space;
-use product::{GemmElement, Product, cut};
+use product::{Product, cut};
 
 /// Multiply-adds below which setting up a gemm costs more than a plain loop.
 const SMALL: usize = 6 * 6 * 6;
@@ -153,11 +155,11 @@ unsafe fn one(
         match a.dtype() {
             DType::F32 if large => {
                 let (a, b) = (a.ptr::<f32>().offset(i), b.ptr::<f32>().offset(j));
-                floats(p, a, b, out.ptr_mut::<f32>().offset(c), 1.0, threads);
+                floats(p, a, b, out.ptr_mut::<f32>().offset(c), threads);
             }
             DType::F64 if large => {
                 let (a, b) = (a.ptr::<f64>().offset(i), b.ptr::<f64>().offset(j));
-                floats(p, a, b, out.ptr_mut::<f64>().offset(c), 1.0, threads);
+                floats(p, a, b, out.ptr_mut::<f64>().offset(c), threads);
             }
             dtype => dispatch!(unsigned: dtype, T => {
                 let at = |x: &Array, offset| x.address().cast::<T>().offset(offset);
@@ -166,10 +168,6 @@ unsafe fn one(
         }
     }
 }
-
-/// Terms of a dot product that the gemm library sums in one go. It would choose by the size
-/// of the result; fixed blocks give the same bits however a result is split among threads.
-const BLOCK: usize = 512;
 
 /// Picoseconds for a multiplication with addition, roughly.
 const COST: usize = 12;
@@ -185,12 +183,11 @@ const DIRECT: usize = 1 << 20;
 const FEW: usize = 256;
 
 /// A product of floats.
-unsafe fn floats<T: GemmElement>(
+unsafe fn floats<T: LibraryElement>(
     p: &Product,
     a: *const T,
     b: *const T,
     c: *mut T,
-    one: T,
     threads: bool,
 ) {
     if p.n == 1 && p.m > 1 && p.a[0] == 1 && p.a[1] != 1 {
@@ -204,7 +201,7 @@ unsafe fn floats<T: GemmElement>(
             b: [p.a[1], 1],
         };
         // SAFETY: the caller's promise; one column and one row of `c` lie alike.
-        return unsafe { floats(&turned, b, a, c, one, threads) };
+        return unsafe { floats(&turned, b, a, c, threads) };
     }
     // Dot products of rows that lie in order: with one column, or the same turned around.
     let dots = if p.n == 1 && p.a[1] == 1 && p.b[0] == 1 {
@@ -252,7 +249,7 @@ unsafe fn floats<T: GemmElement>(
                         gemm::multiply(&part, p.n, a, b, c, space);
                     });
                 } else {
-                    gemm_packed(&part, p.n, a, b, c, one);
+                    library::multiply(&part, p.n, a, b, c);
                 }
             }
         }
@@ -275,52 +272,6 @@ fn grid(p: &Product, threads: usize) -> [usize; 2] {
         .filter(|&[across, down]| p.m / down * narrowest(across) > FEW)
         .min_by_key(|[across, down]| (p.m.div_ceil(*down) + packing) * vectors.div_ceil(*across))
         .unwrap_or([1, 1])
-}
-
-/// The gemm library, on one thread; never reads what `c`, whose rows are `row` apart, held
-/// before.
-unsafe fn gemm_packed<T: Number>(
-    p: &Product,
-    row: usize,
-    a: *const T,
-    b: *const T,
-    c: *mut T,
-    one: T,
-) {
-    let mut start = 0;
-    loop {
-        let depth = (p.k - start).min(BLOCK);
-        let at = start as isize;
-        // SAFETY: the caller's promise; the blocks cover `k` once.
-        unsafe {
-            ::gemm::gemm(
-                p.m,
-                p.n,
-                depth,
-                c,
-                1,
-                row as isize,
-                start > 0,
-                a.wrapping_offset(at * p.a[1]),
-                p.a[1],
-                p.a[0],
-                b.wrapping_offset(at * p.b[0]),
-                p.b[1],
-                p.b[0],
-                one,
-                one,
-                false,
-                false,
-                false,
-                ::gemm::Parallelism::None,
-            );
-        }
-        start += depth;
-        // Once through for k = 0 too: that writes the zeros.
-        if start >= p.k {
-            return;
-        }
-    }
 }
 
 simd! {

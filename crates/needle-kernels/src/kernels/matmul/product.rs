@@ -20,7 +20,7 @@ pub(super) fn cut(n: usize, parts: usize, i: usize) -> Range<usize> {
     n * i / parts..n * (i + 1) / parts
 }
 
-/// The element types of this kernel.
+/// The element types of products in blocks.
 pub(super) trait GemmElement: Real + Number {}
 impl GemmElement for f32 {}
 impl GemmElement for f64 {}

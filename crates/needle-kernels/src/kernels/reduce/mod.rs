@@ -1,13 +1,15 @@
 //! Reductions over any axes: sum, max and min.
 
-use super::cast::cast;
-use super::fold::{COST, Folds, SIDE, WIDE};
-use super::layout::{self, Dim, Dims, split_inner};
-use super::threads::{self, Shared};
+mod loops;
+
 use crate::array::Array;
 use crate::dtype::{DType, Kind};
 use crate::error::Result;
+use crate::kernels::cast::cast;
+use crate::kernels::layout::{self, Dim, Dims, split_inner};
+use crate::kernels::threads::{self, Shared};
 use crate::shape;
+use loops::{COST, Folds, SIDE, WIDE};
 use std::ops::Range;
 
 /// What to reduce by.
