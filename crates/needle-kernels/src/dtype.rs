@@ -59,6 +59,8 @@ macro_rules! for_each_dtype {
     };
 }
 
+pub(crate) use for_each_dtype;
+
 /// What kind of number a dtype holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {

@@ -62,14 +62,14 @@ pub(super) const BLOCK: usize = 1024;
 /// Partial results that are kept side by side: the lanes of several vector registers.
 const LANES: usize = 64;
 /// Elements that are read in one turn: two for each lane.
-pub(super) const PAIR: usize = 2 * LANES;
+const PAIR: usize = 2 * LANES;
 
 /// A run of fewer than [`PAIR`] elements.
 ///
 /// # Safety
 /// All addresses are valid.
 #[inline(always)]
-pub(super) unsafe fn fold_few<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
+unsafe fn fold_few<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
     // SAFETY: the caller's promise.
     let at = |i: usize| unsafe { x.add(i).read() };
     if n < 8 {
@@ -155,40 +155,25 @@ pub(super) unsafe fn fold<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
         if n < PAIR {
             fold_few::<T, F>(x, n)
         } else {
-            fold_run::<T, F>(x, 1, n)
+            fold_run::<T, F>(x, n)
         }
     }
 }
 
 simd! {
-    /// Folds `n` elements that are `step` apart, pairwise over blocks.
+    /// Folds `n` elements, pairwise over blocks.
     ///
     /// # Safety
     /// All addresses are valid.
-    pub(super) unsafe fn fold_run<S>[T: Number, F: Fold<T>](x: *const T, step: isize, n: usize) -> T {
-        if const { !T::DTYPE.is_float() } {
-            let mut value = F::NEUTRAL;
-            for i in 0..n as isize {
-                // SAFETY: the caller's promise.
-                value = F::join(value, unsafe { x.offset(i * step).read() });
-            }
-            return value;
-        }
+    unsafe fn fold_run<S>[T: Number, F: Fold<T>](x: *const T, n: usize) -> T {
         let mut pairs = Pairs::<T, F>::new();
-        let mut apart = [const { MaybeUninit::<T>::uninit() }; BLOCK];
         let mut start = 0;
         loop {
             let len = BLOCK.min(n - start);
-            // SAFETY: the caller's promise, and `apart` has room for a block.
+            // SAFETY: the caller's promise.
             let block = unsafe {
-                let mut from = x.offset(start as isize * step);
-                if step != 1 {
-                    for (i, place) in apart.iter_mut().enumerate().take(len) {
-                        place.write(from.offset(i as isize * step).read());
-                    }
-                    from = apart.as_ptr().cast();
-                }
-                if len < PAIR { fold_few::<T, F>(from, len) } else { fold_block::<T, F>(from, len) }
+                let x = x.add(start);
+                if len < PAIR { fold_few::<T, F>(x, len) } else { fold_block::<T, F>(x, len) }
             };
             if len == n {
                 return block;
@@ -200,6 +185,41 @@ simd! {
             }
         }
     }
+}
+
+/// [`fold`] of elements that are `step` apart: they are brought together block by block.
+///
+/// # Safety
+/// All addresses are valid.
+pub(super) unsafe fn fold_apart<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
+    let mut pairs = Pairs::<T, F>::new();
+    let mut block = [const { MaybeUninit::<T>::uninit() }; BLOCK];
+    for start in (0..n).step_by(BLOCK) {
+        let len = BLOCK.min(n - start);
+        // SAFETY: the caller's promise, and there is room for a block.
+        unsafe {
+            let x = x.offset(start as isize * step);
+            for (i, place) in block.iter_mut().enumerate().take(len) {
+                place.write(x.offset(i as isize * step).read());
+            }
+            pairs.push(fold::<T, F>(block.as_ptr().cast(), len));
+        }
+    }
+    pairs.join()
+}
+
+/// [`fold`] where the order makes no difference, as for integers.
+///
+/// # Safety
+/// All addresses are valid.
+#[inline(always)]
+pub(super) unsafe fn fold_plainly<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
+    let mut value = F::NEUTRAL;
+    for i in 0..n as isize {
+        // SAFETY: the caller's promise.
+        value = F::join(value, unsafe { x.offset(i * step).read() });
+    }
+    value
 }
 
 /// Values that are joined pairwise, pairs of these, and so on: a binary counter in which

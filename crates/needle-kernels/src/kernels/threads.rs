@@ -82,15 +82,15 @@ fn request() -> &'static (usize, Option<String>) {
 /// `grain`.
 #[inline]
 pub(crate) fn for_each(n: usize, cost: usize, grain: usize, body: impl Fn(Range<usize>) + Sync) {
-    spread(n, cost, grain, &body);
-}
-
-/// Compiled once for all bodies.
-fn spread(n: usize, cost: usize, grain: usize, body: &(dyn Fn(Range<usize>) + Sync)) {
     let work = n.saturating_mul(cost);
     if work < WORTH || n <= grain {
         return body(0..n);
     }
+    spread(n, work, grain, &body);
+}
+
+/// [`for_each`] for work that may be worth more threads; compiled once for all bodies.
+fn spread(n: usize, work: usize, grain: usize, body: &(dyn Fn(Range<usize>) + Sync)) {
     let threads = num_threads();
     if threads == 1 {
         return body(0..n);

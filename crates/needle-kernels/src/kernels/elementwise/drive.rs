@@ -5,7 +5,7 @@
 //! memory on the stack that stays in the cache. Nothing here depends on the function, so all of
 //! it is compiled once.
 
-use super::function::{Compiled, Map, Zip, ZipRows};
+use super::function::{Compiled, Map, MapRow, Zip, ZipRows};
 use crate::array::{Array, Strides};
 use crate::dtype::{DType, Scalar};
 use crate::error::Result;
@@ -42,13 +42,20 @@ pub(super) fn map(f: &Map, x: &Array, dtype: DType) -> Result<Array> {
         });
         return Ok(out);
     }
+    map_planned(f, compiled, x, &out)?;
+    Ok(out)
+}
+
+/// [`map`] of what is not read in place.
+#[inline(never)]
+fn map_planned(f: &Map, compiled: &Compiled<MapRow>, x: &Array, out: &Array) -> Result<()> {
     let x = straighten(x)?;
-    let plan = Plan::new([x.dtype()], compiled.dtype, dtype, false, SHORT);
+    let plan = Plan::new([x.dtype()], compiled.dtype, out.dtype(), false, SHORT);
     let from = Shared::new(x.address());
     let steps = [x.strides()];
     let size = compiled.dtype.size();
     plan.go(
-        &out,
+        out,
         [from],
         &steps,
         f.cost,
@@ -65,7 +72,7 @@ pub(super) fn map(f: &Map, x: &Array, dtype: DType) -> Result<Array> {
             }
         },
     );
-    Ok(out)
+    Ok(())
 }
 
 /// `f` of each pair of elements, broadcast together and computed in `dtype`.
@@ -83,6 +90,18 @@ pub(super) fn zip(f: &Zip, a: &Array, b: &Array, dtype: DType) -> Result<Array> 
         side_by_side(f.cost, compiled, [a.address(), b.address()], [1, 1], &out);
         return Ok(out);
     }
+    zip_broadcast(f, compiled, a, b, result)
+}
+
+/// [`zip`] of operands that are broadcast or not read in place.
+#[inline(never)]
+fn zip_broadcast(
+    f: &Zip,
+    compiled: &Compiled<ZipRows>,
+    a: &Array,
+    b: &Array,
+    result: DType,
+) -> Result<Array> {
     let shape = shape::broadcast("broadcast", a.shape(), b.shape())?;
     let out = Array::empty(result, &shape)?;
     let (a, b) = (&straighten(a)?, &straighten(b)?);
@@ -115,35 +134,43 @@ fn zip_number<const LEFT: bool>(f: &Zip, x: &Array, number: Scalar, dtype: DType
     let out = Array::empty(result, x.shape())?;
     let number = element(number, dtype);
     let at = (&raw const number).cast::<u8>();
-    let in_order = |from: *const u8| if LEFT { [at, from] } else { [from, at] };
     if f.repeats && x.is_contiguous() && x.dtype() == dtype && compiled.dtype == dtype {
-        let steps = if LEFT { [0, 1] } else { [1, 0] };
-        side_by_side(f.cost, compiled, in_order(x.address()), steps, &out);
+        let x = x.address().cast_const();
+        let (operands, steps) = if LEFT {
+            ([at, x], [0, 1])
+        } else {
+            ([x, at], [1, 0])
+        };
+        side_by_side(f.cost, compiled, operands, steps, &out);
         return Ok(out);
     }
-    let x = straighten(x)?;
-    let dtypes = if LEFT {
-        [dtype, x.dtype()]
-    } else {
-        [x.dtype(), dtype]
-    };
-    let stored = result_word(f, compiled, result);
-    let plan = Plan::new(dtypes, compiled.dtype, stored, f.repeats, 0);
-    let still: Strides = x.shape().iter().map(|_| 0).collect();
-    let steps = if LEFT {
-        [still, x.strides()]
-    } else {
-        [x.strides(), still]
-    };
-    zip_plan(
-        f,
-        compiled,
-        &plan,
-        &out,
-        in_order(x.address()).map(Shared::new),
-        &steps,
-    );
+    zip_number_planned::<LEFT>(f, compiled, x, (at, dtype), &out)?;
     Ok(out)
+}
+
+/// [`zip_number`] of what is not read in place.
+#[inline(never)]
+fn zip_number_planned<const LEFT: bool>(
+    f: &Zip,
+    compiled: &Compiled<ZipRows>,
+    x: &Array,
+    (number, dtype): (*const u8, DType),
+    out: &Array,
+) -> Result<()> {
+    let x = straighten(x)?;
+    let still: Strides = x.shape().iter().map(|_| 0).collect();
+    let mut operands = [x.address().cast_const(), number];
+    let mut dtypes = [x.dtype(), dtype];
+    let mut steps = [x.strides(), still];
+    if LEFT {
+        operands.reverse();
+        dtypes.reverse();
+        steps.reverse();
+    }
+    let stored = result_word(f, compiled, out.dtype());
+    let plan = Plan::new(dtypes, compiled.dtype, stored, f.repeats, 0);
+    zip_plan(f, compiled, &plan, out, operands.map(Shared::new), &steps);
+    Ok(())
 }
 
 /// What a result's tile is stored as: the rows of a comparison write truth values themselves.

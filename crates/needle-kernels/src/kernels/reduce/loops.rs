@@ -1,8 +1,10 @@
 //! The loops of reductions: many runs, and rows joined to a row.
 
-use crate::dispatch;
-use crate::dtype::DType;
-use crate::kernels::fold::{BLOCK, Fold, MaxOf, MinOf, PAIR, Pairs, SumOf, fold_few, fold_run};
+use super::Reduce;
+use crate::dtype::{Bool, DType, for_each_dtype};
+use crate::kernels::fold::{
+    BLOCK, Fold, MaxOf, MinOf, Pairs, SumOf, fold, fold_apart, fold_plainly,
+};
 use crate::kernels::number::Number;
 use crate::kernels::threads::{self, Shared};
 
@@ -16,6 +18,8 @@ pub(super) const COST: usize = 45;
 
 /// The loops of one operation, compiled for one element type.
 pub(super) struct Folds {
+    /// See [`run`].
+    run: unsafe fn(*const u8, usize, *mut u8),
     /// See [`rows`].
     pub(super) rows: unsafe fn(*const u8, [isize; 2], *mut u8, isize, [usize; 2], bool),
     /// See [`columns`].
@@ -24,28 +28,49 @@ pub(super) struct Folds {
     join: unsafe fn(*const u8, *mut u8, usize),
 }
 
+/// Sums; integers of one width share theirs, and the sum of truth values is `or`.
+static SUMS: [Folds; DType::ALL.len()] = [
+    Folds::of::<Bool, SumOf>(),
+    Folds::of::<u8, SumOf>(),
+    Folds::of::<u16, SumOf>(),
+    Folds::of::<u32, SumOf>(),
+    Folds::of::<u64, SumOf>(),
+    Folds::of::<u8, SumOf>(),
+    Folds::of::<u16, SumOf>(),
+    Folds::of::<u32, SumOf>(),
+    Folds::of::<u64, SumOf>(),
+    Folds::of::<f32, SumOf>(),
+    Folds::of::<f64, SumOf>(),
+];
+
+macro_rules! one_for_each {
+    ($($variant:ident, $T:ty, $name:literal, $kind:ident;)*) => {
+        /// Largest elements.
+        static MAXIMA: [Folds; DType::ALL.len()] = [$(Folds::of::<$T, MaxOf>()),*];
+        /// Smallest elements.
+        static MINIMA: [Folds; DType::ALL.len()] = [$(Folds::of::<$T, MinOf>()),*];
+    };
+}
+for_each_dtype!(one_for_each);
+
 impl Folds {
-    fn of<T: Number, F: Fold<T>>() -> Self {
+    const fn of<T: Number, F: Fold<T>>() -> Self {
         Self {
+            run: run::<T, F>,
             rows: rows::<T, F>,
             columns: columns::<T, F>,
             join: join::<T, F>,
         }
     }
 
-    /// Sums; integers of one width share theirs.
-    pub(super) fn sums(dtype: DType) -> Self {
-        dispatch!(unsigned: dtype, T => Self::of::<T, SumOf>())
-    }
-
-    /// Largest elements.
-    pub(super) fn maxima(dtype: DType) -> Self {
-        dispatch!(dtype, T => Self::of::<T, MaxOf>())
-    }
-
-    /// Smallest elements.
-    pub(super) fn minima(dtype: DType) -> Self {
-        dispatch!(dtype, T => Self::of::<T, MinOf>())
+    /// The loops for a dtype.
+    pub(super) fn for_dtype(op: Reduce, dtype: DType) -> &'static Self {
+        let table = match op {
+            Reduce::Sum => &SUMS,
+            Reduce::Max => &MAXIMA,
+            Reduce::Min => &MINIMA,
+        };
+        &table[dtype as usize]
     }
 
     /// Folds `n` elements of `size` bytes that lie side by side, on several threads where that
@@ -56,7 +81,7 @@ impl Folds {
     pub(super) unsafe fn all(&self, x: *const u8, size: usize, n: usize, out: *mut u8) {
         if n <= PIECE {
             // SAFETY: the caller's promise.
-            return unsafe { (self.rows)(x, [0, 1], out, 0, [n, 1], true) };
+            return unsafe { (self.run)(x, n, out) };
         }
         let pieces = n.div_ceil(PIECE);
         let mut values = vec![0u64; pieces];
@@ -70,7 +95,7 @@ impl Folds {
                 // SAFETY: the caller's promise; each place is written by one thread.
                 unsafe {
                     let (x, out) = (from.get().add(start * size), to.get().add(i * size));
-                    (self.rows)(x, [0, 1], out, 0, [len, 1], true);
+                    (self.run)(x, len, out);
                 }
             }
         });
@@ -95,6 +120,34 @@ unsafe fn join<T: Number, F: Fold<T>>(values: *const u8, out: *mut u8, count: us
             pairs.push(values.cast::<T>().add(i).read());
         }
         out.cast::<T>().write(pairs.join());
+    }
+}
+
+simd! {
+    /// Folds `n` elements that lie side by side.
+    ///
+    /// # Safety
+    /// All addresses are valid, and nobody else sees `out`.
+    unsafe fn run<S>[T: Number, F: Fold<T>](x: *const u8, n: usize, out: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { out.cast::<T>().write(fold_any::<T, F>(x.cast(), 1, n)) };
+    }
+}
+
+/// Folds `n` elements in whatever way their type and step ask for.
+///
+/// # Safety
+/// All addresses are valid.
+#[inline(always)]
+unsafe fn fold_any<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match step {
+            1 if T::DTYPE.is_float() => fold::<T, F>(x, n),
+            1 => fold_plainly::<T, F>(x, 1, n),
+            _ if T::DTYPE.is_float() => fold_apart::<T, F>(x, step, n),
+            _ => fold_plainly::<T, F>(x, step, n),
+        }
     }
 }
 
@@ -132,11 +185,7 @@ simd! {
             // SAFETY: the caller's promise.
             unsafe {
                 let x = x.offset(i * steps[0]);
-                let value = if T::DTYPE.is_float() && n < PAIR && steps[1] == 1 {
-                    fold_few::<T, F>(x, n)
-                } else {
-                    fold_run::<T, F>(x, steps[1], n)
-                };
+                let value = fold_any::<T, F>(x, steps[1], n);
                 let out = out.offset(i * out_step);
                 out.write(if first { value } else { F::join(out.read(), value) });
             }

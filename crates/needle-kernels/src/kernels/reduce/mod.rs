@@ -26,12 +26,7 @@ pub enum Reduce {
 /// `x` reduced over sorted `axes`, in its own dtype.
 pub fn reduce(op: Reduce, x: &Array, axes: &[usize], keepdims: bool) -> Result<Array> {
     let out = Array::empty(x.dtype(), &shape::reduced(x.shape(), axes, keepdims))?;
-    let folds = match op {
-        Reduce::Sum => Folds::sums(x.dtype()),
-        Reduce::Max => Folds::maxima(x.dtype()),
-        Reduce::Min => Folds::minima(x.dtype()),
-    };
-    reduce_with(&folds, x, axes, &out);
+    reduce_with(Folds::for_dtype(op, x.dtype()), x, axes, &out);
     Ok(out)
 }
 
