@@ -22,7 +22,7 @@ RUST_SOURCES := $(wildcard Cargo.toml Cargo.lock .cargo/config.toml) \
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help mnist test build generate check fmt clippy lint types stubs cargo-test pytest isa-test \
+.PHONY: help mnist test build quick generate check fmt clippy lint types stubs cargo-test pytest isa-test \
     docs accuracy bench bench-against bench-peers clean
 
 help:  ## this list
@@ -35,10 +35,24 @@ test: $(BUILD) cargo-test pytest  ## build, then all tests of Rust and Python
 
 build: $(BUILD)  ## an importable release build in .venv
 
+quick: $(TOOLS)  ## a build for working on the Rust sources: made again in seconds
+	@rm -f $(BUILD)  # the next `make build` makes the real one
+	$(BIN)/maturin develop --profile quick
+
 generate: $(BUILD)  ## write the files that are made from the op table: stubs, docs/ops.md
 	$(BIN)/python -m tools
 
-check: fmt clippy lint build types stubs cargo-test pytest isa-test docs  ## what CI runs, cheapest first
+# What CI runs, cheapest first.
+CHECKS := fmt clippy lint build types stubs cargo-test pytest isa-test docs
+
+check:  ## what CI runs, and how many seconds each part took
+	@seconds=; for part in $(CHECKS); do \
+	  echo "== make $$part"; start=$$(date +%s); \
+	  $(MAKE) --no-print-directory $$part || exit 1; \
+	  seconds="$$seconds $$part $$(($$(date +%s) - start))"; \
+	done; \
+	echo "seconds of each part:"; printf "  %-10s %5d\n" $$seconds; \
+	printf "  %-10s %5d\n" $$seconds | awk '{ all += $$2 } END { printf "  %-10s %5d\n", "all", all }'
 
 fmt:  ## formatting of the Rust sources
 	cargo fmt --all --check

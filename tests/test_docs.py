@@ -213,6 +213,9 @@ def test_named_commands_exist(path: Path) -> None:
         elif words[1:3] == ["-m", "pytest"]:
             files = [word for word in words[3:] if word.endswith(".py")]
             assert all((ROOT / file).exists() for file in files), f"{path.name}: {line}"
+        elif words[1] == "-m" and words[2].startswith("tools"):
+            module = ROOT / words[2].replace(".", "/")
+            assert module.is_dir() or module.with_suffix(".py").exists(), f"{path.name}: {line}"
         elif words[0] == "pip":
             _check_extras(words)
         elif words[0] == "python" and words[1].startswith("examples/"):

@@ -115,6 +115,7 @@ REFERENCE: dict[str, Callable[..., Any]] = {
     "sqrt": elementwise(np.sqrt),
     "exp": elementwise(np.exp),
     "log": elementwise(np.log),
+    "log1p": elementwise(np.log1p),
     "sin": elementwise(np.sin),
     "cos": elementwise(np.cos),
     "tanh": elementwise(np.tanh),

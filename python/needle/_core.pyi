@@ -255,6 +255,13 @@ class Tensor(Value):
         Shape of `a`; integers give floats. The derivative is `1 / a`.
         """
 
+    def log1p(self) -> Tensor:
+        """Elementwise natural logarithm of `1 + a`, to the last digits for small `a`; -inf at
+        -1, NaN below.
+
+        Shape of `a`; integers give floats. The derivative is `1 / (1 + a)`.
+        """
+
     def sin(self) -> Tensor:
         """Elementwise sine of angles in radians.
 
@@ -787,6 +794,13 @@ class Log(TensorOp):
 
     def __init__(self) -> None: ...
 
+class Log1p(TensorOp):
+    """Elementwise natural logarithm of `1 + a`, to the last digits for small `a`; -inf at -1,
+    NaN below.
+    """
+
+    def __init__(self) -> None: ...
+
 class Sin(TensorOp):
     """Elementwise sine of angles in radians."""
 
@@ -1248,6 +1262,13 @@ def log(a: _TensorLike) -> Tensor:
     """Elementwise natural logarithm; -inf at 0, NaN below.
 
     Shape of `a`; integers give floats. The derivative is `1 / a`.
+    """
+
+def log1p(a: _TensorLike) -> Tensor:
+    """Elementwise natural logarithm of `1 + a`, to the last digits for small `a`; -inf at -1,
+    NaN below.
+
+    Shape of `a`; integers give floats. The derivative is `1 / (1 + a)`.
     """
 
 def sin(a: _TensorLike) -> Tensor:

@@ -73,6 +73,10 @@ unary! { OPS:
     LOG, "log", "Log", &math::LOG, real, Positive,
     Partial::Of(Needs::X0, |s| s.x(0).reciprocal()),
     "Elementwise natural logarithm; -inf at 0, NaN below.\n\nShape of `a`; integers give floats. The derivative is `1 / a`.";
+    /// Natural logarithm of 1 more.
+    LOG1P, "log1p", "Log1p", &math::LOG1P, real, Positive,
+    Partial::Of(Needs::X0, |s| s.x(0).add_scalar(Constant::int(1)).reciprocal()),
+    "Elementwise natural logarithm of `1 + a`, to the last digits for small `a`; -inf at -1, NaN below.\n\nShape of `a`; integers give floats. The derivative is `1 / (1 + a)`.";
     /// Sine.
     SIN, "sin", "Sin", &math::SIN, real, Real,
     Partial::Of(Needs::X0, |s| s.x(0).cos()),

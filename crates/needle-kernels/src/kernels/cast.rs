@@ -1,11 +1,10 @@
 //! Elements brought into rows side by side, in their own dtype or in another.
 
+use super::copy::gather_words;
 use super::layout::{self, collapse};
-use super::number::Number;
 use super::threads::Shared;
 use crate::array::Array;
-use crate::dispatch;
-use crate::dtype::{Bool, DType, Element, Kind, Scalar};
+use crate::dtype::{Bool, DType, Element, Kind};
 use crate::error::Result;
 
 /// Copies `count` rows of `n` elements, whose steps are those from row to row and within a row,
@@ -23,16 +22,6 @@ const COST: usize = 150;
 pub(crate) fn is_same_word(a: DType, b: DType) -> bool {
     let is_integer = |dtype: DType| matches!(dtype.kind(), Kind::Signed | Kind::Unsigned);
     a == b || (a.size() == b.size() && is_integer(a) && is_integer(b))
-}
-
-/// A number as an element of a dtype; its bytes come first.
-pub(crate) fn element(number: Scalar, dtype: DType) -> u64 {
-    let mut word = 0u64;
-    dispatch!(dtype, T => {
-        // SAFETY: no element is larger than a word, or needs another alignment.
-        unsafe { (&raw mut word).cast::<T>().write(<T as Number>::from_scalar(number)) };
-    });
-    word
 }
 
 /// A conversion of single elements, as C does it.
@@ -96,10 +85,10 @@ unsafe fn gather<T: Element + CastTo<O>, O: Element>(
 pub(crate) fn gather_of(from: DType, to: DType) -> Gather {
     if is_same_word(from, to) {
         return match to.size() {
-            1 => gather::<u8, u8>,
-            2 => gather::<u16, u16>,
-            4 => gather::<u32, u32>,
-            _ => gather::<u64, u64>,
+            1 => gather_words::<u8>,
+            2 => gather_words::<u16>,
+            4 => gather_words::<u32>,
+            _ => gather_words::<u64>,
         };
     }
     let from = if to.is_float() || (from.size() < to.size() && to != DType::Bool) {
@@ -117,7 +106,7 @@ pub(crate) fn gather_of(from: DType, to: DType) -> Gather {
             match to {
                 $(DType::$to => gather::<$T, $O>,)*
                 // Stands above: it is of the same width.
-                _ => gather::<u8, u8>,
+                _ => gather_words::<u8>,
             }
         };
     }

@@ -1,7 +1,7 @@
 //! Copies, constant arrays, and reshapes that cannot be views.
 
-use super::cast::element;
 use super::layout::{self, Dim, collapse};
+use super::number::element;
 use super::threads::{self, Shared};
 use crate::array::Array;
 use crate::dispatch;
@@ -151,6 +151,43 @@ unsafe fn copy_row<W: Element>(x: *const W, step: isize, out: *mut W, step_out: 
                 out.offset(i * step_out).write(x.offset(i * step).read());
             }
         }
+    }
+}
+
+/// Copies `count` rows of `n` elements, whose steps are those from row to row and within a row,
+/// to rows that lie side by side. The commonest steps are known where the loop is compiled, so
+/// that it moves whole vectors.
+///
+/// # Safety
+/// All addresses are valid, and nobody else sees `out`.
+pub(super) unsafe fn gather_words<W: Element>(
+    x: *const u8,
+    [down, along]: [isize; 2],
+    out: *mut u8,
+    n: usize,
+    count: usize,
+) {
+    let (x, out) = (x.cast::<W>(), out.cast::<W>());
+    for r in 0..count {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (x, out) = (x.offset(r as isize * down), out.add(r * n));
+            match along {
+                1 => out.copy_from_nonoverlapping(x, n),
+                0 => copy_steps(x, 0, out, n),
+                2 => copy_steps(x, 2, out, n),
+                -1 => copy_steps(x, -1, out, n),
+                along => copy_steps(x, along, out, n),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn copy_steps<W: Element>(x: *const W, along: isize, out: *mut W, n: usize) {
+    for i in 0..n {
+        // SAFETY: the caller's promise.
+        unsafe { out.add(i).write(x.offset(i as isize * along).read()) };
     }
 }
 

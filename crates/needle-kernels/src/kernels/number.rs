@@ -1,7 +1,8 @@
 //! Arithmetic of single elements, the same for every dtype: integers wrap, bool is the
 //! two-element lattice, floats are IEEE with NaN propagated by max, min, sign and relu.
 
-use crate::dtype::{Bool, Element, Scalar};
+use crate::dispatch;
+use crate::dtype::{Bool, DType, Element, Scalar};
 
 /// Element arithmetic. What a dtype lacks (see each op's check) is never called.
 pub(crate) trait Number: Element {
@@ -39,6 +40,16 @@ pub(crate) trait Number: Element {
     fn sign(self) -> Self;
     fn relu(self) -> Self;
     fn from_scalar(value: Scalar) -> Self;
+}
+
+/// A number as an element of a dtype; its bytes come first.
+pub(crate) fn element(number: Scalar, dtype: DType) -> u64 {
+    let mut word = 0u64;
+    dispatch!(dtype, T => {
+        // SAFETY: no element is larger than a word, or needs another alignment.
+        unsafe { (&raw mut word).cast::<T>().write(<T as Number>::from_scalar(number)) };
+    });
+    word
 }
 
 /// Numbers with real values.

@@ -6,13 +6,14 @@ use needle_kernels::kernels::elementwise::{self, Map, Zip};
 use needle_kernels::kernels::math;
 use needle_kernels::{Array, shape};
 
-const UNARY: [&Map; 15] = [
+const UNARY: [&Map; 16] = [
     &elementwise::NEGATE,
     &elementwise::ABS,
     &elementwise::SIGN,
     &math::SQRT,
     &math::EXP,
     &math::LOG,
+    &math::LOG1P,
     &math::TANH,
     &math::SIGMOID,
     &math::SOFTPLUS,
@@ -52,6 +53,7 @@ fn unary_reference(op: &Map, x: Value) -> Value {
             "SQRT" => v.sqrt(),
             "EXP" => v.exp(),
             "LOG" => v.ln(),
+            "LOG1P" => v.ln_1p(),
             "TANH" => v.tanh(),
             "SIGMOID" => 1.0 / (1.0 + (-v).exp()),
             "SOFTPLUS" => {

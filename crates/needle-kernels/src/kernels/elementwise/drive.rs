@@ -9,9 +9,10 @@ use super::function::{Compiled, Map, MapRow, Zip, ZipRows};
 use crate::array::{Array, Strides};
 use crate::dtype::{DType, Scalar};
 use crate::error::Result;
-use crate::kernels::cast::{Gather, element, gather_of, is_same_word};
+use crate::kernels::cast::{gather_of, is_same_word};
 use crate::kernels::copy::straighten;
 use crate::kernels::layout::{self, GRAIN, broadcast_strides, collapse};
+use crate::kernels::number::element;
 use crate::kernels::threads::{self, Shared};
 use crate::shape;
 use std::mem::MaybeUninit;
@@ -50,7 +51,13 @@ pub(super) fn map(f: &Map, x: &Array, dtype: DType) -> Result<Array> {
 #[inline(never)]
 fn map_planned(f: &Map, compiled: &Compiled<MapRow>, x: &Array, out: &Array) -> Result<()> {
     let x = straighten(x)?;
-    let plan = Plan::new([x.dtype()], compiled.dtype, out.dtype(), false, SHORT);
+    let plan = Plan {
+        dtypes: [x.dtype()],
+        computed: compiled.dtype,
+        stored: out.dtype(),
+        repeats: false,
+        short: SHORT,
+    };
     let from = Shared::new(x.address());
     let steps = [x.strides()];
     let size = compiled.dtype.size();
@@ -105,11 +112,9 @@ fn zip_broadcast(
     let shape = shape::broadcast("broadcast", a.shape(), b.shape())?;
     let out = Array::empty(result, &shape)?;
     let (a, b) = (&straighten(a)?, &straighten(b)?);
-    let stored = result_word(f, compiled, result);
-    let plan = Plan::new([a.dtype(), b.dtype()], compiled.dtype, stored, f.repeats, 0);
     let from = [a, b].map(|x| Shared::new(x.address()));
     let steps = [a, b].map(|x| broadcast_strides(x, &shape));
-    zip_plan(f, compiled, &plan, &out, from, &steps);
+    zip_plan(f, compiled, [a.dtype(), b.dtype()], &out, from, &steps);
     Ok(out)
 }
 
@@ -167,15 +172,8 @@ fn zip_number_planned<const LEFT: bool>(
         dtypes.reverse();
         steps.reverse();
     }
-    let stored = result_word(f, compiled, out.dtype());
-    let plan = Plan::new(dtypes, compiled.dtype, stored, f.repeats, 0);
-    zip_plan(f, compiled, &plan, out, operands.map(Shared::new), &steps);
+    zip_plan(f, compiled, dtypes, out, operands.map(Shared::new), &steps);
     Ok(())
-}
-
-/// What a result's tile is stored as: the rows of a comparison write truth values themselves.
-fn result_word(f: &Zip, compiled: &Compiled<ZipRows>, result: DType) -> DType {
-    if f.is_truth { compiled.dtype } else { result }
 }
 
 /// One row over all elements, which lie side by side in each operand that is not repeated.
@@ -210,11 +208,23 @@ fn side_by_side(
 fn zip_plan(
     f: &Zip,
     compiled: &Compiled<ZipRows>,
-    plan: &Plan<2>,
+    dtypes: [DType; 2],
     out: &Array,
     from: [Shared<u8>; 2],
     steps: &[Strides; 2],
 ) {
+    let plan = Plan {
+        dtypes,
+        computed: compiled.dtype,
+        // The rows of a comparison write truth values themselves.
+        stored: if f.is_truth {
+            compiled.dtype
+        } else {
+            out.dtype()
+        },
+        repeats: f.repeats,
+        short: 0,
+    };
     plan.go(
         out,
         from,
@@ -229,11 +239,10 @@ fn zip_plan(
 
 /// How the operands of a function get into the dtype it is computed in, and the result out.
 struct Plan<const N: usize> {
-    sizes: [usize; N],
-    /// `None` where an operand is of that dtype.
-    gathers: [Option<Gather>; N],
-    copies: [Gather; N],
-    store: Option<Gather>,
+    dtypes: [DType; N],
+    computed: DType,
+    /// What the result of a row is stored as.
+    stored: DType,
     /// Whether rows may repeat the element of one operand.
     repeats: bool,
     /// Rows that are shorter go through a tile where they do not lie side by side.
@@ -241,25 +250,6 @@ struct Plan<const N: usize> {
 }
 
 impl<const N: usize> Plan<N> {
-    fn new(
-        dtypes: [DType; N],
-        computed: DType,
-        result: DType,
-        repeats: bool,
-        short: usize,
-    ) -> Self {
-        let is_same = is_same_word(computed, result);
-        Self {
-            sizes: dtypes.map(DType::size),
-            gathers: dtypes
-                .map(|dtype| (!is_same_word(dtype, computed)).then(|| gather_of(dtype, computed))),
-            copies: dtypes.map(|dtype| gather_of(dtype, dtype)),
-            store: (!is_same).then(|| gather_of(computed, result)),
-            repeats,
-            short,
-        }
-    }
-
     /// Calls `run` with the addresses of operands and result for all elements of `out`, a fresh
     /// array: `count` rows of `n` elements with steps that it reads.
     fn go(
@@ -285,7 +275,7 @@ impl<const N: usize> Plan<N> {
                 from[i]
                     .get()
                     .cast_const()
-                    .wrapping_offset(at[i + 1] * self.sizes[i] as isize)
+                    .wrapping_offset(at[i + 1] * self.dtypes[i].size() as isize)
             });
             let steps = std::array::from_fn(|i| [rows.steps[i + 1], row.steps[i + 1]]);
             let to = to.get().wrapping_offset(at[0] * size as isize);
@@ -314,11 +304,12 @@ impl<const N: usize> Plan<N> {
                 0 => self.repeats && steps[N - 1 - i][1] != 0,
                 _ => false,
             };
-            let direct = readable && self.gathers[i].is_none();
+            let direct = readable && is_same_word(self.dtypes[i], self.computed);
             moved |= !direct;
             direct
         });
-        if !moved && self.store.is_none() {
+        let is_stored = is_same_word(self.computed, self.stored);
+        if !moved && is_stored {
             return run(operands, steps, to, n, count);
         }
         let mut tiles: [Tile; N] = [const { MaybeUninit::uninit() }; N];
@@ -332,27 +323,30 @@ impl<const N: usize> Plan<N> {
                 let operands = std::array::from_fn(|i| {
                     let [down, along] = steps[i];
                     let offset = row as isize * down + column as isize * along;
-                    let from = operands[i].wrapping_offset(offset * self.sizes[i] as isize);
+                    let from = operands[i].wrapping_offset(offset * self.dtypes[i].size() as isize);
                     if direct[i] {
                         return from;
                     }
                     let tile = tiles[i].as_mut_ptr().cast::<u8>();
                     inner[i] = [len as isize, 1];
-                    let gather = self.gathers[i].unwrap_or(self.copies[i]);
+                    let gather = gather_of(self.dtypes[i], self.computed);
                     // SAFETY: the strides stay within the operand, and a tile has room for
                     // `rows * len` elements.
                     unsafe { gather(from, [down, along], tile, len, rows) };
                     tile.cast_const()
                 });
                 let to = to.wrapping_add((row * n + column) * size);
-                if let Some(store) = self.store {
-                    let tile = result.as_mut_ptr().cast::<u8>();
-                    run(operands, inner, tile, len, rows);
-                    // SAFETY: as above, and `out` is fresh.
-                    unsafe { store(tile, [len as isize, 1], to, len, rows) };
-                } else {
+                if is_stored {
                     run(operands, inner, to, len, rows);
+                    continue;
                 }
+                let (store, tile) = (
+                    gather_of(self.computed, self.stored),
+                    result.as_mut_ptr().cast::<u8>(),
+                );
+                run(operands, inner, tile, len, rows);
+                // SAFETY: as above, and `out` is fresh.
+                unsafe { store(tile, [len as isize, 1], to, len, rows) };
             }
         }
     }

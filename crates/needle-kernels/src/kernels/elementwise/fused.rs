@@ -8,9 +8,10 @@ use super::function::{Function, MapRow, ZipRows};
 use crate::array::Array;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
-use crate::kernels::cast::{Gather, element, gather_of};
+use crate::kernels::cast::{Gather, gather_of};
 use crate::kernels::copy::contiguous;
 use crate::kernels::layout::{Dim, Dims as Nest, collapse};
+use crate::kernels::number::element;
 use crate::shape::{Dims, contiguous_strides, size};
 use smallvec::SmallVec;
 

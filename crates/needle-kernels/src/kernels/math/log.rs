@@ -1,4 +1,4 @@
-//! The natural logarithm.
+//! The natural logarithm, and that of `1 + x`.
 //!
 //! `x = 2^k m` with `m` between sqrt(1/2) and sqrt(2), and `f = m - 1`. float32 takes
 //! `log(1 + f) = f - f^2 / 2 + f^3 p(f)` (the form of Moshier's Cephes `logf`) with `p`
@@ -11,6 +11,8 @@ use crate::kernels::elementwise::formula::maps;
 maps! {
     /// Natural logarithm.
     floats LOG 500, |x, S| log::<S>(x);
+    /// `log(1 + x)`, to the last digits for small `x`.
+    floats LOG1P 700, |x, S| log1p::<S>(x);
 }
 
 macro_rules! logarithm {
@@ -42,6 +44,18 @@ macro_rules! logarithm {
                 let value = if x < $T::INFINITY { value } else { x };
                 let value = if x == 0.0 { $T::NEG_INFINITY } else { value };
                 if x < 0.0 { $T::NAN } else { value }
+            }
+
+            /// `log(1 + x)`. The logarithm is taken of the rounded sum and scaled by what was
+            /// added over what has arrived (W. Kahan; see the HP-15C Advanced Functions
+            /// Handbook, 1982, appendix).
+            #[inline(always)]
+            pub(crate) fn log1p<S: Simd>(x: $T) -> $T {
+                let sum = 1.0 + x;
+                let arrived = sum - 1.0;
+                let scaled = log::<S>(sum) * (x / arrived);
+                let value = if arrived == 0.0 { x } else { scaled };
+                if sum < $T::INFINITY { value } else { sum }
             }
         }
     };

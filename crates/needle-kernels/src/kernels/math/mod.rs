@@ -5,7 +5,7 @@
 //! them vectorises as it stands, and an element has the same value in a vector, in a tail
 //! and alone. Instruction sets with fused multiply-add round once where others round twice:
 //! between `scalar` and the wider ones the last bit may differ. At most 2 ulp everywhere, but
-//! for softplus and the normal distribution.
+//! for log1p (3), softplus and the normal distribution.
 
 // Coefficients stand as they were published.
 #![allow(clippy::unreadable_literal, clippy::excessive_precision)]
@@ -27,12 +27,10 @@ pub use {erf::*, exp::*, log::*, power::*, softplus::*, trigonometry::*};
 macro_rules! width {
     ($T:ident) => {
         pub(crate) mod $T {
-            pub(crate) use super::erf::$T::{erf, normal};
-            pub(crate) use super::exp::$T::{exp, sigmoid, tanh};
-            pub(crate) use super::log::$T::log;
-            pub(crate) use super::power::$T::cube;
-            pub(crate) use super::softplus::$T::softplus;
-            pub(crate) use super::trigonometry::$T::{LARGE, cos, sin};
+            pub(crate) use super::{
+                erf::$T::*, exp::$T::*, log::$T::*, power::$T::*, softplus::$T::*,
+                trigonometry::$T::*,
+            };
 
             /// `a * b + c`, fused where that is one instruction.
             #[inline(always)]

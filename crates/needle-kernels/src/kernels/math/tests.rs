@@ -177,6 +177,28 @@ fn softplus_and_the_normal_distribution_keep_their_tails() {
     }
 }
 
+/// Near 0, where the sum loses digits, and far away; at the ends of where it is defined.
+#[test]
+fn log1p_keeps_the_digits_of_small_arguments() {
+    for i in -2_000..2_000 {
+        let x = f64::from(i) * 4e-4;
+        for x in [x, x * 1e-9, x * 1e-300, 1e3 * x.abs(), x.abs() * 1e300] {
+            let off = ulp64(super::f64::log1p::<Fused>(x), x.ln_1p());
+            assert!(off <= 3.0, "{x:e}: {off} ulp");
+            let narrow = x as f32;
+            let off = ulp32(
+                super::f32::log1p::<Fused>(narrow),
+                f64::from(narrow).ln_1p(),
+            );
+            assert!(off <= 3.0, "{narrow:e} in float32: {off} ulp");
+        }
+    }
+    let ends = [-1.0, -1.5, f64::INFINITY, f64::NAN, 0.0, -0.0];
+    let [zero, below, above, nan, plus, minus] = ends.map(super::f64::log1p::<Scalar>);
+    assert!(zero == f64::NEG_INFINITY && below.is_nan() && above == f64::INFINITY && nan.is_nan());
+    assert!(plus.to_bits() == 0 && minus.to_bits() == (-0.0f64).to_bits());
+}
+
 fn worst64<S: Simd>() {
     for (name, f, reference) in cases64::<S>() {
         let (mut worst, mut at) = (0.0, 0.0);
