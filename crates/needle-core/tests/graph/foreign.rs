@@ -80,9 +80,9 @@ fn its_inputs_are_kept_until_its_rule_has_run() {
             let kept = inner.array().unwrap();
             let y = spy.call(&inner);
             drop(inner);
-            assert!(!kept.storage().is_unique());
+            assert!(!kept.storage().is_private(1));
             assert_eq!(values(&gradient(&y, &x)), [36.0]);
-            assert!(kept.storage().is_unique());
+            assert!(kept.storage().is_private(1));
         });
     });
 }

@@ -111,7 +111,7 @@ fn a_step_after_a_second_backward_that_nobody_has_read() {
         set(&x, &[-100.0]);
         assert_eq!(values(&first), [32.0]);
         drop((first, y));
-        assert!(old.storage().is_unique(), "nothing holds it any more");
+        assert!(old.storage().is_private(1), "nothing holds it any more");
     });
 }
 

@@ -114,9 +114,9 @@ fn its_memory_is_that_of_the_sweep() {
             let pending = of(&backward(&mul(&x, &w)), &x).unwrap();
             let old = w.array().unwrap();
             set(&w, &[7.0]);
-            assert!(!old.storage().is_unique(), "pinned");
+            assert!(!old.storage().is_private(1), "pinned");
             assert_eq!(values(&pending), [2.0]);
-            assert!(old.storage().is_unique(), "let go when it was computed");
+            assert!(old.storage().is_private(1), "let go when it was computed");
         });
     });
 }

@@ -18,7 +18,7 @@ fn keep(tensor: Tensor) -> Array {
 }
 
 fn is_released(array: &Array) -> bool {
-    array.storage().is_unique()
+    array.storage().is_private(1)
 }
 
 #[test]

@@ -164,14 +164,8 @@ impl Storage {
         self.header().origin == Origin::LentReadonly
     }
 
-    /// Whether this handle is the only one and the memory is ours, so that writing in place
-    /// can be seen by nobody. Every export holds a handle, so it counts here.
-    pub fn is_unique(&self) -> bool {
-        self.header().refs.load(Ordering::Acquire) == 1 && self.header().origin == Origin::Own
-    }
-
     /// Whether these many handles are all there are, the memory is ours, and no other library
-    /// has ever seen it: then whoever has the handles may write in place.
+    /// has ever seen it: then whoever has the handles may write in place. Every export holds a handle, too.
     pub fn is_private(&self, handles: usize) -> bool {
         let header = self.header();
         header.refs.load(Ordering::Acquire) == handles

@@ -51,27 +51,27 @@ macro_rules! casts {
 
 casts!(i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
 
-/// See [`Gather`].
-unsafe fn gather<T: Element + CastTo<O>, O: Element>(
-    x: *const u8,
-    [down, along]: [isize; 2],
-    out: *mut u8,
-    n: usize,
-    count: usize,
-) {
-    let (x, out) = (x.cast::<T>(), out.cast::<O>());
-    for r in 0..count {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let (x, out) = (x.offset(r as isize * down), out.add(r * n));
-            if along == 1 {
-                for i in 0..n {
-                    out.add(i).write(x.add(i).read().cast_to());
-                }
-            } else {
-                for i in 0..n {
-                    out.add(i)
-                        .write(x.offset(i as isize * along).read().cast_to());
+simd! {
+    /// See [`Gather`].
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn gather<S>[O: Element, T: CastTo<O>](
+        x: *const u8, steps: [isize; 2], out: *mut u8, n: usize, count: usize
+    ) {
+        let (x, out, [down, along]) = (x.cast::<T>(), out.cast::<O>(), steps);
+        for r in 0..count {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (x, out) = (x.offset(r as isize * down), out.add(r * n));
+                if along == 1 {
+                    for i in 0..n {
+                        out.add(i).write(x.add(i).read().cast_to());
+                    }
+                } else {
+                    for i in 0..n {
+                        out.add(i).write(x.offset(i as isize * along).read().cast_to());
+                    }
                 }
             }
         }
@@ -104,7 +104,7 @@ pub(crate) fn gather_of(from: DType, to: DType) -> Gather {
     macro_rules! to {
         ($T:ty: $($to:ident $O:ty),*) => {
             match to {
-                $(DType::$to => gather::<$T, $O>,)*
+                $(DType::$to => gather::<$O, $T>,)*
                 // Stands above: it is of the same width.
                 _ => gather_words::<u8>,
             }

@@ -160,6 +160,23 @@ pub(super) unsafe fn fold<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
     }
 }
 
+/// [`fold`] of at most [`BLOCK`] elements, without a call: where it is done block by block.
+///
+/// # Safety
+/// All addresses are valid.
+#[inline(always)]
+pub(super) unsafe fn fold_in_place<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
+    debug_assert!(n <= BLOCK);
+    // SAFETY: the caller's promise.
+    unsafe {
+        if n < PAIR {
+            fold_few::<T, F>(x, n)
+        } else {
+            fold_block::<T, F>(x, n)
+        }
+    }
+}
+
 simd! {
     /// Folds `n` elements, pairwise over blocks.
     ///
@@ -171,10 +188,7 @@ simd! {
         loop {
             let len = BLOCK.min(n - start);
             // SAFETY: the caller's promise.
-            let block = unsafe {
-                let x = x.add(start);
-                if len < PAIR { fold_few::<T, F>(x, len) } else { fold_block::<T, F>(x, len) }
-            };
+            let block = unsafe { fold_in_place::<T, F>(x.add(start), len) };
             if len == n {
                 return block;
             }

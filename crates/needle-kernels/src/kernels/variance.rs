@@ -2,7 +2,7 @@
 
 use super::copy::contiguous;
 use super::elementwise::{DIVIDE, MULTIPLY, SUBTRACT};
-use super::fold::{SumOf, fold};
+use super::fold::{BLOCK, SumOf, fold_in_place};
 use super::number::{Float, Number};
 use super::reduce::{Reduce, reduce};
 use super::threads::{self, Shared};
@@ -63,8 +63,6 @@ fn centred(x: &Array, axes: &[usize]) -> Result<Array> {
     SUBTRACT.of(x, &mean)
 }
 
-/// Elements whose mean is taken before their distances from it, while they are in the cache.
-const BLOCK: usize = 1024;
 /// Elements whose mean is near the others, it is hoped.
 const SOME: usize = 64;
 /// Elements that one thread takes at a time.
@@ -116,7 +114,7 @@ simd! {
     unsafe fn origin_of<S>[T: Float](x: *const T, n: usize) -> T {
         let n = n.min(SOME);
         // SAFETY: the caller's promise.
-        let mean = unsafe { fold::<T, SumOf>(x, n) }.div(T::from_scalar(Scalar::UInt(n as u64)));
+        let mean = unsafe { fold_in_place::<T, SumOf>(x, n) }.div(T::from_scalar(Scalar::UInt(n as u64)));
         // A sum that has overflowed is no place to start from.
         if mean.sub(mean) == T::ZERO { mean } else { T::ZERO }
     }
@@ -138,12 +136,12 @@ simd! {
                 for (i, place) in block.iter_mut().enumerate().take(len) {
                     *place = x.add(start + i).read().sub(origin);
                 }
-                let mean = fold::<T, SumOf>(block.as_ptr(), len).div(count);
+                let mean = fold_in_place::<T, SumOf>(block.as_ptr(), len).div(count);
                 for place in block.iter_mut().take(len) {
                     let d = place.sub(mean);
                     *place = d.mul(d);
                 }
-                let squares = fold::<T, SumOf>(block.as_ptr(), len);
+                let squares = fold_in_place::<T, SumOf>(block.as_ptr(), len);
                 all = all.join(Moments { count, mean, squares });
             }
         }
