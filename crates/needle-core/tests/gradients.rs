@@ -39,7 +39,8 @@ fn every_op_is_described() {
         assert!(names.insert(name), "two ops are called {name}");
         assert!(names.insert(op.class), "two ops are called {}", op.class);
         assert!(
-            name.chars().all(|c| c.is_ascii_lowercase() || c == '_'),
+            name.chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
             "{name}"
         );
         assert!(

@@ -345,7 +345,8 @@ mod tests {
                 let row = line.trim_start().split_once(", \"");
                 let is_static = |name: &str| {
                     let mut letters = name.chars();
-                    name.len() > 1 && letters.all(|c| c.is_ascii_uppercase() || c == '_')
+                    name.len() > 1
+                        && letters.all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
                 };
                 let row = row.filter(|(item, _)| is_static(item));
                 names.extend(row.and_then(|(_, rest)| Some(rest.split_once('"')?.0.to_owned())));
@@ -362,13 +363,5 @@ mod tests {
             assert!(known, "{name}: missing from the list of its file");
         }
         assert_eq!(defined.len(), ALL.len());
-    }
-
-    #[test]
-    fn names_are_unique() {
-        for (i, op) in ALL.iter().enumerate() {
-            let same = |other: &&&super::OpDef| other.name == op.name || other.class == op.class;
-            assert!(!ALL[..i].iter().any(|other| same(&other)), "{}", op.name);
-        }
     }
 }
