@@ -162,7 +162,10 @@ def test_gradients_keep_the_dtype_of_float_leaves() -> None:
 @pytest.mark.parametrize("dtype", ["bool", *INTEGERS])
 @pytest.mark.parametrize(
     "function",
-    ["erf", "gelu", "silu", "softplus", "leaky_relu", "tanh", "sigmoid", "layer_norm", "var"],
+    [
+        *("erf", "gelu", "silu", "softplus", "leaky_relu", "tanh", "sigmoid", "log1p"),
+        *("layer_norm", "var"),
+    ],
 )
 def test_derivatives_of_integers_are_those_of_floats(function: str, dtype: str) -> None:
     """Also where the square of an integer would wrap, and where there are no negative ones."""
@@ -173,6 +176,14 @@ def test_derivatives_of_integers_are_those_of_floats(function: str, dtype: str) 
     )
     for own, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_the_derivative_of_log1p_does_not_wrap_at_the_largest_integer(dtype: str) -> None:
+    most = np.iinfo(dtype).max
+    x = Tensor([most], dtype=dtype)
+    ndl.log1p(x).backward()
+    np.testing.assert_allclose(x.grad.numpy(), [1 / (float(most) + 1)], rtol=1e-6)
 
 
 def derivatives(function: Any, x: Any) -> list[np.ndarray]:

@@ -75,7 +75,7 @@ unary! { OPS:
     "Elementwise natural logarithm; -inf at 0, NaN below.\n\nShape of `a`; integers give floats. The derivative is `1 / a`.";
     /// Natural logarithm of 1 more.
     LOG1P, "log1p", "Log1p", &math::LOG1P, real, Positive,
-    Partial::Of(Needs::X0, |s| s.x(0).add_scalar(Constant::int(1)).reciprocal()),
+    Partial::Of(Needs::X0, |s| real_input(s).add_scalar(Constant::int(1)).reciprocal()),
     "Elementwise natural logarithm of `1 + a`, to the last digits for small `a`; -inf at -1, NaN below.\n\nShape of `a`; integers give floats. The derivative is `1 / (1 + a)`.";
     /// Sine.
     SIN, "sin", "Sin", &math::SIN, real, Real,
@@ -107,9 +107,14 @@ fn half(x: Expr) -> Expr {
     x.mul_scalar(Constant::float(0.5))
 }
 
-/// `2 / sqrt(pi) exp(-x^2)`, in floats: the square of an integer would wrap.
+/// The input in floats, for arithmetic in which integers would wrap.
+fn real_input<'a>(s: &Site<'a>) -> Expr<'a> {
+    s.x(0).cast(s.x(0).dtype().to_float())
+}
+
+/// `2 / sqrt(pi) exp(-x^2)`.
 fn erf_derivative<'a>(s: &Site<'a>) -> Expr<'a> {
-    let x = s.x(0).cast(s.x(0).dtype().to_float());
+    let x = real_input(s);
     (-(x * x))
         .exp()
         .mul_scalar(Constant::float(std::f64::consts::FRAC_2_SQRT_PI))

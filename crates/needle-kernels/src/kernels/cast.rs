@@ -105,8 +105,7 @@ pub(crate) fn gather_of(from: DType, to: DType) -> Gather {
         ($T:ty: $($to:ident $O:ty),*) => {
             match to {
                 $(DType::$to => gather::<$O, $T>,)*
-                // Stands above: it is of the same width.
-                _ => gather_words::<u8>,
+                _ => unreachable!("{to} is of the same width, which stands above"),
             }
         };
     }

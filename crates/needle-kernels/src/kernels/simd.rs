@@ -63,7 +63,7 @@ impl Real for f64 {
 }
 
 /// Compiles a generic loop once per instruction set and picks one at run time; the first
-/// type parameter is the element type that the loop writes or folds:
+/// type parameter is an element type; loops over floats are compiled for every set:
 ///
 /// ```ignore
 /// simd! {

@@ -1,10 +1,10 @@
 //! How functions go over arrays: conversions on the way, long rows, many short ones.
 
 use crate::support::{each_isa, values};
-use needle_kernels::dtype::{DType, Scalar};
+use needle_kernels::dtype::{Bool, DType, Element, Scalar};
 use needle_kernels::kernels::cast::cast;
 use needle_kernels::kernels::copy::contiguous;
-use needle_kernels::kernels::elementwise::{self, Function};
+use needle_kernels::kernels::elementwise::{self, Function, Zip};
 use needle_kernels::kernels::math;
 use needle_kernels::{Array, shape};
 
@@ -87,6 +87,38 @@ fn the_layout_makes_no_difference() {
             }
         }
     });
+}
+
+/// At the ends of every integer dtype, where 64 bits must not change what wraps and what is larger.
+#[test]
+fn integers_of_every_width_keep_their_range() {
+    fn check<T: Element + Into<i128>>(wrap: fn(i128) -> T, least: T, most: T) {
+        let numbers = [least, most, wrap(0), wrap(1), wrap(7), wrap(-1)];
+        let a = Array::from_slice(&numbers, &[6, 1]).unwrap();
+        let b = Array::from_slice(&numbers, &[6]).unwrap();
+        let of = |f: &'static Zip| f.of(&a, &b).unwrap();
+        let (sums, larger) = (of(&elementwise::ADD), of(&elementwise::MAXIMUM));
+        let (products, less) = (of(&elementwise::CHAIN), of(&elementwise::LESS));
+        let (sums, larger) = (sums.to_vec::<T>(), larger.to_vec::<T>());
+        let (products, less) = (products.to_vec::<T>(), less.to_vec::<Bool>());
+        for (i, x) in numbers.into_iter().enumerate() {
+            for (j, y) in numbers.into_iter().enumerate() {
+                let (at, x, y): (_, i128, i128) = (i * 6 + j, x.into(), y.into());
+                assert_eq!(sums[at].into(), wrap(x.wrapping_add(y)).into());
+                assert_eq!(larger[at].into(), x.max(y), "the larger of {x} and {y}");
+                assert_eq!(products[at].into(), wrap(x.wrapping_mul(y)).into());
+                assert_eq!(less[at].get(), x < y, "{x} < {y}");
+            }
+        }
+        let magnitudes = elementwise::ABS.of(&b).unwrap().to_vec::<T>();
+        for (x, y) in numbers.into_iter().zip(magnitudes) {
+            assert_eq!(y.into(), wrap(x.into().wrapping_abs()).into());
+        }
+    }
+    macro_rules! each {
+        ($($T:ty)*) => {$( check::<$T>(|v| v as $T, <$T>::MIN, <$T>::MAX); )*};
+    }
+    each!(i8 i16 i32 i64 u8 u16 u32 u64);
 }
 
 #[test]

@@ -314,8 +314,8 @@ macro_rules! maps {
 }
 pub(crate) use maps;
 
-/// Defines [`super::Zip`]s, as [`maps!`]. A formula for `float_pairs` is compiled for both widths,
-/// and its rows do not repeat operands; the others are generic over
+/// Defines [`super::Zip`]s, as [`maps!`]. A formula that takes the instruction set `S` is compiled for
+/// both widths of floats, and its rows do not repeat operands; the others are generic over
 /// [`Number`](crate::kernels::number::Number). One with `-> Bool` is a comparison. `with` names
 /// functions of one element that this one is, for floats, with some number on the right.
 macro_rules! zips {

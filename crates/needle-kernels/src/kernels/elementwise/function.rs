@@ -16,8 +16,8 @@ pub(crate) const CHEAP: usize = 150;
 pub(crate) type MapRow = unsafe fn(x: *const u8, out: *mut u8, n: usize);
 
 /// Writes a function of two operands, `count` rows of `n` elements. The steps of an operand are
-/// those from row to row and within a row, in elements; within a row they are 1 for both, or
-/// for one of them 0. The rows of the result lie side by side.
+/// those from row to row and within a row, in elements; within a row they are 1 for both, or,
+/// where the function says that it repeats, for one of them 0. The rows of the result lie side by side.
 ///
 /// # Safety
 /// As [`MapRow`].

@@ -141,14 +141,16 @@ impl Fused {
             }
             _ => function,
         };
-        // Checked before anything is added.
-        let (row_of, rows_of) = match function {
-            Function::Map(f) => (Some(f.compiled(self.dtype).ok()?.run), None),
-            Function::Zip(f) | Function::With(f, _) if f.is_truth => return None,
+        // Asked before anything is added.
+        let is_defined = match function {
+            Function::Map(f) => f.compiled(self.dtype).is_ok(),
             Function::Zip(f) | Function::With(f, _) => {
-                (None, Some(f.compiled(self.dtype).ok()?.run))
+                !f.is_truth && f.compiled(self.dtype).is_ok()
             }
         };
+        if !is_defined {
+            return None;
+        }
         let operand = |i: usize| {
             let step = |dim: Option<&Dim<3>>| dim.map_or(0, |dim| dim.steps[i + 1]);
             let place = operands[i];
@@ -160,31 +162,36 @@ impl Fused {
             }
         };
         let first = operand(0);
-        let kernel = match (function, row_of, rows_of) {
-            (Function::Zip(f), _, Some(run)) => {
-                let second = operand(1);
-                let [a, b] = [first.steps[1], second.steps[1]];
-                let a_in_place = a == 1 || (f.repeats && b == 1);
-                let b_in_place = b == 1 || (f.repeats && a == 1);
-                Kernel::Zip(
-                    run,
-                    [
-                        self.in_place(first, a_in_place, n, count),
-                        self.in_place(second, b_in_place, n, count),
-                    ],
-                )
+        let is_read = |operand: &Operand, repeats: bool| operand.steps[1] == 1 || repeats;
+        let mut copies = SmallVec::<[Operand; 2]>::new();
+        let mut in_place = |run: &mut Self, operand: Operand, is_so: bool| {
+            if is_so {
+                return operand;
             }
-            (Function::With(f, number), _, Some(run)) => {
-                let first = self.in_place(first, first.steps[1] == 1, n, count);
-                let number = self.constant(number);
-                Kernel::Zip(run, [first, self.in_place(number, f.repeats, n, count)])
-            }
-            (_, Some(run), _) => {
+            let copy = run.copy(operand, n, count);
+            copies.push(copy);
+            copy
+        };
+        let kernel = match function {
+            Function::Map(f) => {
                 let side_by_side = count == 1 || first.steps[0] == n as isize;
-                let x = self.in_place(first, side_by_side && first.steps[1] == 1, n, count);
-                Kernel::Map(run, x)
+                let x = in_place(self, first, side_by_side && first.steps[1] == 1);
+                Kernel::Map(f.compiled(self.dtype).ok()?.run, x)
             }
-            _ => return None,
+            Function::Zip(f) => {
+                let second = operand(1);
+                // One of them may be repeated, if the other is not.
+                let a = is_read(&first, f.repeats && second.steps[1] == 1);
+                let b = is_read(&second, f.repeats && first.steps[1] == 1);
+                let operands = [in_place(self, first, a), in_place(self, second, b)];
+                Kernel::Zip(f.compiled(self.dtype).ok()?.run, operands)
+            }
+            Function::With(f, number) => {
+                let number = self.constant(number);
+                let x = in_place(self, first, is_read(&first, false));
+                let operands = [x, in_place(self, number, f.repeats)];
+                Kernel::Zip(f.compiled(self.dtype).ok()?.run, operands)
+            }
         };
         let offset = self.take(size(shape)?);
         self.calls.push(Call {
@@ -193,6 +200,10 @@ impl Fused {
             rows: count,
             len: n,
         });
+        // Nobody else reads the copies; the result has its place already.
+        for copy in copies {
+            self.free.push((copy.offset / self.dtype.size(), n * count));
+        }
         Some(Place {
             base: BETWEEN,
             offset,
@@ -286,11 +297,8 @@ impl Fused {
         }
     }
 
-    /// An operand as a row function reads it: a copy where it does not do so in place.
-    fn in_place(&mut self, operand: Operand, is_so: bool, n: usize, count: usize) -> Operand {
-        if is_so {
-            return operand;
-        }
+    /// A copy of an operand whose rows lie side by side.
+    fn copy(&mut self, operand: Operand, n: usize, count: usize) -> Operand {
         let out = self.take(n * count);
         self.calls.push(Call {
             kernel: Kernel::Gather(gather_of(self.dtype, self.dtype), operand),

@@ -38,13 +38,23 @@ macro_rules! library {
                 row: isize,
                 add: bool,
             ) {
-                // The library wants results whose columns lie in order: the transposed product.
+                let multiply = $library::gemm::$T::get_gemm_fn();
+                let one = gemm_common::Parallelism::None;
                 // SAFETY: the caller's promise.
                 unsafe {
-                    ($library::gemm::$T::get_gemm_fn())(
-                        p.n, p.m, p.k, c, row, 1, add, b, p.b[0], p.b[1], a, p.a[0], p.a[1], 1.0,
-                        1.0, false, false, false, gemm_common::Parallelism::None,
-                    );
+                    if row == 1 {
+                        multiply(
+                            p.m, p.n, p.k, c, 1, 1, add, a, p.a[1], p.a[0], b, p.b[1], p.b[0],
+                            1.0, 1.0, false, false, false, one,
+                        );
+                    } else {
+                        // The library wants results whose columns lie in order: the transposed
+                        // product.
+                        multiply(
+                            p.n, p.m, p.k, c, row, 1, add, b, p.b[0], p.b[1], a, p.a[0], p.a[1],
+                            1.0, 1.0, false, false, false, one,
+                        );
+                    }
                 }
             }
         }
@@ -78,7 +88,7 @@ pub(super) unsafe fn multiply<T: LibraryElement>(
             a.wrapping_offset(at * p.a[1]),
             b.wrapping_offset(at * p.b[0]),
         );
-        let (part, a, b) = forwards(part, a, b);
+        let (part, a, b) = forwards(part, a, b, row == 1);
         // SAFETY: the caller's promise; the blocks cover `k` once.
         unsafe { T::product(&part, a, b, c, row as isize, start > 0) };
         start += part.k;
@@ -89,9 +99,16 @@ pub(super) unsafe fn multiply<T: LibraryElement>(
     }
 }
 
-/// The same product with rows of `b` in rising order, as the library wants them.
-fn forwards<T>(p: Product, a: *const T, b: *const T) -> (Product, *const T, *const T) {
-    if p.b[0] >= 0 || p.k == 0 {
+/// The same product, the terms of its sums turned around where the library wants them so: the
+/// operand that it takes as the left one must not run backwards along them.
+fn forwards<T>(
+    p: Product,
+    a: *const T,
+    b: *const T,
+    a_is_left: bool,
+) -> (Product, *const T, *const T) {
+    let left = if a_is_left { p.a[1] } else { p.b[0] };
+    if left >= 0 || p.k == 0 {
         return (p, a, b);
     }
     let last = p.k as isize - 1;

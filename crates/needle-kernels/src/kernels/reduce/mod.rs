@@ -30,13 +30,13 @@ pub fn reduce(op: Reduce, x: &Array, axes: &[usize], keepdims: bool) -> Result<A
     Ok(out)
 }
 
-/// Whether any element of an array of integers is below zero.
+/// Whether any element of an array of integers is below zero; false for other arrays.
 pub fn any_negative(x: &Array) -> Result<bool> {
     if x.dtype().kind() != Kind::Signed {
         return Ok(false);
     }
     let axes: Vec<usize> = (0..x.ndim()).collect();
-    let least = reduce(Reduce::Min, &cast(x, DType::I64)?, &axes, false)?;
+    let least = cast(&reduce(Reduce::Min, x, &axes, false)?, DType::I64)?;
     // SAFETY: one element of this type.
     Ok(unsafe { least.ptr::<i64>().read() } < 0)
 }
