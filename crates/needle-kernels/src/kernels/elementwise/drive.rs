@@ -336,6 +336,12 @@ impl<const N: usize> Plan<N> {
                     tile.cast_const()
                 });
                 let to = to.wrapping_add((row * n + column) * size);
+                // Rows that lie side by side everywhere are one long row.
+                let (len, rows) = if inner == [[len as isize, 1]; N] {
+                    (len * rows, 1)
+                } else {
+                    (len, rows)
+                };
                 if is_stored {
                     run(operands, inner, to, len, rows);
                     continue;

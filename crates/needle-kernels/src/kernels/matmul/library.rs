@@ -5,65 +5,53 @@
 //! complex numbers, which take as long to compile.
 
 use super::product::{GemmElement, Product};
+use crate::kernels::number::Float;
+use gemm_common::Parallelism;
 
 /// Terms of a dot product that the library sums in one go. It would choose by the size
 /// of the result; fixed blocks give the same bits however a result is split among threads.
 const BLOCK: usize = 512;
 
+/// A function of the library: sizes, the result with its steps from column to column and from row
+/// to row, whether it is added to (else it is not read), both operands, the factors of the result
+/// and of the product, what is to be conjugated, threads.
+type Gemm<T> = unsafe fn(
+    usize,
+    usize,
+    usize,
+    *mut T,
+    isize,
+    isize,
+    bool,
+    *const T,
+    isize,
+    isize,
+    *const T,
+    isize,
+    isize,
+    T,
+    T,
+    bool,
+    bool,
+    bool,
+    Parallelism,
+);
+
 /// An element type that the library multiplies.
-pub(super) trait LibraryElement: GemmElement {
-    /// `c = a @ b`, or `c += a @ b`, on one thread. The steps are those from row to row and
-    /// within a row; what is not added to is not read.
-    ///
-    /// # Safety
-    /// All addresses are valid, and nobody else sees `c`.
-    unsafe fn product(
-        p: &Product,
-        a: *const Self,
-        b: *const Self,
-        c: *mut Self,
-        row: isize,
-        add: bool,
-    );
+pub(super) trait LibraryElement: GemmElement + Float {
+    fn gemm() -> Gemm<Self>;
 }
 
-macro_rules! library {
-    ($($T:ident $library:ident;)*) => {$(
-        impl LibraryElement for $T {
-            unsafe fn product(
-                p: &Product,
-                a: *const Self,
-                b: *const Self,
-                c: *mut Self,
-                row: isize,
-                add: bool,
-            ) {
-                let multiply = $library::gemm::$T::get_gemm_fn();
-                let one = gemm_common::Parallelism::None;
-                // SAFETY: the caller's promise.
-                unsafe {
-                    if row == 1 {
-                        multiply(
-                            p.m, p.n, p.k, c, 1, 1, add, a, p.a[1], p.a[0], b, p.b[1], p.b[0],
-                            1.0, 1.0, false, false, false, one,
-                        );
-                    } else {
-                        // The library wants results whose columns lie in order: the transposed
-                        // product.
-                        multiply(
-                            p.n, p.m, p.k, c, row, 1, add, b, p.b[0], p.b[1], a, p.a[0], p.a[1],
-                            1.0, 1.0, false, false, false, one,
-                        );
-                    }
-                }
-            }
-        }
-    )*};
+impl LibraryElement for f32 {
+    fn gemm() -> Gemm<Self> {
+        gemm_f32::gemm::f32::get_gemm_fn()
+    }
 }
 
-library! {
-    f32 gemm_f32;
-    f64 gemm_f64;
+impl LibraryElement for f64 {
+    fn gemm() -> Gemm<Self> {
+        gemm_f64::gemm::f64::get_gemm_fn()
+    }
 }
 
 /// `c = a @ b` for rows of `c` that are `row` apart; never reads what `c` held before.
@@ -77,6 +65,7 @@ pub(super) unsafe fn multiply<T: LibraryElement>(
     b: *const T,
     c: *mut T,
 ) {
+    let (gemm, one, row) = (T::gemm(), T::ONE, row as isize);
     let mut start = 0;
     loop {
         let part = Product {
@@ -88,9 +77,43 @@ pub(super) unsafe fn multiply<T: LibraryElement>(
             a.wrapping_offset(at * p.a[1]),
             b.wrapping_offset(at * p.b[0]),
         );
-        let (part, a, b) = forwards(part, a, b, row == 1);
+        // The library wants results whose columns lie in order: the transposed product, but for a
+        // result of one column.
+        let (turned, a, b) = forwards(part, a, b, row == 1);
+        let (sizes, left, right) = if row == 1 {
+            (
+                [turned.m, turned.n],
+                (a, [turned.a[1], turned.a[0]]),
+                (b, [turned.b[1], turned.b[0]]),
+            )
+        } else {
+            ([turned.n, turned.m], (b, turned.b), (a, turned.a))
+        };
+        let ([m, n], (left, l), (right, r)) = (sizes, left, right);
         // SAFETY: the caller's promise; the blocks cover `k` once.
-        unsafe { T::product(&part, a, b, c, row as isize, start > 0) };
+        unsafe {
+            gemm(
+                m,
+                n,
+                turned.k,
+                c,
+                row,
+                1,
+                start > 0,
+                left,
+                l[0],
+                l[1],
+                right,
+                r[0],
+                r[1],
+                one,
+                one,
+                false,
+                false,
+                false,
+                Parallelism::None,
+            );
+        }
         start += part.k;
         // Once through for k = 0 too: that writes the zeros.
         if start >= p.k {
