@@ -120,6 +120,12 @@ simd! {
     }
 }
 
+/// Memory that begins with a page. Large arrays begin one cache line into theirs, so what is read
+/// next never looks, in the low bits of its address, like what was just written: a processor that
+/// compares these alone would wait.
+#[repr(align(4096))]
+struct Page<T>([T; BLOCK]);
+
 simd! {
     /// Of the elements less `origin`.
     ///
@@ -127,7 +133,8 @@ simd! {
     /// There are `n` elements.
     unsafe fn moments_of<S>[T: Float](x: *const T, n: usize, origin: T) -> Moments<T> {
         let mut all = Moments::NONE;
-        let mut block = [T::ZERO; BLOCK];
+        let mut block = Page([T::ZERO; BLOCK]);
+        let block = &mut block.0;
         for start in (0..n).step_by(BLOCK) {
             let len = BLOCK.min(n - start);
             let count = T::from_scalar(Scalar::UInt(len as u64));
