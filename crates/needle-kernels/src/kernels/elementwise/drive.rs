@@ -21,8 +21,9 @@ use std::mem::MaybeUninit;
 const TILE: usize = 512;
 /// Rows of a map that are shorter are brought together in a tile.
 const SHORT: usize = 64;
-/// Memory for the elements of a tile, of any dtype.
-type Tile = MaybeUninit<[u64; TILE]>;
+/// Memory for the elements of a tile, of any dtype, and a bit more: tiles a page apart would look
+/// alike in the low bits of their addresses, and what is read from one wait for writes to another.
+type Tile = MaybeUninit<[u64; TILE + 16]>;
 
 /// `f` of each element, computed in `dtype`.
 pub(super) fn map(f: &Map, x: &Array, dtype: DType) -> Result<Array> {
