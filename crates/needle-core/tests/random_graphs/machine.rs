@@ -37,6 +37,7 @@ pub enum Action {
 }
 
 /// A tensor that the program holds.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Variable {
     pub tensor: Tensor,
     /// What it was and is: a new one whenever it is replaced.
@@ -45,6 +46,9 @@ pub struct Variable {
     pub is_leaf: bool,
     /// Whether a gradient went into it.
     pub derived: bool,
+    /// Whether it comes from a derivative that is 0 wherever it exists, such as that of relu's
+    /// slope: needle may follow it, the naive engine does not, so their sweeps visit other nodes.
+    pub cut: bool,
     /// Whether it may be an error, because it comes from a replaced leaf.
     pub fallible: bool,
 }
@@ -82,13 +86,13 @@ impl Machine {
                 let values = numbers(values, if scalar { 1 } else { WIDTH });
                 let tensor = Tensor::leaf(array(&values, shape), requires_grad);
                 let versions = vec![leaf(values, requires_grad)];
-                let (derived, fallible) = (false, false);
                 self.variables.push(Variable {
                     tensor,
                     versions,
                     is_leaf: true,
-                    derived,
-                    fallible,
+                    derived: false,
+                    cut: false,
+                    fallible: false,
                 });
             }
             Action::Lazy(lazy) => {
@@ -169,12 +173,15 @@ impl Machine {
             derived || tensor.requires_grad() == reference.requires_grad,
             "{op:?}"
         );
+        let cut =
+            operands.iter().any(|v| v.cut) || tensor.requires_grad() != reference.requires_grad;
         let versions = vec![reference];
         self.variables.push(Variable {
             tensor,
             versions,
             is_leaf: false,
             derived,
+            cut,
             fallible,
         });
         Ok(())

@@ -45,7 +45,10 @@ impl Machine {
             Err(error) => return Err(TestCaseError::fail(format!("backward: {error:?}"))),
             Ok(found) => found,
         };
-        if !is_tame(variable.now(), 1e6) || !expected.iter().all(|(_, g)| is_tame(g, 1e6)) {
+        if variable.cut
+            || !is_tame(variable.now(), 1e6)
+            || !expected.iter().all(|(_, g)| is_tame(g, 1e6))
+        {
             return Ok(());
         }
         let derived = variable.derived;
@@ -57,13 +60,15 @@ impl Machine {
         }
         if !kept.is_empty() {
             let (tensor, reference) = kept.swap_remove(keep % kept.len());
-            let versions = vec![reference];
             let (is_leaf, derived) = (false, true);
+            let cut = tensor.requires_grad() != reference.requires_grad;
+            let versions = vec![reference];
             self.variables.push(Variable {
                 tensor,
                 versions,
                 is_leaf,
                 derived,
+                cut,
                 fallible,
             });
         }
