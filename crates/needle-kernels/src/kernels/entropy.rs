@@ -4,7 +4,7 @@ use super::copy::contiguous;
 use super::elementwise::DIVIDE;
 use super::fold::{MaxOf, SumOf, fold};
 use super::math::Elementary;
-use super::number::Number;
+use super::number::{Float, Number};
 use super::reduce::{Reduce, reduce};
 use super::threads::{self, Shared};
 use crate::array::Array;

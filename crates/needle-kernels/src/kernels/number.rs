@@ -4,7 +4,7 @@
 use crate::dispatch;
 use crate::dtype::{Bool, DType, Element, Scalar};
 
-/// Element arithmetic. What a dtype lacks (see each op's check) is never called.
+/// What sums, products and extrema of any dtype are made of.
 pub(crate) trait Number: Element {
     const ZERO: Self;
     /// The neutral element of max.
@@ -12,10 +12,7 @@ pub(crate) trait Number: Element {
     /// The neutral element of min.
     const HIGHEST: Self;
     fn add(self, other: Self) -> Self;
-    fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
-    fn div(self, other: Self) -> Self;
-    fn pow(self, exponent: Self) -> Self;
     fn maximum(self, other: Self) -> Self;
     fn minimum(self, other: Self) -> Self;
     /// The larger of two numbers; where one is NaN, any of the two.
@@ -33,13 +30,20 @@ pub(crate) trait Number: Element {
     fn is_nan(self) -> bool {
         self != self
     }
+    fn from_scalar(value: Scalar) -> Self;
+}
+
+/// The numbers that elementwise functions are computed in: floats, integers of 64 bits, and those
+/// without sign for functions to which the sign makes no difference.
+pub(crate) trait Arithmetic: Number {
+    fn sub(self, other: Self) -> Self;
+    fn pow(self, exponent: Self) -> Self;
     /// The product of the chain rule: 0 where either factor is exactly 0.
     fn chain(self, other: Self) -> Self;
     fn negate(self) -> Self;
     fn abs(self) -> Self;
     fn sign(self) -> Self;
     fn relu(self) -> Self;
-    fn from_scalar(value: Scalar) -> Self;
 }
 
 /// A number as an element of a dtype; its bytes come first.
@@ -53,13 +57,14 @@ pub(crate) fn element(number: Scalar, dtype: DType) -> u64 {
 }
 
 /// Numbers with real values.
-pub(crate) trait Float: Number + Into<f64> {
+pub(crate) trait Float: Arithmetic + Into<f64> {
     const ONE: Self;
+    fn div(self, other: Self) -> Self;
     fn sqrt(self) -> Self;
 }
 
 macro_rules! integer {
-    ($($T:ty, $abs:expr, $sign:expr;)*) => {$(
+    ($($T:ty)*) => {$(
         impl Number for $T {
             const ZERO: Self = 0;
             const LOWEST: Self = <$T>::MIN;
@@ -67,11 +72,31 @@ macro_rules! integer {
             #[inline(always)]
             fn add(self, other: Self) -> Self { self.wrapping_add(other) }
             #[inline(always)]
-            fn sub(self, other: Self) -> Self { self.wrapping_sub(other) }
-            #[inline(always)]
             fn mul(self, other: Self) -> Self { self.wrapping_mul(other) }
             #[inline(always)]
-            fn div(self, other: Self) -> Self { self.checked_div(other).unwrap_or(0) }
+            fn maximum(self, other: Self) -> Self { self.larger(other) }
+            #[inline(always)]
+            fn minimum(self, other: Self) -> Self { self.smaller(other) }
+            #[inline(always)]
+            fn from_scalar(value: Scalar) -> Self {
+                match value {
+                    Scalar::Bool(v) => Self::from(v),
+                    Scalar::Int(v) => v as Self,
+                    Scalar::UInt(v) => v as Self,
+                    Scalar::Float(v) | Scalar::Huge(v) => v as Self,
+                }
+            }
+        }
+    )*};
+}
+
+integer!(i8 i16 i32 i64 u8 u16 u32 u64);
+
+macro_rules! integer_arithmetic {
+    ($($T:ty, $abs:expr, $sign:expr;)*) => {$(
+        impl Arithmetic for $T {
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self { self.wrapping_sub(other) }
             #[inline(always)]
             fn pow(self, exponent: Self) -> Self {
                 // By squaring; the caller refuses negative exponents.
@@ -86,10 +111,6 @@ macro_rules! integer {
                 result
             }
             #[inline(always)]
-            fn maximum(self, other: Self) -> Self { if self > other { self } else { other } }
-            #[inline(always)]
-            fn minimum(self, other: Self) -> Self { if self < other { self } else { other } }
-            #[inline(always)]
             fn chain(self, other: Self) -> Self { self.wrapping_mul(other) }
             #[inline(always)]
             fn negate(self) -> Self { self.wrapping_neg() }
@@ -99,23 +120,11 @@ macro_rules! integer {
             fn sign(self) -> Self { let f: fn($T) -> $T = $sign; f(self) }
             #[inline(always)]
             fn relu(self) -> Self { self.maximum(0) }
-            #[inline(always)]
-            fn from_scalar(value: Scalar) -> Self {
-                match value {
-                    Scalar::Bool(v) => Self::from(v),
-                    Scalar::Int(v) => v as Self,
-                    Scalar::UInt(v) => v as Self,
-                    Scalar::Float(v) | Scalar::Huge(v) => v as Self,
-                }
-            }
         }
     )*};
 }
 
-integer! {
-    i8, i8::wrapping_abs, i8::signum;
-    i16, i16::wrapping_abs, i16::signum;
-    i32, i32::wrapping_abs, i32::signum;
+integer_arithmetic! {
     i64, i64::wrapping_abs, i64::signum;
     u8, |v| v, |v| v.min(1);
     u16, |v| v, |v| v.min(1);
@@ -132,13 +141,7 @@ macro_rules! float {
             #[inline(always)]
             fn add(self, other: Self) -> Self { self + other }
             #[inline(always)]
-            fn sub(self, other: Self) -> Self { self - other }
-            #[inline(always)]
             fn mul(self, other: Self) -> Self { self * other }
-            #[inline(always)]
-            fn div(self, other: Self) -> Self { self / other }
-            #[inline(always)]
-            fn pow(self, exponent: Self) -> Self { self.powf(exponent) }
             #[inline(always)]
             fn maximum(self, other: Self) -> Self {
                 // A comparison with NaN is false: a NaN on the right must be asked for.
@@ -148,6 +151,22 @@ macro_rules! float {
             fn minimum(self, other: Self) -> Self {
                 if (other < self) | (other != other) { other } else { self }
             }
+            #[inline(always)]
+            fn from_scalar(value: Scalar) -> Self {
+                match value {
+                    Scalar::Bool(v) => u8::from(v) as Self,
+                    Scalar::Int(v) => v as Self,
+                    Scalar::UInt(v) => v as Self,
+                    Scalar::Float(v) | Scalar::Huge(v) => v as Self,
+                }
+            }
+        }
+
+        impl Arithmetic for $T {
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self { self - other }
+            #[inline(always)]
+            fn pow(self, exponent: Self) -> Self { self.powf(exponent) }
             #[inline(always)]
             fn chain(self, other: Self) -> Self {
                 if (self == 0.0) | (other == 0.0) { 0.0 } else { self * other }
@@ -163,19 +182,12 @@ macro_rules! float {
             }
             #[inline(always)]
             fn relu(self) -> Self { if self <= 0.0 { 0.0 } else { self } }
-            #[inline(always)]
-            fn from_scalar(value: Scalar) -> Self {
-                match value {
-                    Scalar::Bool(v) => u8::from(v) as Self,
-                    Scalar::Int(v) => v as Self,
-                    Scalar::UInt(v) => v as Self,
-                    Scalar::Float(v) | Scalar::Huge(v) => v as Self,
-                }
-            }
         }
 
         impl Float for $T {
             const ONE: Self = 1.0;
+            #[inline(always)]
+            fn div(self, other: Self) -> Self { self / other }
             #[inline(always)]
             fn sqrt(self) -> Self { self.sqrt() }
         }
@@ -193,20 +205,8 @@ impl Number for Bool {
         Self(u8::from(self.get() | other.get()))
     }
     #[inline(always)]
-    fn sub(self, other: Self) -> Self {
-        Self(u8::from(self.get() ^ other.get()))
-    }
-    #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self(u8::from(self.get() & other.get()))
-    }
-    #[inline(always)]
-    fn div(self, other: Self) -> Self {
-        self.mul(other)
-    }
-    #[inline(always)]
-    fn pow(self, exponent: Self) -> Self {
-        Self(u8::from(self.get() | !exponent.get()))
     }
     #[inline(always)]
     fn maximum(self, other: Self) -> Self {
@@ -215,26 +215,6 @@ impl Number for Bool {
     #[inline(always)]
     fn minimum(self, other: Self) -> Self {
         self.mul(other)
-    }
-    #[inline(always)]
-    fn chain(self, other: Self) -> Self {
-        self.mul(other)
-    }
-    #[inline(always)]
-    fn negate(self) -> Self {
-        Self(u8::from(!self.get()))
-    }
-    #[inline(always)]
-    fn abs(self) -> Self {
-        Self(u8::from(self.get()))
-    }
-    #[inline(always)]
-    fn sign(self) -> Self {
-        self.abs()
-    }
-    #[inline(always)]
-    fn relu(self) -> Self {
-        self.abs()
     }
     #[inline(always)]
     fn from_scalar(value: Scalar) -> Self {

@@ -24,7 +24,7 @@ zips! {
     /// The product of the chain rule: 0 where either factor is exactly 0.
     pairs CHAIN CHEAP, |a, b| a.chain(b);
     /// Quotient.
-    float_pairs DIVIDE 300, |a, b| a.div(b);
+    float_pairs DIVIDE 300, Float |a, b| a.div(b);
     /// The larger; NaN if either is.
     pairs MAXIMUM CHEAP, |a, b| a.maximum(b);
     /// The smaller; NaN if either is.

@@ -56,8 +56,6 @@ fn map_planned(f: &Map, compiled: &Compiled<MapRow>, x: &Array, out: &Array) -> 
         dtypes: [x.dtype()],
         computed: compiled.dtype,
         stored: out.dtype(),
-        repeats: false,
-        short: SHORT,
     };
     let from = Shared::new(x.address());
     let steps = [x.strides()];
@@ -67,6 +65,9 @@ fn map_planned(f: &Map, compiled: &Compiled<MapRow>, x: &Array, out: &Array) -> 
         [from],
         &steps,
         f.cost,
+        |[[down, along]], n, count| {
+            [along == 1 && (n >= SHORT || count == 1 || down == n as isize)]
+        },
         |[x], [[down, _]], to, n, count| {
             let (len, count) = if down == n as isize {
                 (n * count, 1)
@@ -223,14 +224,13 @@ fn zip_plan(
         } else {
             out.dtype()
         },
-        repeats: f.repeats,
-        short: 0,
     };
     plan.go(
         out,
         from,
         steps,
         f.cost,
+        |[[_, a], [_, b]], _, _| f.reads([a, b]),
         |[a, b], [steps_a, steps_b], to, n, count| {
             // SAFETY: `go` hands over rows with such steps.
             unsafe { (compiled.run)(a, steps_a, b, steps_b, to, n, count) };
@@ -244,21 +244,19 @@ struct Plan<const N: usize> {
     computed: DType,
     /// What the result of a row is stored as.
     stored: DType,
-    /// Whether rows may repeat the element of one operand.
-    repeats: bool,
-    /// Rows that are shorter go through a tile where they do not lie side by side.
-    short: usize,
 }
 
 impl<const N: usize> Plan<N> {
     /// Calls `run` with the addresses of operands and result for all elements of `out`, a fresh
-    /// array: `count` rows of `n` elements with steps that it reads.
+    /// array: `count` rows of `n` elements. `reads` says of which steps (from row to row and within
+    /// a row) it reads which operand in place; all others come side by side.
     fn go(
         &self,
         out: &Array,
         from: [Shared<u8>; N],
         steps: &[Strides; N],
         cost: usize,
+        reads: impl Fn([[isize; 2]; N], usize, usize) -> [bool; N] + Sync,
         run: impl Fn([*const u8; N], [[isize; 2]; N], *mut u8, usize, usize) + Sync,
     ) {
         let own = out.strides();
@@ -278,39 +276,31 @@ impl<const N: usize> Plan<N> {
                     .cast_const()
                     .wrapping_offset(at[i + 1] * self.dtypes[i].size() as isize)
             });
-            let steps = std::array::from_fn(|i| [rows.steps[i + 1], row.steps[i + 1]]);
+            // A single element has any step.
+            let along = |i: usize| if row.len == 1 { 1 } else { row.steps[i + 1] };
+            let steps = std::array::from_fn(|i| [rows.steps[i + 1], along(i)]);
+            let is_read = reads(steps, row.len, rows.len);
+            let direct =
+                std::array::from_fn(|i| is_read[i] && is_same_word(self.dtypes[i], self.computed));
             let to = to.get().wrapping_offset(at[0] * size as isize);
-            self.block(operands, steps, to, size, [row.len, rows.len], &run);
+            self.block(operands, steps, direct, to, size, [row.len, rows.len], &run);
         });
     }
 
-    /// One block of `count` rows of `n` elements.
+    /// One block of `count` rows of `n` elements, the operands where they are if `direct`.
     #[allow(clippy::too_many_arguments)]
     fn block(
         &self,
         operands: [*const u8; N],
         steps: [[isize; 2]; N],
+        direct: [bool; N],
         to: *mut u8,
         size: usize,
         [n, count]: [usize; 2],
         run: &impl Fn([*const u8; N], [[isize; 2]; N], *mut u8, usize, usize),
     ) {
-        // A single element has any step.
-        let steps = steps.map(|[down, along]| if n == 1 { [down, 1] } else { [down, along] });
-        let mut moved = false;
-        let direct: [bool; N] = std::array::from_fn(|i| {
-            let [down, along] = steps[i];
-            let readable = match along {
-                1 => n >= self.short || count == 1 || down == n as isize,
-                0 => self.repeats && steps[N - 1 - i][1] != 0,
-                _ => false,
-            };
-            let direct = readable && is_same_word(self.dtypes[i], self.computed);
-            moved |= !direct;
-            direct
-        });
         let is_stored = is_same_word(self.computed, self.stored);
-        if !moved && is_stored {
+        if direct == [true; N] && is_stored {
             return run(operands, steps, to, n, count);
         }
         let mut tiles: [Tile; N] = [const { MaybeUninit::uninit() }; N];

@@ -257,7 +257,7 @@ where
 ///
 /// A formula for `floats` is compiled for both widths and may use whatever the modules `f32` and
 /// `f64` beside its file have under one name; it may leave some arguments to a slow one. A formula
-/// for `numbers` is generic over [`Number`](crate::kernels::number::Number).
+/// for `numbers` is generic over [`Arithmetic`](crate::kernels::number::Arithmetic).
 macro_rules! maps {
     ($($(#[$doc:meta])* $where:ident $NAME:ident $cost:expr, |$x:ident, $S:ident| $body:expr
        $(, if $special:expr => $slow:expr)?;)*) => {$(
@@ -287,7 +287,7 @@ macro_rules! maps {
                 $x: ::core::primitive::$T,
             ) -> ::core::primitive::$T {
                 #[allow(clippy::wildcard_imports, unused_imports)]
-                use {super::$T::*, $crate::kernels::number::Number};
+                use {super::$T::*, $crate::kernels::number::Arithmetic};
                 $body
             }
             $(
@@ -304,7 +304,8 @@ macro_rules! maps {
         }
     };
     (@ $where:ident $F:ident, |$x:ident, $S:ident| $body:expr) => {
-        impl<T: $crate::kernels::number::Number> $crate::kernels::elementwise::formula::Formula<T>
+        impl<T: $crate::kernels::number::Arithmetic>
+            $crate::kernels::elementwise::formula::Formula<T>
             for $F
         {
             #[inline(always)]
@@ -316,17 +317,18 @@ pub(crate) use maps;
 
 /// Defines [`super::Zip`]s, as [`maps!`]. A formula that takes the instruction set `S` is compiled for
 /// both widths of floats, and its rows do not repeat operands; the others are generic over
-/// [`Number`](crate::kernels::number::Number). One with `-> Bool` is a comparison. `with` names
+/// [`Arithmetic`](crate::kernels::number::Arithmetic), or over the trait before them. One with `-> Bool` is a comparison. `with` names
 /// functions of one element that this one is, for floats, with some number on the right.
 macro_rules! zips {
-    ($($(#[$doc:meta])* $where:ident $NAME:ident $cost:expr, |$a:ident, $b:ident $(, $S:ident)?|
+    ($($(#[$doc:meta])* $where:ident $NAME:ident $cost:expr,
+       $($Bound:ident)? |$a:ident, $b:ident $(, $S:ident)?|
        $(-> $Out:ident)? $body:expr $(, with $with:expr)?;)*) => {$(
         $(#[$doc])*
         pub static $NAME: $crate::kernels::elementwise::Zip = {
             #[allow(unused_imports)]
             use $crate::kernels::elementwise::{Zip, formula::{Formula2, zips}};
             struct F;
-            zips!(@ F, |$a, $b $(, $S)?| $(-> $Out)? $body);
+            zips!(@ F, $($Bound)? |$a, $b $(, $S)?| $(-> $Out)? $body);
             Zip {
                 name: stringify!($NAME),
                 cost: $cost,
@@ -355,20 +357,23 @@ macro_rules! zips {
                 $b: ::core::primitive::$T,
             ) -> ::core::primitive::$T {
                 #[allow(clippy::wildcard_imports, unused_imports)]
-                use {super::$T::*, $crate::kernels::number::Number};
+                use {super::$T::*, $crate::kernels::number::Arithmetic};
                 $body
             }
         }
     };
     (@ $F:ident, |$a:ident, $b:ident| $body:expr) => {
-        impl<T: $crate::kernels::number::Number> Formula2<T> for $F {
+        zips!(@ $F, Arithmetic |$a, $b| $body);
+    };
+    (@ $F:ident, $Bound:ident |$a:ident, $b:ident| $body:expr) => {
+        impl<T: $crate::kernels::number::$Bound> Formula2<T> for $F {
             type Out = T;
             #[inline(always)]
             fn at<S: $crate::kernels::simd::Simd>($a: T, $b: T) -> T { $body }
         }
     };
     (@ $F:ident, |$a:ident, $b:ident| -> Bool $body:expr) => {
-        impl<T: $crate::kernels::number::Number> Formula2<T> for $F {
+        impl<T: $crate::kernels::number::Arithmetic> Formula2<T> for $F {
             type Out = $crate::dtype::Bool;
             #[inline(always)]
             fn at<S: $crate::kernels::simd::Simd>($a: T, $b: T) -> $crate::dtype::Bool {

@@ -130,6 +130,13 @@ impl Zip {
         self.name
     }
 
+    /// Which operands rows read where they are, from their steps within a row: elements side by
+    /// side, or one that is repeated while the other is not.
+    pub(crate) fn reads(&self, [a, b]: [isize; 2]) -> [bool; 2] {
+        let read = |own, other| own == 1 || (own == 0 && self.repeats && other != 0);
+        [read(a, b), read(b, a)]
+    }
+
     /// The function of each pair of elements, which broadcast together.
     pub fn of(&'static self, a: &Array, b: &Array) -> Result<Array> {
         drive::zip(self, a, b, a.dtype())

@@ -162,7 +162,6 @@ impl Fused {
             }
         };
         let first = operand(0);
-        let is_read = |operand: &Operand, repeats: bool| operand.steps[1] == 1 || repeats;
         let mut copies = SmallVec::<[Operand; 2]>::new();
         let mut in_place = |run: &mut Self, operand: Operand, is_so: bool| {
             if is_so {
@@ -180,16 +179,14 @@ impl Fused {
             }
             Function::Zip(f) => {
                 let second = operand(1);
-                // One of them may be repeated, if the other is not.
-                let a = is_read(&first, f.repeats && second.steps[1] == 1);
-                let b = is_read(&second, f.repeats && first.steps[1] == 1);
+                let [a, b] = f.reads([first.steps[1], second.steps[1]]);
                 let operands = [in_place(self, first, a), in_place(self, second, b)];
                 Kernel::Zip(f.compiled(self.dtype).ok()?.run, operands)
             }
             Function::With(f, number) => {
                 let number = self.constant(number);
-                let x = in_place(self, first, is_read(&first, false));
-                let operands = [x, in_place(self, number, f.repeats)];
+                let [a, b] = f.reads([first.steps[1], 0]);
+                let operands = [in_place(self, first, a), in_place(self, number, b)];
                 Kernel::Zip(f.compiled(self.dtype).ok()?.run, operands)
             }
         };
