@@ -105,5 +105,5 @@ def test_a_result_that_its_op_still_watches_is_copied() -> None:
 
 
 def test_a_broadcast_beyond_any_memory_is_refused() -> None:
-    with pytest.raises(ndl.ShapeError, match="cannot broadcast"):
+    with pytest.raises(ndl.ShapeError, match="no array can have"):
         Tensor(np.ones((2, 3))).broadcast_to((2**62, 2, 3))

@@ -56,22 +56,57 @@ pub fn display(shape: &[usize]) -> String {
     format!("({})", parts.join(", "))
 }
 
-/// Number of elements, or `None` where it overflows.
+/// Number of elements, or `None` where the shape is none that an array may have: where more than
+/// `isize::MAX` elements come of it, lengths of 0 left out.
+///
+/// So whatever is a product of some lengths of an array (strides, rows, offsets) does not wrap, in
+/// an empty array neither. It is NumPy's rule too.
 #[inline]
 pub fn size(shape: &[usize]) -> Option<usize> {
-    // A zero anywhere makes the array empty, whatever the other lengths multiply to.
     let mut product: usize = 1;
-    let mut overflow = false;
+    let mut is_empty = false;
     for &n in shape {
-        if n == 0 {
-            return Some(0);
-        }
-        match product.checked_mul(n) {
-            Some(value) => product = value,
-            None => overflow = true,
-        }
+        is_empty |= n == 0;
+        product = product.checked_mul(n.max(1))?;
     }
-    (!overflow).then_some(product)
+    let size = if is_empty { 0 } else { product };
+    (product <= isize::MAX as usize).then_some(size)
+}
+
+/// The most dimensions that an array may have: as many as NumPy's.
+pub const MOST_DIMS: usize = 64;
+
+/// [`size`], or the reason why no array has this shape.
+#[inline]
+pub fn check(op: &str, shape: &[usize]) -> Result<usize> {
+    match size(shape) {
+        Some(size) if shape.len() <= MOST_DIMS => Ok(size),
+        _ => Err(refuse(op, shape)),
+    }
+}
+
+#[cold]
+fn refuse(op: &str, shape: &[usize]) -> Error {
+    if shape.len() > MOST_DIMS {
+        let what = format_args!("at most {MOST_DIMS} dimensions, got {}", shape.len());
+        return Error::shape(op, what);
+    }
+    let shape = display(shape);
+    Error::shape(
+        op,
+        format_args!("no array can have as many elements as {shape}"),
+    )
+}
+
+/// Lengths that a caller gave as integers; ShapeError for negative ones.
+pub fn lengths(op: &str, values: &[isize]) -> Result<Dims> {
+    values
+        .iter()
+        .map(|&n| {
+            usize::try_from(n)
+                .map_err(|_| Error::shape(op, format_args!("negative length {n} in the shape")))
+        })
+        .collect()
 }
 
 /// Row-major strides in elements.
@@ -288,10 +323,31 @@ mod tests {
     }
 
     #[test]
-    fn a_zero_length_outweighs_an_overflow() {
-        assert_eq!(size(&[usize::MAX, 2, 0]), Some(0));
-        assert_eq!(size(&[usize::MAX, 2]), None);
+    fn lengths_that_multiply_to_too_much_are_no_shape() {
+        let most = isize::MAX as usize;
         assert_eq!(size(&[]), Some(1));
+        assert_eq!(size(&[most]), Some(most));
+        assert_eq!(size(&[most, 0]), Some(0));
+        for shape in [
+            &[most + 1][..],
+            &[most, 2],
+            &[usize::MAX, 2, 0],
+            &[0, 1 << 32, 1 << 31],
+        ] {
+            assert_eq!(size(shape), None, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn shapes_that_no_array_has_are_refused() {
+        let error = check("stack", &[1; 65]).unwrap_err();
+        assert_eq!(error.to_string(), "stack: at most 64 dimensions, got 65");
+        assert!(check("stack", &[1; 64]).is_ok());
+        let error = check("take", &[1 << 40, 1 << 40]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "take: no array can have as many elements as (1099511627776, 1099511627776)"
+        );
     }
 
     #[test]

@@ -2,14 +2,17 @@
 
 use crate::coerce;
 use crate::dtype;
+use crate::errors::{OrRaise, ShapeError};
 use crate::index;
+use crate::user_code::{instead_of_type_error, type_name};
 use needle_core::dtype::Scalar;
 use needle_core::ops::{Attr, Attrs, OpDef, Param, ParamKind};
-use pyo3::exceptions::PyTypeError;
+use needle_core::shape::{self, MOST_DIMS};
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
 use smallvec::{SmallVec, smallvec};
-use std::sync::Arc;
+use std::borrow::Cow;
 
 /// Attributes that are ready, on their way through a constructor: how the op object of a
 /// node is made.
@@ -58,11 +61,8 @@ pub fn parse(
         && matches!(param.kind, ParamKind::Shape | ParamKind::Axes)
         && args.len() > 1
     {
-        let ints = args
-            .iter()
-            .map(|arg| integer(op, param, arg))
-            .collect::<PyResult<Arc<_>>>()?;
-        return Ok(Attrs::one(Attr::Ints(ints)));
+        let ints = integers(op, param, args.iter().cloned().map(Ok))?;
+        return Ok(Attrs::one(ints));
     }
     if args.len() > op.params.len() {
         return Err(PyTypeError::new_err(format!(
@@ -72,9 +72,11 @@ pub fn parse(
             args.len()
         )));
     }
-    let mut attrs: SmallVec<[Option<Attr>; 2]> = smallvec![None; op.params.len()];
-    for (i, arg) in args.iter().enumerate() {
-        attrs[i] = Some(attribute(op, i, arg, &attrs, shape)?);
+    // First it is said which argument is whose, then what it means: the order in which they are
+    // written makes no difference.
+    let mut given: SmallVec<[Option<&Bound<'_, PyAny>>; 2]> = smallvec![None; op.params.len()];
+    for (place, arg) in given.iter_mut().zip(args) {
+        *place = Some(arg);
     }
     for (name, value) in named {
         let name = name.to_str()?;
@@ -98,32 +100,42 @@ pub fn parse(
                 op.name
             )));
         };
-        if attrs[i].is_some() {
+        if given[i].replace(value).is_some() {
             return Err(PyTypeError::new_err(format!(
                 "{}: got multiple values for argument '{name}'",
                 op.name
             )));
         }
-        attrs[i] = Some(attribute(op, i, value, &attrs, shape)?);
     }
-    let mut filled: SmallVec<[Attr; 2]> = SmallVec::new();
-    for (attr, param) in attrs.into_iter().zip(op.params) {
-        filled.push(attr.or_else(|| param.default_attr()).ok_or_else(|| {
-            PyTypeError::new_err(format!("{}: missing argument '{}'", op.name, param.name))
-        })?);
+    let mut attrs: SmallVec<[Attr; 2]> = SmallVec::new();
+    for (given, param) in given.into_iter().zip(op.params) {
+        attrs.push(match given {
+            Some(value) => attribute(op, param, value, &attrs, shape)?,
+            None => param.default_attr().ok_or_else(|| {
+                PyTypeError::new_err(format!("{}: missing argument '{}'", op.name, param.name))
+            })?,
+        });
     }
-    Ok(Attrs::of(filled))
+    Ok(Attrs::of(attrs))
 }
 
-/// The shape among the attributes that are known so far.
-fn own_shape(attrs: &[Option<Attr>]) -> Option<Vec<usize>> {
-    attrs.iter().find_map(|attr| match attr {
-        Some(Attr::Ints(lengths)) => lengths
-            .iter()
-            .map(|&n| usize::try_from(n).ok())
-            .collect::<Option<Vec<_>>>(),
+/// What an index is relative to: the op's own shape, which stands before it among the parameters, or
+/// that of the operand.
+fn indexed_shape<'a>(
+    op: &OpDef,
+    known: &[Attr],
+    operand: Option<&'a [usize]>,
+) -> PyResult<Option<Cow<'a, [usize]>>> {
+    let own = known.iter().find_map(|attr| match attr {
+        Attr::Ints(lengths) => Some(lengths),
         _ => None,
-    })
+    });
+    match own {
+        Some(own) => Ok(Some(
+            shape::lengths(op.name, own).or_raise()?.to_vec().into(),
+        )),
+        None => Ok(operand.map(Cow::from)),
+    }
 }
 
 /// `1 input`, `2 inputs`.
@@ -137,13 +149,11 @@ fn is_ignored(name: &str, value: &Bound<'_, PyAny>) -> bool {
 }
 
 fn wrong(op: &OpDef, param: &Param, expected: &str, value: &Bound<'_, PyAny>) -> PyErr {
-    let name = value
-        .get_type()
-        .name()
-        .map_or_else(|_| String::new(), |name| name.to_string());
     PyTypeError::new_err(format!(
-        "{}: {} expects {expected}, got {name}",
-        op.name, param.name
+        "{}: {} expects {expected}, got {}",
+        op.name,
+        param.name,
+        type_name(value)
     ))
 }
 
@@ -151,20 +161,45 @@ fn integer(op: &OpDef, param: &Param, value: &Bound<'_, PyAny>) -> PyResult<isiz
     if value.is_instance_of::<PyBool>() {
         return Err(wrong(op, param, "an integer", value));
     }
-    value
-        .extract::<isize>()
-        .map_err(|_| wrong(op, param, "an integer", value))
+    value.extract::<isize>().map_err(|error| {
+        let py = value.py();
+        if error.is_instance_of::<PyOverflowError>(py) {
+            return PyOverflowError::new_err(format!(
+                "{}: {} is out of the range of 64-bit integers",
+                op.name, param.name
+            ));
+        }
+        instead_of_type_error(error, py, || wrong(op, param, "an integer", value))
+    })
 }
 
-/// Parameter `i`; `known` are the attributes so far.
+/// Several integers, as many as an array may have dimensions.
+fn integers<'py>(
+    op: &OpDef,
+    param: &Param,
+    values: impl IntoIterator<Item = PyResult<Bound<'py, PyAny>>>,
+) -> PyResult<Attr> {
+    let mut ints: SmallVec<[isize; 4]> = SmallVec::new();
+    for value in values {
+        if ints.len() == MOST_DIMS {
+            return Err(ShapeError::new_err(format!(
+                "{}: {} has more than {MOST_DIMS} integers, and no array so many dimensions",
+                op.name, param.name
+            )));
+        }
+        ints.push(integer(op, param, &value?)?);
+    }
+    Ok(Attr::Ints(ints.as_slice().into()))
+}
+
+/// What a value means for a parameter; `known` are the attributes before it.
 fn attribute(
     op: &'static OpDef,
-    i: usize,
+    param: &Param,
     value: &Bound<'_, PyAny>,
-    known: &[Option<Attr>],
+    known: &[Attr],
     shape: Option<&[usize]>,
 ) -> PyResult<Attr> {
-    let param = &op.params[i];
     match param.kind {
         ParamKind::Scalar => match coerce::number(value)? {
             Some(constant) => Ok(Attr::Scalar(constant)),
@@ -173,32 +208,26 @@ fn attribute(
         ParamKind::Axes if value.is_none() => Ok(Attr::None),
         ParamKind::Axes | ParamKind::Shape => {
             if let Ok(tuple) = value.cast_exact::<PyTuple>() {
-                let ints: SmallVec<[isize; 4]> = tuple
-                    .iter_borrowed()
-                    .map(|item| integer(op, param, &item))
-                    .collect::<PyResult<_>>()?;
-                return Ok(Attr::Ints(ints.as_slice().into()));
+                return integers(op, param, tuple.iter().map(Ok));
             }
             match integer(op, param, value) {
                 Ok(one) if param.kind == ParamKind::Axes => Ok(Attr::Int(one)),
                 Ok(one) => Ok(Attr::Ints([one].into())),
-                Err(_) => {
-                    let expected = "an integer or several";
-                    let items = value
-                        .try_iter()
-                        .map_err(|_| wrong(op, param, expected, value))?;
-                    let ints = items
-                        .map(|item| integer(op, param, &item?))
-                        .collect::<PyResult<Arc<[isize]>>>()?;
-                    Ok(Attr::Ints(ints))
+                Err(error) if error.is_instance_of::<PyTypeError>(value.py()) => {
+                    let items = value.try_iter().map_err(|error| {
+                        let several = || wrong(op, param, "an integer or several", value);
+                        instead_of_type_error(error, value.py(), several)
+                    })?;
+                    integers(op, param, items)
                 }
+                Err(error) => Err(error),
             }
         }
         ParamKind::Int => integer(op, param, value).map(Attr::Int),
         ParamKind::Bool => Ok(Attr::Bool(value.is_truthy()?)),
         ParamKind::DType => dtype::extract(value).map(Attr::DType),
-        ParamKind::Index => match own_shape(known).as_deref().or(shape) {
-            Some(shape) => Ok(Attr::Index(index::parse(value, shape)?.into())),
+        ParamKind::Index => match indexed_shape(op, known, shape)? {
+            Some(shape) => Ok(Attr::Index(index::parse(value, &shape)?.into())),
             None => Err(PyTypeError::new_err(format!(
                 "{}: an index is relative to a shape\nhint: write tensor[index]",
                 op.name

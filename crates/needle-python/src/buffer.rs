@@ -6,6 +6,7 @@
 
 use crate::dtype;
 use crate::errors::OrRaise;
+use crate::user_code::{self, shown, type_name};
 use needle_core::array::{Export, Storage};
 use needle_core::shape::Dims;
 use needle_core::{Array, dispatch};
@@ -13,6 +14,8 @@ use numpy::npyffi::{self, NPY_ARRAY_OWNDATA, NPY_ARRAY_WRITEABLE, PY_ARRAY_API, 
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyTuple;
 use std::ffi::c_int;
 
 /// Keeps exported memory alive: the base of NumPy arrays on it.
@@ -83,7 +86,7 @@ pub fn to_numpy<'py>(
 /// The dtype of a NumPy array, or the error that names it.
 fn dtype_of(array: &Bound<'_, PyUntypedArray>) -> PyResult<needle_core::DType> {
     let descr = array.dtype();
-    dtype::from_descr(&descr).ok_or_else(|| dtype::unsupported(descr))
+    dtype::from_descr(&descr).ok_or_else(|| dtype::unsupported(&descr))
 }
 
 /// A fresh array with the values of a NumPy array, whatever its strides and byte order.
@@ -177,25 +180,18 @@ pub fn asarray<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntyped
     if let Ok(array) = object.cast::<PyUntypedArray>() {
         return Ok(array.clone());
     }
+    static ASARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = object.py();
-    // SAFETY: FromAny takes any object; a null descriptor lets NumPy infer.
-    let array = unsafe {
-        let made = PY_ARRAY_API.PyArray_FromAny(
-            py,
-            object.as_ptr(),
-            std::ptr::null_mut(),
-            0,
-            0,
-            0,
-            std::ptr::null_mut(),
-        );
-        Bound::from_owned_ptr_or_err(py, made)?
-    };
+    let asarray = ASARRAY.get_or_try_init(py, || {
+        PyResult::Ok(py.import("numpy")?.getattr("asarray")?.unbind())
+    })?;
+    // Not through the C API: this may run the object's `__array__`.
+    let array = user_code::call(asarray.bind(py), &PyTuple::new(py, [object])?)?;
     let array = array.cast_into::<PyUntypedArray>()?;
     if matches!(array.dtype().kind(), b'O' | b'U' | b'S') {
         let what = match array.dtype().kind() {
-            b'O' => object.get_type().name()?.to_string(),
-            _ => format!("an array of dtype {}", array.dtype()),
+            b'O' => type_name(object),
+            _ => format!("an array of dtype {}", shown(&array.dtype())?),
         };
         return Err(PyTypeError::new_err(format!(
             "expected numbers, got {what}"

@@ -6,6 +6,8 @@ use crate::errors::OrRaise;
 use crate::op::{self, apply_native};
 use crate::operators::finish;
 use crate::tensor::{self, PyTensor};
+use crate::user_code::type_name;
+use crate::value::PyValue;
 use needle_core::Tensor;
 use needle_core::ops::{Attrs, Inputs, OpDef, ParamKind, tuple};
 use pyo3::exceptions::PyTypeError;
@@ -162,27 +164,27 @@ fn call_any<'py>(
     } else {
         let indexed = op.params.iter().any(|param| param.kind == ParamKind::Index);
         let shape = if indexed {
-            Some(
-                coerce::input(&args[0], None)?
-                    .tensor()?
-                    .ty()
-                    .or_raise()?
-                    .shape,
-            )
+            // An array-like is read once: another time it may be another.
+            let tensor = coerce::input(&args[0], None)?.tensor()?.clone();
+            let shape = tensor.ty().or_raise()?.shape;
+            if args[0].cast::<PyValue>().is_err() {
+                args[0] = PyTensor::create(py, tensor)?.into_any();
+            }
+            Some(shape)
         } else {
             None
         };
         arguments::parse(op, &rest, &named, shape.as_deref())?
     };
     if let Inputs::Many(name) = op.inputs
-        && args[0].cast::<crate::value::PyValue>().is_err()
+        && args[0].cast::<PyValue>().is_err()
         && args[0].cast::<PyTuple>().is_err()
         && args[0].cast::<pyo3::types::PyList>().is_err()
     {
         return Err(PyTypeError::new_err(format!(
             "{}: {name} expects a list or tuple of tensors, got {}",
             op.name,
-            args[0].get_type().name()?
+            type_name(&args[0])
         )));
     }
     finish(py, apply_native(op, attrs, &args)?)

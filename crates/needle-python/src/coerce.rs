@@ -102,7 +102,7 @@ fn integer(object: &Bound<'_, PyAny>) -> PyResult<Constant> {
 fn typed(object: &Bound<'_, PyAny>) -> PyResult<Constant> {
     let descr = object.getattr("dtype")?.cast_into::<PyArrayDescr>()?;
     let Some(dtype) = crate::dtype::from_descr(&descr) else {
-        return Err(crate::dtype::unsupported(descr));
+        return Err(crate::dtype::unsupported(&descr));
     };
     let item = object.call_method0("item")?;
     let value = match dtype {

@@ -1,6 +1,7 @@
 //! Between the core's dtypes and NumPy's.
 
 use crate::errors::DTypeError;
+use crate::user_code::{is_exception, shown};
 use needle_core::DType;
 use needle_core::dtype::Kind;
 use numpy::{PyArrayDescr, PyArrayDescrMethods};
@@ -31,8 +32,12 @@ pub fn from_descr(descr: &Bound<'_, PyArrayDescr>) -> Option<DType> {
         .find(|dtype| dtype.kind() == kind && dtype.size() == descr.itemsize())
 }
 
-/// The refusal of a dtype, naming what there is.
-pub fn unsupported(what: impl std::fmt::Display) -> PyErr {
+/// The refusal of a dtype, naming what there is; or what showing it raised.
+pub fn unsupported(what: &Bound<'_, PyAny>) -> PyErr {
+    let what = match shown(what) {
+        Ok(what) => what,
+        Err(error) => return error,
+    };
     let names: Vec<&str> = DType::ALL.iter().map(|dtype| dtype.name()).collect();
     DTypeError::new_err(format!(
         "dtype {what} is not supported\nhint: needle has {}",
@@ -40,20 +45,15 @@ pub fn unsupported(what: impl std::fmt::Display) -> PyErr {
     ))
 }
 
-/// An object as text, also where its own `__str__` raises.
-pub fn shown(object: &Bound<'_, PyAny>) -> String {
-    match (object.str(), object.get_type().name()) {
-        (Ok(text), _) => text.to_string(),
-        (Err(_), Ok(name)) => format!("<{name}>"),
-        (Err(_), Err(_)) => "<object>".to_owned(),
-    }
-}
-
 /// What a user gave as `dtype=`: a string, a NumPy dtype or a type object.
 pub fn extract(object: &Bound<'_, PyAny>) -> PyResult<DType> {
     let descr = match object.cast::<PyArrayDescr>() {
         Ok(descr) => descr.clone(),
-        Err(_) => PyArrayDescr::new(object.py(), object).map_err(|_| unsupported(shown(object)))?,
+        Err(_) => match PyArrayDescr::new(object.py(), object) {
+            Ok(descr) => descr,
+            Err(error) if is_exception(&error, object.py()) => return Err(unsupported(object)),
+            Err(error) => return Err(error),
+        },
     };
-    from_descr(&descr).ok_or_else(|| unsupported(descr))
+    from_descr(&descr).ok_or_else(|| unsupported(&descr))
 }

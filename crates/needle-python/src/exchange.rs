@@ -3,6 +3,7 @@
 use crate::buffer::{self, Access};
 use crate::coerce;
 use crate::tensor::{PyTensor, handle, view};
+use crate::user_code::type_name;
 use crate::value::PyValue;
 use needle_core::Tensor;
 use numpy::PyUntypedArray;
@@ -64,7 +65,7 @@ pub fn from_numpy<'py>(
     let Ok(array) = a.cast::<PyUntypedArray>() else {
         return Err(PyTypeError::new_err(format!(
             "from_numpy: expected numpy.ndarray, got {}",
-            a.get_type().name()?
+            type_name(a)
         )));
     };
     PyTensor::create(
@@ -84,7 +85,7 @@ pub fn from_dlpack<'py>(x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTensor>>
     if !x.hasattr("__dlpack__")? {
         return Err(PyTypeError::new_err(format!(
             "from_dlpack: expected an array with __dlpack__, got {}",
-            x.get_type().name()?
+            type_name(x)
         )));
     }
     let array = x.py().import("numpy")?.call_method1("from_dlpack", (x,))?;

@@ -4,6 +4,7 @@ use crate::buffer::{self, Access};
 use crate::coerce;
 use crate::errors::{GradError, OrRaise, carried};
 use crate::tuple::PyTensorTuple;
+use crate::user_code::{self, shown, type_name};
 use crate::value::{PyValue, wrap};
 use needle_core::graph::{ForeignOp, Types, Value};
 use needle_core::shape::{Dims, TensorType};
@@ -34,6 +35,15 @@ impl PythonOp {
         self.object.bind(py).clone()
     }
 
+    fn call<'py>(
+        &self,
+        py: Python<'py>,
+        method: &str,
+        args: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        user_code::call_method(self.object.bind(py), method, args)
+    }
+
     fn compute(&self, py: Python<'_>, inputs: &[Value]) -> PyResult<Value> {
         let arrays = inputs
             .iter()
@@ -48,14 +58,11 @@ impl PythonOp {
                 }
             })
             .collect::<PyResult<Vec<_>>>()?;
-        let result = self
-            .object
-            .bind(py)
-            .call_method1("compute", PyTuple::new(py, arrays)?)?;
+        let result = self.call(py, "compute", &PyTuple::new(py, arrays)?)?;
         if !self.is_tuple {
             return Ok(Value::One(self.adopt(py, result)?));
         }
-        let items: Vec<_> = result.try_iter()?.collect::<PyResult<_>>()?;
+        let items = user_code::collect(&result)?;
         drop(result);
         let arrays = items
             .into_iter()
@@ -79,7 +86,10 @@ impl PythonOp {
             if !error.is_instance_of::<PyTypeError>(py) {
                 return error;
             }
-            let text = format!("{}: compute: {}", self.name(), error.value(py));
+            let text = match shown(error.value(py)) {
+                Ok(text) => format!("{}: compute: {text}", self.name()),
+                Err(raised) => return raised,
+            };
             match error.get_type(py).call1((text,)) {
                 Ok(named) => PyErr::from_value(named),
                 Err(_) => error,
@@ -102,14 +112,13 @@ impl PythonOp {
             }
         };
         let node = wrap(py, node)?;
-        let op = self.object.bind(py);
-        let result = op.call_method1("gradient", (out_grad, &node))?;
-        let items: Vec<Bound<'_, PyAny>> =
-            if result.is_instance_of::<PyTuple>() || result.is_instance_of::<PyList>() {
-                result.try_iter()?.collect::<PyResult<_>>()?
-            } else {
-                vec![result]
-            };
+        let args = (out_grad, &node).into_pyobject(py)?;
+        let result = self.call(py, "gradient", &args)?;
+        let items = if result.is_instance_of::<PyTuple>() || result.is_instance_of::<PyList>() {
+            user_code::collect(&result)?
+        } else {
+            vec![result]
+        };
         let expected = node.getattr("inputs")?.len()?;
         if items.len() != expected {
             return Err(GradError::new_err(format!(
@@ -172,8 +181,8 @@ impl PythonOp {
                     .into_any())
             })
             .collect::<PyResult<Vec<_>>>()?;
-        let (shape, dtype): (Vec<usize>, Bound<'_, PyAny>) = op
-            .call_method1("infer", PyTuple::new(py, types)?)?
+        let (shape, dtype): (Vec<usize>, Bound<'_, PyAny>) = self
+            .call(py, "infer", &PyTuple::new(py, types)?)?
             .extract()?;
         Ok(Some(TensorType {
             shape: Dims::from_vec(shape),
@@ -184,13 +193,7 @@ impl PythonOp {
 
 impl ForeignOp for PythonOp {
     fn name(&self) -> String {
-        Python::attach(|py| {
-            self.object
-                .bind(py)
-                .get_type()
-                .name()
-                .map_or_else(|_| "op".to_owned(), |name| name.to_string())
-        })
+        Python::attach(|py| type_name(self.object.bind(py)))
     }
 
     fn is_tuple(&self) -> bool {

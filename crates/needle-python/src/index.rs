@@ -1,5 +1,6 @@
 //! Basic indices: from Python's keys to the core's and back.
 
+use crate::user_code::{self, type_name};
 use needle_core::array::{Index, Slice};
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
@@ -64,17 +65,21 @@ fn integer(key: &Bound<'_, PyAny>) -> PyResult<isize> {
     {
         return Ok(index);
     }
-    if !key.is_instance_of::<PyBool>()
-        && key.hasattr("__index__")?
-        && let Ok(index) = key.call_method0("__index__")
-    {
-        return index
-            .extract()
-            .map_err(|_| PyIndexError::new_err("getitem: index is out of any bounds"));
+    if !key.is_instance_of::<PyBool>() && key.hasattr("__index__")? {
+        let index = user_code::call_method(key, "__index__", &PyTuple::empty(key.py()));
+        match index {
+            Ok(index) => {
+                let far = || PyIndexError::new_err("getitem: index is out of any bounds");
+                return index.extract().map_err(|_| far());
+            }
+            Err(error) if !error.is_instance_of::<PyTypeError>(key.py()) => return Err(error),
+            // NumPy arrays have `__index__`, and refuse unless they are a single integer.
+            Err(_) => {}
+        }
     }
     Err(PyTypeError::new_err(format!(
         "getitem: expected integers, slices, `...` or None, got {}\nhint: index .numpy() for masks and arrays of positions",
-        key.get_type().name()?
+        type_name(key)
     )))
 }
 
@@ -86,7 +91,9 @@ pub fn to_object<'py>(py: Python<'py>, entries: &[Index]) -> PyResult<Bound<'py,
             Index::At(i) => Ok(i.into_pyobject(py)?.into_any()),
             Index::NewAxis => Ok(py.None().into_bound(py)),
             Index::Range(slice) => {
-                let stop = slice.start + slice.step * slice.len as isize;
+                // A step over the only element may be as long as it likes.
+                let way = slice.step.saturating_mul(slice.len as isize);
+                let stop = slice.start.saturating_add(way);
                 // A range that runs backwards over index 0 has no other end than None.
                 let range = py.import("builtins")?.getattr("slice")?;
                 if stop < 0 {

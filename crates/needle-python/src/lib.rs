@@ -25,6 +25,7 @@ mod rules;
 mod table;
 mod tensor;
 mod tuple;
+mod user_code;
 mod value;
 
 use pyo3::prelude::*;

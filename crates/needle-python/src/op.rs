@@ -12,12 +12,14 @@ use crate::foreign::PythonOp;
 use crate::operators::finish;
 use crate::rules::native_gradient;
 use crate::tuple::PyTensorTuple;
+use crate::user_code::{self, type_name};
 use needle_core::Tensor;
 use needle_core::graph::{self, Operation, Types};
+use needle_core::ops::joining::afford;
 use needle_core::ops::{Attrs, Inputs, OpDef, tuple};
 use pyo3::exceptions::{PyAssertionError, PyAttributeError, PyNotImplementedError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use smallvec::SmallVec;
 use std::sync::{Arc, OnceLock};
 
@@ -77,7 +79,7 @@ fn operation(object: &Bound<'_, PyAny>) -> PyResult<Operation> {
     let Ok(op) = object.cast::<PyOp>() else {
         return Err(PyTypeError::new_err(format!(
             "expected an Op, got {}",
-            object.get_type().name()?
+            type_name(object)
         )));
     };
     if classes::exact_op(&object.get_type()).is_some()
@@ -114,7 +116,7 @@ pub fn apply_native(
     let unpacked: Vec<Bound<'_, PyAny>>;
     let args = match (&op.inputs, args) {
         (Inputs::Many(_), [one]) if is_sequence(one) => {
-            unpacked = one.try_iter()?.collect::<PyResult<_>>()?;
+            unpacked = user_code::collect(one)?;
             &unpacked[..]
         }
         (Inputs::Named(names), args) if names.len() != args.len() => {
@@ -127,6 +129,7 @@ pub fn apply_native(
         }
         _ => args,
     };
+    afford(op.name, args.len()).or_raise()?;
     let inputs = coerce::inputs(args)?;
     if std::ptr::eq(op, &raw const tuple::TUPLE_GET_ITEM)
         && !matches!(inputs[0].tensor()?.types().or_raise()?, Types::Many(_))
@@ -147,10 +150,7 @@ fn is_sequence(object: &Bound<'_, PyAny>) -> bool {
 }
 
 fn abstract_method(slf: &Bound<'_, PyOp>, method: &str) -> PyErr {
-    let name = slf
-        .get_type()
-        .name()
-        .map_or_else(|_| String::new(), |name| name.to_string());
+    let name = type_name(slf.as_any());
     PyNotImplementedError::new_err(format!("{name}: {method} is not defined"))
 }
 
@@ -274,7 +274,8 @@ impl PyOp {
         out_grad: &Bound<'py, PyAny>,
         node: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyTuple>> {
-        let result = slf.as_any().call_method1("gradient", (out_grad, node))?;
+        let args = (out_grad, node).into_pyobject(slf.py())?;
+        let result = user_code::call_method(slf.as_any(), "gradient", &args)?;
         if let Ok(tuple) = result.cast::<PyTuple>() {
             return Ok(tuple.clone());
         }
@@ -292,7 +293,7 @@ impl PyOp {
         }
         Err(PyAttributeError::new_err(format!(
             "'{}' object has no attribute '{name}'",
-            slf.get_type().name()?
+            type_name(slf)
         )))
     }
 
@@ -320,7 +321,7 @@ impl PyOp {
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let name = slf.get_type().name()?;
+        let name = type_name(slf);
         let Some((op, attrs)) = slf.get().native.get() else {
             return Ok(format!("<{name} op>"));
         };
@@ -330,7 +331,11 @@ impl PyOp {
             .zip(attrs.all())
             .map(|(param, attr)| {
                 let value = arguments::to_object(slf.py(), attr)?;
-                Ok(format!("{}={}", param.name, value.repr()?))
+                Ok(format!(
+                    "{}={}",
+                    param.name,
+                    value.repr()?.to_string_lossy()
+                ))
             })
             .collect::<PyResult<Vec<_>>>()?;
         Ok(format!("{name}({})", parts.join(", ")))
@@ -346,9 +351,11 @@ pub fn project<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut fold = true;
     for (key, value) in kwargs.into_iter().flatten() {
-        if key.to_string() != "fold_const" {
+        let key = key.cast_into::<PyString>()?;
+        if key.to_str()? != "fold_const" {
             return Err(PyTypeError::new_err(format!(
-                "tuple_get_item: unexpected keyword argument '{key}'"
+                "tuple_get_item: unexpected keyword argument '{}'",
+                key.to_string_lossy()
             )));
         }
         fold = value.is_truthy()?;
@@ -356,7 +363,7 @@ pub fn project<'py>(
     let Ok(tuple) = value.cast::<PyTensorTuple>() else {
         return Err(PyAssertionError::new_err(format!(
             "tuple_get_item: expected a TensorTuple, got {}",
-            value.get_type().name()?
+            type_name(value)
         )));
     };
     crate::tuple::item(py, tuple.as_super().get().tensor()?, index, fold)

@@ -6,6 +6,7 @@ use crate::coerce;
 use crate::dtype;
 use crate::errors::{OrRaise, ShapeError};
 use crate::exchange;
+use crate::user_code::{shown, type_name};
 use crate::value::PyValue;
 use needle_core::graph::{self, Value};
 use needle_core::ops::{Attrs, OpDef};
@@ -14,7 +15,7 @@ use numpy::{PyArrayDescr, PyUntypedArray};
 use pyo3::exceptions::{PyAssertionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 /// A multi-dimensional array that remembers how it was computed.
 ///
@@ -93,7 +94,7 @@ fn check_device(device_: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
     }
     Err(PyTypeError::new_err(format!(
         "device: expected cpu(), got {}",
-        dtype::shown(given)
+        shown(given)?
     )))
 }
 
@@ -181,7 +182,7 @@ impl PyTensor {
         let Ok(value) = grad.cast::<Self>() else {
             return Err(PyTypeError::new_err(format!(
                 "grad: expected None or a Tensor, got {}",
-                grad.get_type().name()?
+                type_name(grad)
             )));
         };
         if value.is(slf) {
@@ -236,7 +237,7 @@ impl PyTensor {
         let Ok(value) = value.cast::<Self>() else {
             return Err(PyAssertionError::new_err(format!(
                 "data: expected a Tensor, got {}",
-                value.get_type().name()?
+                type_name(value)
             )));
         };
         let array = handle(value)?.array().or_raise()?;
@@ -364,7 +365,8 @@ impl PyTensor {
                 ty.dtype
             ));
         }
-        Ok(format!("needle.Tensor({})", Self::__str__(slf)?))
+        let values = Self::__str__(slf)?;
+        Ok(format!("needle.Tensor({})", values.to_string_lossy()))
     }
 
     fn __format__<'py>(slf: &Bound<'py, Self>, spec: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -378,8 +380,8 @@ impl PyTensor {
         shown.call_method1("__format__", (spec,))
     }
 
-    fn __str__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        Ok(Self::numpy(slf)?.into_any().str()?.to_string())
+    fn __str__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyString>> {
+        Self::numpy(slf)?.into_any().str()
     }
 
     /// Pickle and copy: leaves only, with data, dtype, `requires_grad` and class.

@@ -2,9 +2,10 @@
 
 use crate::errors::OrRaise;
 use crate::tensor::PyTensor;
+use crate::user_code::type_name;
 use crate::value::{PyValue, wrap};
 use needle_core::Tensor;
-use needle_core::graph::{self, Operation, Types};
+use needle_core::graph::{self, Operation};
 use needle_core::ops::{Attr, Attrs, arithmetic, tuple};
 use pyo3::exceptions::{PyAssertionError, PyIndexError};
 use pyo3::prelude::*;
@@ -40,10 +41,10 @@ impl PyTensorTuple {
 
 /// How many tensors a tuple has.
 pub fn length(tensor: &Tensor) -> PyResult<usize> {
-    match tensor.types().or_raise()? {
-        Types::Many(types) => Ok(types.len()),
-        _ => Err(PyAssertionError::new_err("expected a TensorTuple")),
+    if !tensor.is_tuple() {
+        return Err(PyAssertionError::new_err("expected a TensorTuple"));
     }
+    tensor.outputs().or_raise()
 }
 
 /// Element `index`; of a tuple that `make_tuple` built, the very object if `fold`.
@@ -63,7 +64,7 @@ pub fn item<'py>(
     if fold
         && let Some(Operation::Native(op, _)) = tensor.operation()
         && std::ptr::eq(op, &raw const tuple::MAKE_TUPLE)
-        && let Some(input) = tensor.inputs().into_iter().nth(i as usize)
+        && let Some(input) = tensor.input(i as usize)
     {
         return wrap(py, input);
     }
@@ -115,7 +116,7 @@ impl PyTensorTuple {
         let Ok(other) = other.cast::<Self>() else {
             return Err(PyAssertionError::new_err(format!(
                 "add: expected a TensorTuple, got {}",
-                other.get_type().name()?
+                type_name(other)
             )));
         };
         let (n, m) = (length(own(slf)?)?, length(own(other)?)?);
@@ -148,7 +149,8 @@ impl PyTensorTuple {
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        Ok(format!("needle.TensorTuple{}", Self::tuple(slf)?.repr()?))
+        let items = Self::tuple(slf)?.repr()?;
+        Ok(format!("needle.TensorTuple{}", items.to_string_lossy()))
     }
 
     fn __str__(slf: &Bound<'_, Self>) -> PyResult<String> {

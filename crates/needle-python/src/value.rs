@@ -11,7 +11,6 @@ use crate::op;
 use crate::tensor::PyTensor;
 use crate::tuple::PyTensorTuple;
 use needle_core::Tensor;
-use needle_core::graph::Types;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -247,10 +246,7 @@ impl PyValue {
     /// How many tensors this value stands for.
     #[getter]
     fn num_outputs(&self) -> PyResult<usize> {
-        Ok(match self.tensor()?.types().or_raise()? {
-            Types::Many(types) => types.len(),
-            _ => 1,
-        })
+        self.tensor()?.outputs().or_raise()
     }
 
     /// Whether gradients flow to or through this value; assignable on a leaf.

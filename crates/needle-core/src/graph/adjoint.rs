@@ -138,7 +138,7 @@ fn pull_foreign(
         if let Some(adjoint) = adjoint
             && wanted[i] != Wanted::No
         {
-            give(i, fit_foreign(tape, &op.name(), adjoint, &inputs[i])?)?;
+            give(i, fit_foreign(tape, op, adjoint, i, &inputs[i])?)?;
         }
     }
     Ok(())
@@ -169,15 +169,22 @@ pub(super) fn fit<'a>(adjoint: Expr<'a>, input: Expr<'a>) -> Expr<'a> {
     }
 }
 
-/// [`fit`] for what an embedder's rule returned, which may have any shape.
-fn fit_foreign(tape: &Tape, op: &str, adjoint: Tensor, input: &Tensor) -> Result<Tensor> {
+/// [`fit`] for what an embedder's rule returned for input `i`, which may have any type.
+fn fit_foreign(
+    tape: &Tape,
+    op: &dyn ForeignOp,
+    adjoint: Tensor,
+    i: usize,
+    input: &Tensor,
+) -> Result<Tensor> {
     let (given, expected) = (adjoint.types()?, input.types()?);
     if given == expected {
         return Ok(adjoint);
     }
-    let (Types::One(given), Types::One(expected)) = (given, expected) else {
-        return Ok(adjoint);
+    let (Types::One(given), Types::One(expected)) = (&given, &expected) else {
+        return fit_tuple(op, adjoint, &given, i, &expected);
     };
+    let op = op.name();
     let shrinks = broadcasts_to(&expected.shape, &given.shape);
     if !shrinks && !broadcasts_to(&given.shape, &expected.shape) {
         return Err(Error::Shape(format!(
@@ -193,6 +200,40 @@ fn fit_foreign(tape: &Tape, op: &str, adjoint: Tensor, input: &Tensor) -> Result
         g.broadcast_to(&expected.shape)
     };
     tape.tensor(fit(g, x).id())
+}
+
+/// The adjoint of an input that is a tuple, or one that is a tuple itself: both have to be, with
+/// tensors of the same shapes.
+fn fit_tuple(
+    op: &dyn ForeignOp,
+    adjoint: Tensor,
+    given: &Types,
+    i: usize,
+    expected: &Types,
+) -> Result<Tensor> {
+    if let (Types::Many(given), Types::Many(expected)) = (given, expected)
+        && given.len() == expected.len()
+        && given
+            .iter()
+            .zip(expected.iter())
+            .all(|(a, b)| a.shape == b.shape)
+    {
+        return Ok(adjoint);
+    }
+    let shown = |types: &Types| match types {
+        Types::One(ty) => format!("a tensor of shape {}", display(&ty.shape)),
+        Types::Many(types) => {
+            let shapes: Vec<_> = types.iter().map(|ty| display(&ty.shape)).collect();
+            format!("a tuple of {} tensors ({})", types.len(), shapes.join(", "))
+        }
+        Types::Unknown => "a value of unknown type".to_owned(),
+    };
+    Err(Error::Grad(format!(
+        "{}: gradient for input {i} is {}, but the input is {}",
+        op.name(),
+        shown(given),
+        shown(expected)
+    )))
 }
 
 /// The adjoints of all inputs of a node by the rule of `operation`: what `Op.gradient` of

@@ -4,7 +4,7 @@ use super::node::{Operation, Types, Value};
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::ops::{Attrs, Forward, OpDef, Run, TypeRef};
-use crate::shape::TensorType;
+use crate::shape::{self, TensorType};
 use smallvec::SmallVec;
 use std::sync::OnceLock;
 
@@ -42,9 +42,11 @@ pub(super) fn infer(operation: &Operation, inputs: &[Types]) -> Result<Types> {
                 .collect();
             match &op.run {
                 Run::One { infer, .. } | Run::Elementwise { infer, .. } => {
-                    Ok(Types::One(infer(attrs, &refs)?))
+                    Ok(Types::One(op.infer_one(*infer, attrs, &refs)?))
                 }
-                Run::Many { infer, .. } => Ok(Types::Many(infer(attrs, &refs)?.into())),
+                Run::Many { infer, .. } => {
+                    Ok(Types::Many(op.infer_many(*infer, attrs, &refs)?.into()))
+                }
                 Run::Project => project_type(op, attrs.int(0), inputs),
             }
         }
@@ -57,7 +59,13 @@ pub(super) fn infer(operation: &Operation, inputs: &[Types]) -> Result<Types> {
                 })
                 .collect();
             match types {
-                Some(types) => Ok(op.infer(&types)?.map_or(Types::Unknown, Types::One)),
+                Some(types) => {
+                    let ty = op.infer(&types)?;
+                    if let Some(ty) = &ty {
+                        shape::check(&op.name(), &ty.shape)?;
+                    }
+                    Ok(ty.map_or(Types::Unknown, Types::One))
+                }
                 None => Ok(Types::Unknown),
             }
         }
@@ -124,11 +132,11 @@ pub(super) fn compute(operation: &Operation, inputs: &[Value]) -> Result<Value> 
             }
             match &op.run {
                 Run::One { infer, forward } | Run::Elementwise { infer, forward, .. } => {
-                    let ty = infer(attrs, &refs)?;
+                    let ty = op.infer_one(*infer, attrs, &refs)?;
                     run_one(*forward, attrs, &arrays, &ty).map(Value::One)
                 }
                 Run::Many { infer, forward } => {
-                    infer(attrs, &refs)?;
+                    op.infer_many(*infer, attrs, &refs)?;
                     forward(attrs, &arrays).map(|arrays| Value::Many(arrays.into()))
                 }
                 Run::Project => Err(Error::dtype(op.name, "expected a tuple of tensors")),

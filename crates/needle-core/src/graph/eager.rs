@@ -10,6 +10,7 @@ use crate::array::Array;
 use crate::error::Result;
 use crate::kernels::elementwise::SUBTRACT;
 use crate::ops::{Attrs, Constant, Forward, Infer, Needs, OpDef, TypeRef, arithmetic};
+use crate::shape;
 use smallvec::SmallVec;
 
 /// Elements, of each input and of the result, up to which an op is run under the arena's
@@ -32,7 +33,7 @@ pub(super) fn apply_small(
 ) -> Option<Result<Tensor>> {
     let (infer, forward) = op.one()?;
     let compute = |attrs: &Attrs, arrays: &[&Array], types: &[TypeRef]| {
-        compute_small(infer, forward, attrs, arrays, types)
+        compute_small(op, infer, forward, attrs, arrays, types)
     };
     let record = |arena: &mut Arena, attrs: &mut Attrs, ids: &[NodeId], array: Array| {
         let mut saves = Needs::NOTHING;
@@ -61,7 +62,7 @@ pub(super) fn subtract_small(a: &Tensor, b: &Tensor, mode: Mode) -> Option<Resul
     let (infer, forward) = arithmetic::SUBTRACT.one()?;
     let compute = |attrs: &Attrs, arrays: &[&Array], types: &[TypeRef]| {
         negates_exactly(types[0].dtype, types[1].dtype)
-            .then(|| compute_small(infer, forward, attrs, arrays, types))
+            .then(|| compute_small(&arithmetic::SUBTRACT, infer, forward, attrs, arrays, types))
             .flatten()
     };
     let record = |arena: &mut Arena, _: &mut Attrs, ids: &[NodeId], array: Array| {
@@ -189,18 +190,23 @@ fn at_once(
 /// The result, or `None` where it is not small.
 #[inline]
 fn compute_small(
+    op: &OpDef,
     infer: Infer,
     forward: Forward,
     attrs: &Attrs,
     arrays: &[&Array],
     types: &[TypeRef],
 ) -> Option<Result<Array>> {
-    let ty = match infer(attrs, types) {
-        Ok(ty) => ty,
+    // As `OpDef::infer_one`, whose count is needed here.
+    let checked = infer(attrs, types).and_then(|ty| {
+        let size = shape::check(op.name, &ty.shape)?;
+        Ok((ty, size))
+    });
+    let (ty, size) = match checked {
+        Ok(checked) => checked,
         Err(error) => return Some(Err(error)),
     };
-    let small = ty.shape.iter().product::<usize>() <= SMALL;
-    small.then(|| forward(attrs, arrays, &ty))
+    (size <= SMALL).then(|| forward(attrs, arrays, &ty))
 }
 
 /// The inputs of an eager operation, as they were in one moment.

@@ -230,6 +230,16 @@ impl Node {
         }
     }
 
+    /// The number of outputs, as far as it is known.
+    pub fn outputs(&self) -> Option<usize> {
+        match (&self.value, &self.types) {
+            (Some(value), _) => Some(value.arrays().len()),
+            (None, Types::Many(types)) => Some(types.len()),
+            (None, Types::One(_)) => Some(1),
+            (None, Types::Unknown) => None,
+        }
+    }
+
     /// Shape and dtype of a single output, as far as they are known.
     #[inline]
     pub fn tensor_type(&self) -> Option<TensorType> {

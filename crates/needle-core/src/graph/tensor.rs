@@ -241,6 +241,15 @@ impl Tensor {
         }
     }
 
+    /// How many tensors this stands for; computes the value where that is not known without it.
+    pub fn outputs(&self) -> Result<usize> {
+        let known = self.read(
+            |local| Some(local.value.arrays().len()),
+            |arena, id| arena.node(id).outputs(),
+        );
+        known.map_or_else(|| Ok(self.value()?.arrays().len()), Ok)
+    }
+
     /// Whether the value is a tuple; computes nothing.
     pub fn is_tuple(&self) -> bool {
         self.read(
@@ -355,6 +364,14 @@ impl Tensor {
             .iter()
             .map(|edge| Self::adopt_more(&mut arena, edge.id))
             .collect()
+    }
+
+    /// A handle on input `i`.
+    pub fn input(&self, i: usize) -> Option<Self> {
+        let id = self.node_id()?;
+        let mut arena = arena::lock();
+        let input = arena.node(id).inputs.get(i)?.id;
+        Some(Self::adopt_more(&mut arena, input))
     }
 
     /// Ties the embedder's object to this handle, and to its node now or later.

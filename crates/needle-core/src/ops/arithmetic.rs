@@ -245,11 +245,14 @@ pub static POWER: OpDef = OpDef {
     derivative: Derivative::Elementwise(&[
         Partial::Of(Needs::X0.and(Needs::X1), |s| {
             let (a, b) = (s.x(0), s.x(1));
-            // Integers have no power -1; where b is 0 the factor b makes the result 0.
-            let lower = if a.dtype().promote(b.dtype()).is_float() {
+            // Integers have no power -1, and those without sign no -1; where b is 0 the factor b
+            // makes the result 0.
+            let dtype = s.y().dtype();
+            let lower = if dtype.is_float() {
                 b.add_scalar(Constant::int(-1))
             } else {
-                b.maximum(b.constant(1.0)).add_scalar(Constant::int(-1))
+                let b = b.cast(dtype);
+                b.maximum(b.constant(1.0)) - b.constant(1.0)
             };
             b.chain(a.power(lower))
         }),

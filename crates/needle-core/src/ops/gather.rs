@@ -71,7 +71,7 @@ fn put_back<'a>(g: Expr<'a>, indices: Expr<'a>, axis: isize, shape: &[usize]) ->
 
 fn gradient_type(attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
     let op = "take_gradient";
-    let target = super::shaping::lengths(op, attrs.ints(0).unwrap_or_default())?;
+    let target = shape::lengths(op, attrs.ints(0).unwrap_or_default())?;
     let axis = shape::normalize_axis(op, attrs.int(1), target.len())?;
     let part = picked(&target, axis, types[1].shape);
     if part.as_slice() != types[0].shape {

@@ -1,7 +1,6 @@
 //! Basic indexing and its inverse.
 
 use super::algebra::ints;
-use super::shaping::lengths;
 use super::{Attr, Attrs, Derivative, Domain, Inputs, Needs, OpDef, Param, ParamKind, Run, Sample};
 use super::{Tangent, TypeRef};
 use crate::array::{Index, Slice, index_shape};
@@ -64,7 +63,7 @@ pub static GETITEM: OpDef = OpDef {
 };
 
 fn put_type(attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
-    let target = lengths("put", attrs.ints(0).unwrap_or_default())?;
+    let target = shape::lengths("put", attrs.ints(0).unwrap_or_default())?;
     let part = index_shape("put", &target, attrs.basic_index(1))?;
     if part.as_slice() != types[0].shape {
         return Err(Error::shape(

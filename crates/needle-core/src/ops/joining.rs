@@ -36,6 +36,35 @@ fn nonempty(op: &str, types: &[TypeRef]) -> Result<()> {
     Ok(())
 }
 
+/// Bytes that each of many values takes at least: its type, its array, its place in the graph.
+const PER_VALUE: usize = 256;
+
+/// An empty list for `n` values of an op that has as many as an operand says. MemoryError where
+/// there is no memory for all that comes with so many.
+fn list<T>(op: &str, n: usize) -> Result<Vec<T>> {
+    afford(op, n)?;
+    let mut list = Vec::new();
+    list.try_reserve_exact(n).map_err(|_| too_many(op, n))?;
+    Ok(list)
+}
+
+/// MemoryError where there is no memory for `n` operands or results of one op. Whoever makes lists of
+/// them, which cannot fail one by one, asks here first.
+pub fn afford(op: &str, n: usize) -> Result<()> {
+    const FEW: usize = 1 << 12;
+    if n > FEW {
+        let bytes = n.checked_mul(PER_VALUE).ok_or_else(|| too_many(op, n))?;
+        let room = Vec::<u8>::new().try_reserve_exact(bytes);
+        room.map_err(|_| too_many(op, n))?;
+    }
+    Ok(())
+}
+
+#[cold]
+fn too_many(op: &str, n: usize) -> Error {
+    Error::Memory(format!("{op}: no memory for {n} tensors"))
+}
+
 fn common_dtype(types: &[TypeRef]) -> DType {
     // Floats first, as NumPy does: int8, uint16 and float32 give float32, though int8 with
     // uint16 gives int32, which would need float64.
@@ -127,19 +156,25 @@ pub static SPLIT: OpDef = OpDef {
             let axis = shape::normalize_axis("split", attrs.int(0), t[0].shape.len())?;
             let mut shape = Dims::from_slice(t[0].shape);
             let n = shape.remove(axis);
-            Ok(vec![
+            let mut types = list("split", n)?;
+            types.resize(
+                n,
                 TensorType {
                     shape,
-                    dtype: t[0].dtype
-                };
-                n
-            ])
+                    dtype: t[0].dtype,
+                },
+            );
+            Ok(types)
         },
         forward: |attrs, x| {
             let axis = shape::normalize_axis("split", attrs.int(0), x[0].ndim())?;
-            (0..x[0].shape()[axis])
-                .map(|i| x[0].index("split", &at(x[0].shape(), axis, Index::At(i as isize))))
-                .collect()
+            let n = x[0].shape()[axis];
+            let mut parts = list("split", n)?;
+            for i in 0..n {
+                let place = at(x[0].shape(), axis, Index::At(i as isize));
+                parts.push(x[0].index("split", &place)?);
+            }
+            Ok(parts)
         },
     },
     derivative: Derivative::Rule {
@@ -186,7 +221,8 @@ pub static CONCAT: OpDef = OpDef {
                         ),
                     ));
                 }
-                shape[axis] += other.shape[axis];
+                // Too long a sum is refused as any shape that no array can have.
+                shape[axis] = shape[axis].saturating_add(other.shape[axis]);
             }
             Ok(TensorType {
                 shape,

@@ -33,7 +33,7 @@ use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernels::elementwise::Function;
-use crate::shape::TensorType;
+use crate::shape::{self, TensorType};
 use algebra::{Expr, Site};
 pub use attrs::{Attr, Attrs, Constant, Param, ParamKind};
 pub use sample::{Domain, Sample};
@@ -79,6 +79,9 @@ pub struct TypeRef<'a> {
 /// The type of the output of an op, from its attributes and the types of its inputs.
 pub type Infer = fn(&Attrs, &[TypeRef]) -> Result<TensorType>;
 
+/// The types of the outputs of an op with several.
+pub type InferMany = fn(&Attrs, &[TypeRef]) -> Result<Vec<TensorType>>;
+
 /// The value of the output of an op, of the type that its [`Infer`] gave.
 pub type Forward = fn(&Attrs, &[&Array], &TensorType) -> Result<Array>;
 
@@ -104,7 +107,7 @@ pub enum Run {
     /// Several outputs.
     Many {
         /// Types of the outputs.
-        infer: fn(&Attrs, &[TypeRef]) -> Result<Vec<TensorType>>,
+        infer: InferMany,
         /// Values of the outputs.
         forward: fn(&Attrs, &[&Array]) -> Result<Vec<Array>>,
     },
@@ -236,6 +239,30 @@ impl Partial {
 }
 
 impl OpDef {
+    /// The type of its one output by its [`Infer`], which no array of that shape is refused for.
+    /// Every type rule is called from here or from [`Self::infer_many`]: kernels may count on
+    /// lengths that multiply without wrapping.
+    #[inline]
+    pub fn infer_one(&self, infer: Infer, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
+        let ty = infer(attrs, types)?;
+        shape::check(self.name, &ty.shape)?;
+        Ok(ty)
+    }
+
+    /// The types of its several outputs.
+    pub fn infer_many(
+        &self,
+        infer: InferMany,
+        attrs: &Attrs,
+        types: &[TypeRef],
+    ) -> Result<Vec<TensorType>> {
+        let types = infer(attrs, types)?;
+        for ty in &types {
+            shape::check(self.name, &ty.shape)?;
+        }
+        Ok(types)
+    }
+
     /// How it is typed and run, for an op with one output.
     #[inline]
     pub fn one(&self) -> Option<(Infer, Forward)> {

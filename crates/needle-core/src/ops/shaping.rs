@@ -15,17 +15,6 @@ pub(super) const OPS: &[&OpDef] = &[&BROADCAST_TO, &RESHAPE, &TRANSPOSE, &PERMUT
 
 const A: Inputs = Inputs::Named(&["a"]);
 
-/// Lengths that a caller gave as integers; negative ones are refused.
-pub(super) fn lengths(op: &str, values: &[isize]) -> Result<Dims> {
-    values
-        .iter()
-        .map(|&n| {
-            usize::try_from(n)
-                .map_err(|_| Error::shape(op, format_args!("negative length {n} in the shape")))
-        })
-        .collect()
-}
-
 /// Broadcasting.
 pub static BROADCAST_TO: OpDef = OpDef {
     name: "broadcast_to",
@@ -35,9 +24,8 @@ pub static BROADCAST_TO: OpDef = OpDef {
     params: &[Param::required("shape", ParamKind::Shape)],
     run: Run::One {
         infer: |attrs, t| {
-            let target = lengths("broadcast_to", attrs.ints(0).unwrap_or_default())?;
-            let countable = shape::size(&target).is_some_and(|n| isize::try_from(n).is_ok());
-            if !countable || !shape::broadcasts_to(t[0].shape, &target) {
+            let target = shape::lengths("broadcast_to", attrs.ints(0).unwrap_or_default())?;
+            if !shape::broadcasts_to(t[0].shape, &target) {
                 return Err(Error::shape(
                     "broadcast_to",
                     format_args!(

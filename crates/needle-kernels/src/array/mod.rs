@@ -192,7 +192,8 @@ impl Array {
     }
 }
 
-/// `None` where `strides` are the row-major ones; lengths 0 and 1 take any stride.
+/// `None` where `strides` are the row-major ones; lengths 0 and 1 take any stride, and get 0 where
+/// the others matter: nobody multiplies by a stride that leads out of the array.
 fn compress(shape: &[usize], strides: &[isize]) -> Option<Strides> {
     if shape.contains(&0) {
         return None;
@@ -203,5 +204,6 @@ fn compress(shape: &[usize], strides: &[isize]) -> Option<Strides> {
         .zip(strides)
         .zip(&plain)
         .all(|((&n, s), p)| n == 1 || s == p);
-    (!same).then(|| Strides::from_slice(strides))
+    let step = |(&n, &s): (&usize, &isize)| if n == 1 { 0 } else { s };
+    (!same).then(|| shape.iter().zip(strides).map(step).collect())
 }

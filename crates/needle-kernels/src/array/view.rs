@@ -3,6 +3,7 @@
 use super::{Array, Layout, Strides, compress};
 use crate::error::{Error, Result};
 use crate::shape::{self, Dims};
+use std::fmt;
 use std::sync::Arc;
 
 /// `start : stop : step` after NumPy's clipping: `len` elements from `start`, `step` apart.
@@ -14,6 +15,28 @@ pub struct Slice {
     pub step: isize,
     /// How many.
     pub len: usize,
+}
+
+impl Slice {
+    /// Whether all its elements are among the first `n`.
+    fn is_within(&self, n: usize) -> bool {
+        let Some(steps) = self.len.checked_sub(1) else {
+            return true;
+        };
+        let last = isize::try_from(steps)
+            .ok()
+            .and_then(|steps| steps.checked_mul(self.step))
+            .and_then(|way| self.start.checked_add(way));
+        let is_one = |i: isize| usize::try_from(i).is_ok_and(|i| i < n);
+        self.step != 0 && is_one(self.start) && last.is_some_and(is_one)
+    }
+}
+
+impl fmt::Display for Slice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { start, step, len } = self;
+        write!(f, "a range of {len} elements from {start} by {step}")
+    }
 }
 
 /// One entry of a basic index.
@@ -28,6 +51,10 @@ pub enum Index {
 }
 
 /// The shape of `array[index]` for an array of `shape`; axes beyond the index stay whole.
+///
+/// Every basic index passes here before it is used, with the shape of the array that it is used on:
+/// it may have been made for another one, which an op object is applied to later. What passes
+/// reaches no element outside of the array.
 pub fn index_shape(op: &str, shape: &[usize], index: &[Index]) -> Result<Dims> {
     let used = index
         .iter()
@@ -54,6 +81,12 @@ pub fn index_shape(op: &str, shape: &[usize], index: &[Index]) -> Result<Dims> {
                 axis += 1;
             }
             Index::Range(slice) => {
+                if !slice.is_within(shape[axis]) {
+                    return Err(Error::Index(format!(
+                        "{op}: {slice} is out of bounds for axis {axis} with size {}",
+                        shape[axis]
+                    )));
+                }
                 result.push(slice.len);
                 axis += 1;
             }
@@ -133,7 +166,7 @@ impl Array {
         self.with(self.offset() as isize, Dims::from_slice(shape), &strides)
     }
 
-    /// Basic indexing. The index must suit the shape ([`index_shape`]).
+    /// Basic indexing. IndexError for an index that does not suit the shape ([`index_shape`]).
     pub fn index(&self, op: &str, index: &[Index]) -> Result<Self> {
         let shape = index_shape(op, self.shape(), index)?;
         let old = self.strides();
@@ -153,11 +186,13 @@ impl Array {
                     axis += 1;
                 }
                 Index::Range(slice) => {
-                    // An empty range may start past the end: it reaches no element.
+                    // An empty range may start past the end: it reaches no element. A step over one
+                    // element leads nowhere, and may be as long as it likes.
                     if slice.len > 0 {
                         offset += slice.start * old[axis];
                     }
-                    strides.push(old[axis] * slice.step);
+                    let steps = if slice.len > 1 { slice.step } else { 0 };
+                    strides.push(old[axis] * steps);
                     axis += 1;
                 }
             }
@@ -215,6 +250,41 @@ mod tests {
         assert!(t.reshape_view(&[6]).is_none());
         let v = t.reshape_view(&[3, 1, 2]).unwrap();
         assert_eq!(v.to_vec::<i64>(), [0, 3, 1, 4, 2, 5]);
+    }
+
+    #[test]
+    fn ranges_stay_within_the_array_that_is_read() {
+        let a = iota(&[4]);
+        let range = |start, step, len| [Index::Range(Slice { start, step, len })];
+        for (start, step, len) in [(0, 1, 4), (3, -1, 4), (3, isize::MAX, 1), (1, 2, 2)] {
+            assert!(a.index("getitem", &range(start, step, len)).is_ok());
+        }
+        for (start, step) in [(4, 1), (9, -1), (-1, -1), (isize::MAX, isize::MAX)] {
+            let empty = a.index("getitem", &range(start, step, 0)).unwrap();
+            assert_eq!(empty.shape(), [0]);
+        }
+        for (start, step, len) in [
+            (4, 1, 1),
+            (-1, 1, 1),
+            (0, 1, 5),
+            (3, -1, 5),
+            (0, 0, 2),
+            (0, isize::MAX, 3),
+            (0, isize::MIN, 2),
+            (0, 1, usize::MAX),
+            (isize::MAX, isize::MAX, 2),
+        ] {
+            let error = a.index("getitem", &range(start, step, len)).err();
+            assert!(
+                matches!(error, Some(Error::Index(_))),
+                "{start} {step} {len}"
+            );
+        }
+        let error = a.index("getitem", &range(2, 1, 3)).err().unwrap();
+        assert_eq!(
+            error.to_string(),
+            "getitem: a range of 3 elements from 2 by 1 is out of bounds for axis 0 with size 4"
+        );
     }
 
     #[test]

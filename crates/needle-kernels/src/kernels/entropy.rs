@@ -3,6 +3,7 @@
 use super::copy::contiguous;
 use super::elementwise::DIVIDE;
 use super::fold::{MaxOf, SumOf, fold};
+use super::gather;
 use super::math::Elementary;
 use super::number::{Float, Number};
 use super::reduce::{Reduce, reduce};
@@ -30,18 +31,17 @@ fn rows_of(x: &Array) -> (usize, usize) {
     (n, x.size().checked_div(n).unwrap_or(0))
 }
 
-/// Refuses a label that is not a class.
-fn check_labels(op: &str, labels: &Array, classes: usize) -> Result<()> {
-    // SAFETY: the array is contiguous and holds these many integers.
-    let label = |i: usize| unsafe { labels.ptr::<i64>().add(i).read() };
-    match (0..labels.size()).find(|&i| !(0..classes as i64).contains(&label(i))) {
-        None => Ok(()),
-        Some(i) => Err(Error::Index(format!(
-            "{op}: expected labels from 0 to {}, got {} at position {i}",
-            classes - 1,
-            label(i)
-        ))),
-    }
+/// The classes that `labels` name.
+fn classes_of(op: &str, labels: &Array, classes: usize) -> Result<Vec<usize>> {
+    gather::checked(labels, |label, i| {
+        if !(0..classes as i64).contains(&label) {
+            return Err(Error::Index(format!(
+                "{op}: expected labels from 0 to {}, got {label} at position {i}",
+                classes - 1
+            )));
+        }
+        Ok(label as usize)
+    })
 }
 
 /// One row of logits and its target.
@@ -71,14 +71,10 @@ fn each_row<T: Number>(
             });
         }
         Target::Labels(t) => {
-            let t = contiguous(t)?;
-            check_labels(op, &t, n)?;
-            let labels = Shared::new(t.ptr::<i64>());
+            let labels = classes_of(op, t, n)?;
             threads::for_each(count, n * COST, 1, |range| {
                 for i in range {
-                    // SAFETY: there is a label for each row.
-                    let label = unsafe { labels.get().add(i).read() };
-                    body(row(i), Row::Label(label as usize), i);
+                    body(row(i), Row::Label(labels[i]), i);
                 }
             });
         }

@@ -21,17 +21,42 @@ pub fn whole_numbers(op: &str, what: &str, x: &Array) -> Result<Array> {
         let held = MINIMUM.with(x, Scalar::Int(i64::MAX))?;
         return cast(&held, DType::I64);
     }
-    let numbers = cast(x, DType::I64)?;
-    if x.dtype().is_float() {
-        let back = cast(&numbers, x.dtype())?;
-        let values = x.to_f64_vec().into_iter().zip(back.to_f64_vec());
-        if let Some((i, (value, _))) = values.enumerate().find(|(_, (a, b))| a != b) {
-            return Err(Error::Value(format!(
-                "{op}: expected whole numbers, got {what} {value} at position {i}"
-            )));
+    let x = contiguous(x)?;
+    let numbers = cast(&x, DType::I64)?;
+    dispatch!(float: x.dtype(), T => {
+        for i in 0..x.size() {
+            // SAFETY: both arrays are contiguous and hold these many elements.
+            let (value, number) = unsafe {
+                (x.ptr::<T>().add(i).read(), numbers.ptr::<i64>().add(i).read())
+            };
+            if number as T != value {
+                return Err(Error::Value(format!(
+                    "{op}: expected whole numbers, got {what} {value} at position {i}"
+                )));
+            }
         }
-    }
+    }, else {});
     Ok(numbers)
+}
+
+/// The numbers that `read` finds valid, or its error. Each is read once: another thread may write
+/// the memory, and what was checked must be what is used.
+pub(super) fn checked(
+    numbers: &Array,
+    read: impl Fn(i64, usize) -> Result<usize>,
+) -> Result<Vec<usize>> {
+    let numbers = contiguous(numbers)?;
+    let mut places = Vec::new();
+    let no_memory = |_| Error::Memory(format!("cannot allocate {} indices", numbers.size()));
+    places
+        .try_reserve_exact(numbers.size())
+        .map_err(no_memory)?;
+    for i in 0..numbers.size() {
+        // SAFETY: the array is contiguous and holds these many integers.
+        let number = unsafe { numbers.ptr::<i64>().add(i).read_volatile() };
+        places.push(read(number, i)?);
+    }
+    Ok(places)
 }
 
 /// Sizes before, along and behind an axis.
@@ -47,20 +72,15 @@ fn around(shape: &[usize], axis: usize) -> [usize; 3] {
 /// The places along an axis of `len` elements that `indices` (int64) name; negative ones count
 /// from the end.
 fn places(op: &str, indices: &Array, len: usize) -> Result<Vec<usize>> {
-    let indices = contiguous(indices)?;
     let size = len as i64;
-    (0..indices.size())
-        .map(|i| {
-            // SAFETY: the array is contiguous and holds these many integers.
-            let index = unsafe { indices.ptr::<i64>().add(i).read() };
-            if !(-size..size).contains(&index) {
-                return Err(Error::Index(format!(
-                    "{op}: index {index} is out of bounds for an axis of {len} elements"
-                )));
-            }
-            Ok(if index < 0 { index + size } else { index } as usize)
-        })
-        .collect()
+    checked(indices, |index, _| {
+        if !(-size..size).contains(&index) {
+            return Err(Error::Index(format!(
+                "{op}: index {index} is out of bounds for an axis of {len} elements"
+            )));
+        }
+        Ok(if index < 0 { index + size } else { index } as usize)
+    })
 }
 
 /// `x` at `indices` (int64) along `axis`, which the axes of `indices` replace; `shape` is that
