@@ -21,7 +21,6 @@ use std::ffi::c_int;
 /// Keeps exported memory alive: the base of NumPy arrays on it.
 #[pyclass(frozen, module = "needle._core")]
 pub struct Buffer {
-    #[expect(dead_code, reason = "held to keep the memory alive")]
     export: Export,
 }
 
@@ -139,13 +138,45 @@ pub fn alias_in(array: &Bound<'_, PyUntypedArray>) -> PyResult<Array> {
         (extent as usize + 1) * size
     };
     let readonly = flags & NPY_ARRAY_WRITEABLE == 0;
-    let owner = Box::new(array.clone().unbind());
-    // SAFETY: the elements lie between `data` and `data + bytes`, all strides being
-    // non-negative, and the owner keeps them; strides are whole elements, data is aligned.
+    // Memory that came from us is not lent to us: `t.cached_data -= 1` again and again would make a
+    // chain of owners.
+    let own = origin(array).filter(|own| {
+        let start = (data as usize).checked_sub(own.data() as usize);
+        start.is_some_and(|start| start.is_multiple_of(size) && start + bytes <= own.bytes())
+    });
+    // SAFETY: no Python that changes the array has run since its fields were read. No stride is
+    // negative, so all elements lie in these bytes; strides are whole elements, data is aligned. Our
+    // own memory is kept by its storage. NumPy keeps its own while the array lives, unless the user
+    // breaks that by `resize(refcheck=False)` or `__setstate__`, as for NumPy's own views.
     unsafe {
-        let storage = Storage::lent(data, bytes, readonly, owner);
-        Ok(Array::from_parts(storage, 0, shape, &strides, dtype))
+        let (storage, offset) = match &own {
+            Some(own) if !readonly || own.is_readonly() => {
+                let offset = data.offset_from(own.data()) as usize / size;
+                (own.clone(), offset)
+            }
+            Some(own) => (own.lend(data, bytes), 0),
+            None => {
+                let owner = Box::new(array.clone().unbind());
+                (Storage::lent(data, bytes, readonly, owner), 0)
+            }
+        };
+        Ok(Array::from_parts(storage, offset, shape, &strides, dtype))
     }
+}
+
+/// The memory that an array was made on, where that is ours.
+fn origin(array: &Bound<'_, PyUntypedArray>) -> Option<Storage> {
+    let mut at = array.as_any().clone();
+    while let Ok(array) = at.cast_exact::<PyUntypedArray>() {
+        // SAFETY: a NumPy array object starts with its fields; its base is null or an object that it
+        // keeps.
+        at = unsafe {
+            let base = (*array.as_array_ptr()).base;
+            Bound::from_borrowed_ptr_or_opt(array.py(), base)?
+        };
+    }
+    let buffer = at.cast::<Buffer>().ok()?;
+    Some(buffer.get().export.storage().clone())
 }
 
 /// What a Python op returned, as an array: adopted where nobody else can see it.

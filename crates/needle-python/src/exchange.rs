@@ -82,6 +82,13 @@ pub fn from_numpy<'py>(
 /// have, BufferError for memory that the CPU cannot reach.
 #[pyfunction]
 pub fn from_dlpack<'py>(x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTensor>> {
+    // No detour through a capsule, which would hide whose memory it is.
+    if let Ok(tensor) = x.cast::<PyTensor>() {
+        return from_numpy(PyTensor::numpy(tensor)?.as_any(), false);
+    }
+    if x.cast::<PyUntypedArray>().is_ok() {
+        return from_numpy(x, false);
+    }
     if !x.hasattr("__dlpack__")? {
         return Err(PyTypeError::new_err(format!(
             "from_dlpack: expected an array with __dlpack__, got {}",

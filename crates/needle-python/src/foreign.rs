@@ -18,6 +18,8 @@ use std::any::Any;
 /// An op object of the user's.
 pub struct PythonOp {
     object: Py<PyAny>,
+    /// The name of its class: asked for where no Python may run.
+    name: String,
     is_tuple: bool,
 }
 
@@ -26,6 +28,7 @@ impl PythonOp {
     pub fn new(object: &Bound<'_, PyAny>, is_tuple: bool) -> Self {
         Self {
             object: object.clone().unbind(),
+            name: type_name(object),
             is_tuple,
         }
     }
@@ -76,7 +79,7 @@ impl PythonOp {
         if result.is_none() {
             return Err(PyTypeError::new_err(format!(
                 "{}: compute returned None, expected an array",
-                self.name()
+                self.name
             )));
         }
         if let Ok(value) = result.cast::<PyValue>() {
@@ -87,7 +90,7 @@ impl PythonOp {
                 return error;
             }
             let text = match shown(error.value(py)) {
-                Ok(text) => format!("{}: compute: {text}", self.name()),
+                Ok(text) => format!("{}: compute: {text}", self.name),
                 Err(raised) => return raised,
             };
             match error.get_type(py).call1((text,)) {
@@ -123,7 +126,7 @@ impl PythonOp {
         if items.len() != expected {
             return Err(GradError::new_err(format!(
                 "{}: gradient returned {} for {}",
-                self.name(),
+                self.name,
                 crate::arguments::count(items.len(), "value"),
                 crate::arguments::count(expected, "input")
             )));
@@ -149,7 +152,7 @@ impl PythonOp {
         let Types::Many(types) = node.types().or_raise()? else {
             return Err(PyTypeError::new_err(format!(
                 "{}: expected a tuple",
-                self.name()
+                self.name
             )));
         };
         let items = adjoints
@@ -193,7 +196,7 @@ impl PythonOp {
 
 impl ForeignOp for PythonOp {
     fn name(&self) -> String {
-        Python::attach(|py| type_name(self.object.bind(py)))
+        self.name.clone()
     }
 
     fn is_tuple(&self) -> bool {

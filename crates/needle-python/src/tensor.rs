@@ -253,7 +253,7 @@ impl PyTensor {
     }
 
     /// The values as a read-only NumPy array on this memory: no copy, at any size.
-    fn numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyUntypedArray>> {
+    pub fn numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyUntypedArray>> {
         view(slf.py(), handle(slf)?, Access::ReadOnly)
     }
 
@@ -271,7 +271,10 @@ impl PyTensor {
 
     #[setter]
     fn set_cached_data(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        handle(slf)?.set_value(Value::One(coerce::share(value)?));
+        let array = coerce::share(value)?;
+        // Of a tuple it would be no value at all.
+        handle(slf)?.ty().or_raise()?;
+        handle(slf)?.set_value(Value::One(array));
         Ok(())
     }
 

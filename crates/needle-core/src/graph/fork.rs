@@ -6,6 +6,7 @@
 
 use super::arena::{self, Arena};
 use crate::array::pool;
+use crate::kernels::threads;
 use std::cell::RefCell;
 use std::sync::{MutexGuard, Once};
 
@@ -21,7 +22,7 @@ pub fn install_fork_handlers() {
         #[cfg(unix)]
         // SAFETY: the handlers are plain functions that live as long as the process.
         unsafe {
-            libc::pthread_atfork(Some(before), Some(after), Some(after));
+            libc::pthread_atfork(Some(before), Some(after), Some(after_in_child));
         }
     });
 }
@@ -37,4 +38,10 @@ extern "C" fn before() {
 #[cfg(unix)]
 extern "C" fn after() {
     let _ = HELD.try_with(RefCell::take);
+}
+
+#[cfg(unix)]
+extern "C" fn after_in_child() {
+    threads::forget_pool();
+    after();
 }

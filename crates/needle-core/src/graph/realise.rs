@@ -88,13 +88,11 @@ impl Plan {
         }
         let arena = arena::lock();
         let value = |id: &NodeId| {
-            arena
-                .node(*id)
-                .value
-                .clone()
-                .or_else(|| self.values.get(id).cloned())
+            let value = arena.node(*id).value.as_ref().or(self.values.get(id));
+            let lost = || Error::Grad("a value was lost while it was computed".to_owned());
+            value.cloned().ok_or_else(lost)
         };
-        Ok(targets.iter().filter_map(value).collect())
+        targets.iter().map(value).collect()
     }
 
     /// The operation and the values it reads, or `None` where another thread was faster.

@@ -8,6 +8,7 @@ use super::pool;
 use crate::dtype::DType;
 use crate::shape;
 use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
@@ -46,7 +47,16 @@ enum Origin {
 #[repr(C)]
 struct Lent {
     header: Header,
-    _owner: Box<dyn Any + Send + Sync>,
+    owner: Owner,
+}
+
+/// Who keeps lent memory alive.
+enum Owner {
+    Embedder {
+        _kept: Box<dyn Any + Send + Sync>,
+    },
+    /// Another storage, which is not lent by a third one itself.
+    Storage(Storage),
 }
 
 const HEADER: usize = pool::ALIGN;
@@ -100,6 +110,35 @@ impl Storage {
         readonly: bool,
         owner: Box<dyn Any + Send + Sync>,
     ) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Self::lent_by(data, bytes, readonly, Owner::Embedder { _kept: owner }) }
+    }
+
+    /// Read-only memory within this one's, that came back through another library.
+    ///
+    /// # Safety
+    /// `data` is valid for `bytes` bytes of reads for as long as this memory lives.
+    pub unsafe fn lend(&self, data: *mut u8, bytes: usize) -> Self {
+        let root = self.lender().unwrap_or(self).clone();
+        // SAFETY: the caller's promise: who keeps this memory alive keeps its root alive, and the
+        // root does as much.
+        unsafe { Self::lent_by(data, bytes, true, Owner::Storage(root)) }
+    }
+
+    /// The storage that lent this one's memory.
+    fn lender(&self) -> Option<&Self> {
+        if !self.is_lent() {
+            return None;
+        }
+        // SAFETY: lent storage is a `Lent`, which lives as long as any handle on it.
+        match unsafe { &self.0.cast::<Lent>().as_ref().owner } {
+            Owner::Storage(lender) => Some(lender),
+            Owner::Embedder { .. } => None,
+        }
+    }
+
+    /// [`Self::lent`] by anybody.
+    unsafe fn lent_by(data: *mut u8, bytes: usize, readonly: bool, owner: Owner) -> Self {
         let origin = if readonly {
             Origin::LentReadonly
         } else {
@@ -117,7 +156,7 @@ impl Storage {
                 dtype: DType::U8,
                 dims: [bytes, 0, 0, 0],
             },
-            _owner: owner,
+            owner,
         });
         Self(NonNull::from(Box::leak(lent)).cast())
     }
@@ -226,8 +265,9 @@ impl Drop for Storage {
 impl Storage {
     fn free(&mut self) {
         if self.is_lent() {
-            // SAFETY: lent storage is a leaked box, and this was its last handle.
-            drop(unsafe { Box::from_raw(self.0.cast::<Lent>().as_ptr()) });
+            // SAFETY: lent storage is a leaked box, and this was its last handle. Its owner may run
+            // Python; whoever drops a value sees to it that the GIL is held and the arena's lock is not.
+            drop_iteratively(unsafe { Box::from_raw(self.0.cast::<Lent>().as_ptr()) });
             return;
         }
         let keep = !self.header().seen.load(Ordering::Relaxed);
@@ -237,6 +277,27 @@ impl Storage {
             unsafe { pool::give(self.0.cast(), class, size, keep) };
         }
     }
+}
+
+thread_local! {
+    static DROPPING: Cell<bool> = const { Cell::new(false) };
+    static DROPPED: RefCell<Vec<Box<Lent>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Drops lent memory. Its owner may be the last to hold other lent memory, through arrays of another
+/// library: that waits in a list, so that a chain of any length needs no stack.
+fn drop_iteratively(lent: Box<Lent>) {
+    // A thread that is ending has no list any more.
+    if DROPPING.try_with(Cell::get).unwrap_or(false) {
+        DROPPED.with_borrow_mut(|list| list.push(lent));
+        return;
+    }
+    let _ = DROPPING.try_with(|dropping| dropping.set(true));
+    drop(lent);
+    while let Ok(Some(next)) = DROPPED.try_with(|list| list.borrow_mut().pop()) {
+        drop(next);
+    }
+    let _ = DROPPING.try_with(|dropping| dropping.set(false));
 }
 
 /// Keeps memory alive for another library, and marks it as exported while it lives.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub enum Isa {
     /// The baseline: SSE2 on `x86_64`, NEON on aarch64.
     Scalar = 1,
-    /// AVX2 and FMA.
+    /// AVX2 and FMA, and what all processors with these have of BMI, LZCNT and POPCNT.
     Avx2 = 2,
     /// AVX-512 F, BW, DQ, VL.
     Avx512 = 3,
@@ -31,12 +31,20 @@ impl Isa {
         }
     }
 
-    /// Whether this processor has it.
+    /// Whether this processor has all that [`simd!`](super::simd) compiles for it: a virtual machine
+    /// may hide some.
     pub fn is_supported(self) -> bool {
         match self {
             Self::Scalar => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("bmi1")
+                    && is_x86_feature_detected!("bmi2")
+                    && is_x86_feature_detected!("lzcnt")
+                    && is_x86_feature_detected!("popcnt")
+            }
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
                 Self::Avx2.is_supported()

@@ -33,6 +33,10 @@ const FEW: usize = 4096;
 /// The parts side by side along `axis` of `shape`; one that has not got it has length 1 there.
 fn join(parts: &[&Array], axis: usize, shape: &[usize]) -> Result<Array> {
     let out = Array::empty(parts[0].dtype(), shape)?;
+    if out.size() == 0 {
+        // There may be very many rows of nothing.
+        return Ok(out);
+    }
     let inner: usize = shape[axis + 1..].iter().product();
     let mut start = 0;
     for part in parts {

@@ -229,6 +229,12 @@ fn pool() -> &'static Pool {
     unsafe { &*current }
 }
 
+/// For a forked child: the threads of the pool are the parent's. (The process's number alone does not
+/// tell, where the child has a namespace of its own.)
+pub fn forget_pool() {
+    POOL.store(ptr::null_mut(), Ordering::Release);
+}
+
 /// Works on a job together with whoever is awake.
 #[cold]
 fn share(n: usize, len: usize, work: usize, threads: usize, body: &(dyn Fn(Range<usize>) + Sync)) {

@@ -101,7 +101,7 @@ impl Assembly<'_> {
                 }
                 Source::Argument(i) => {
                     let register = self.register(at);
-                    self.program.arguments[*i as usize] = Some(register);
+                    self.program.arguments[*i as usize] = Some((register, value.types.clone()));
                 }
                 Source::Constant(value) => {
                     let register = self.register(at);

@@ -180,25 +180,44 @@ impl Known {
     fn run(&self, walk: &Walk, arguments: &[Array]) -> Result<Vec<Option<Tensor>>> {
         let mut registers = Registers(vec![None; self.program.registers]);
         let mut missing = Vec::new();
+        // Other threads, and ops of the embedder's that run while values are computed, may have
+        // replaced what had the right type when the graph was compared.
+        let mut read = |number: u32, register: Register, value: Value| {
+            check_type(&value, &self.outline.nodes[number as usize].types)?;
+            registers.set(register, value);
+            Ok(())
+        };
         {
             let arena = arena::lock();
-            for (number, register) in &self.program.nodes {
-                let id = walk.nodes[*number as usize];
+            for &(number, register) in &self.program.nodes {
+                let id = walk.nodes[number as usize];
                 match &arena.node(id).value {
-                    Some(value) => registers.set(*register, value.clone()),
-                    None => missing.push((id, *register)),
+                    Some(value) => read(number, register, value.clone())?,
+                    None => missing.push((id, (number, register))),
                 }
             }
         }
         if !missing.is_empty() {
-            let ids: Vec<NodeId> = missing.iter().map(|(id, _)| *id).collect();
+            let (ids, places): (Vec<NodeId>, Vec<_>) = missing.into_iter().unzip();
             let values = realise::realise(&ids, Access::Values)?;
-            for ((_, register), value) in missing.iter().zip(values) {
-                registers.set(*register, value);
+            for ((number, register), value) in places.into_iter().zip(values) {
+                read(number, register, value)?;
             }
         }
         self.program.run(registers, arguments)
     }
+}
+
+/// Refuses a value of another type than the program was written for: its kernels count on it, and the
+/// types of all values between follow from it.
+fn check_type(value: &Value, expected: &Types) -> Result<()> {
+    if value.types() == *expected {
+        return Ok(());
+    }
+    Err(Error::Grad(
+        "data was replaced by data of another shape or dtype while derivatives were computed"
+            .to_owned(),
+    ))
 }
 
 /// A place for a value while a program runs.
@@ -211,7 +230,7 @@ struct Program {
     /// Which nodes of the graph are read.
     nodes: Vec<(u32, Register)>,
     /// `None` for an argument that nothing depends on.
-    arguments: Vec<Option<Register>>,
+    arguments: Vec<Option<(Register, Types)>>,
     steps: Vec<Step>,
     results: Vec<Option<Output>>,
     registers: usize,
@@ -252,8 +271,10 @@ impl Program {
             registers.set(*register, value.clone());
         }
         for (argument, register) in arguments.iter().zip(&self.arguments) {
-            if let Some(register) = register {
-                registers.set(*register, Value::One(argument.clone()));
+            if let Some((register, types)) = register {
+                let value = Value::One(argument.clone());
+                check_type(&value, types)?;
+                registers.set(*register, value);
             }
         }
         for step in &self.steps {

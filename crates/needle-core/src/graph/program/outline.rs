@@ -169,8 +169,6 @@ impl Outlined {
             (MadeBy::Foreign, Some(Operation::Foreign(_))) | (MadeBy::Given, None) => true,
             _ => false,
         };
-        // What an op gives has a type that follows from its inputs', unless it was replaced.
-        let typed = matches!(self.made_by, MadeBy::Native(..)) && !node.replaced;
         let same_types = || match (&self.types, node.type_ref()) {
             (Types::One(own), Some(other)) => {
                 own.dtype == other.dtype && own.shape.as_slice() == other.shape
@@ -178,8 +176,10 @@ impl Outlined {
             (Types::Many(_), None) => self.types == node.types(),
             _ => false,
         };
-        // Element by element: these lists are too short for a call that compares memory.
-        same_op && self.inputs.iter().eq(inputs) && (typed || same_types())
+        // Element by element: these lists are too short for a call that compares memory. The types
+        // are compared for results of ops too: an input may have been replaced since, by one of
+        // another shape, and then does not say what the node's own value is.
+        same_op && self.inputs.iter().eq(inputs) && same_types()
     }
 }
 

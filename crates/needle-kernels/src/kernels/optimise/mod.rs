@@ -194,7 +194,8 @@ impl Slot {
     ///
     /// # Safety
     /// As [`piece`]; and this is called once for the elements.
-    unsafe fn claim<'a, T: Float>(&self, range: &Range<usize>) -> &'a mut [T] {
+    #[allow(clippy::mut_from_ref)] // The memory is not the slot's own: see above.
+    unsafe fn claim<T: Float>(&self, range: &Range<usize>) -> &mut [T] {
         // SAFETY: both arrays have these elements, row-major; the caller's promise.
         unsafe {
             let to = self.new.ptr_mut::<T>().add(range.start);
@@ -214,23 +215,25 @@ simd! {
     /// Each operand is an argument of its own, so that the compiler knows them to be apart.
     ///
     /// # Safety
-    /// `g` and the states have as many elements as `p`.
+    /// `g` has as many elements as `p`.
     unsafe fn row<S>[T: Float, R: Rule](
         p: &mut [T], g: *const T, a: &mut [T], b: &mut [T], c: &mut [T], factors: &[T; FACTORS]
     ) {
-        for i in 0..p.len() {
+        let n = p.len();
+        let a = if R::STATES > 0 { &mut a[..n] } else { a };
+        let b = if R::STATES > 1 { &mut b[..n] } else { b };
+        let c = if R::STATES > 2 { &mut c[..n] } else { c };
+        for (i, x) in p.iter_mut().enumerate() {
+            let mut states = [T::ZERO; STATES];
+            if R::STATES > 0 { states[0] = a[i]; }
+            if R::STATES > 1 { states[1] = b[i]; }
+            if R::STATES > 2 { states[2] = c[i]; }
             // SAFETY: the caller's promise.
-            unsafe {
-                let mut states = [T::ZERO; STATES];
-                if R::STATES > 0 { states[0] = *a.get_unchecked(i); }
-                if R::STATES > 1 { states[1] = *b.get_unchecked(i); }
-                if R::STATES > 2 { states[2] = *c.get_unchecked(i); }
-                let x = p.get_unchecked_mut(i);
-                *x = R::update(factors, *x, g.add(i).read(), &mut states);
-                if R::STATES > 0 { *a.get_unchecked_mut(i) = states[0]; }
-                if R::STATES > 1 { *b.get_unchecked_mut(i) = states[1]; }
-                if R::STATES > 2 { *c.get_unchecked_mut(i) = states[2]; }
-            }
+            let g = unsafe { g.add(i).read() };
+            *x = R::update(factors, *x, g, &mut states);
+            if R::STATES > 0 { a[i] = states[0]; }
+            if R::STATES > 1 { b[i] = states[1]; }
+            if R::STATES > 2 { c[i] = states[2]; }
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::kernels::cast::cast;
 use crate::kernels::copy::contiguous;
 use crate::kernels::number::Float;
 use crate::kernels::threads::{self, Shared};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Picoseconds for an element, roughly.
 const COST: usize = 100;
@@ -32,23 +33,22 @@ pub fn norm(arrays: &[Array]) -> Result<f64> {
     let mut total = 0.0;
     for x in &arrays {
         let n = x.size();
-        // One sum for each block, whoever computes it.
-        let mut sums = vec![0.0; n.div_ceil(BLOCK)];
-        let to = Shared::new(sums.as_mut_ptr());
+        // The bits of one sum for each block, whoever computes it.
+        let sums: Vec<AtomicU64> = (0..n.div_ceil(BLOCK)).map(|_| AtomicU64::new(0)).collect();
         dispatch!(float: x.dtype(), T => {
             let from = Shared::new(x.ptr::<T>());
             threads::for_each(sums.len(), COST * BLOCK, 1, |range| {
                 for block in range {
                     let start = block * BLOCK;
-                    // SAFETY: the block lies within the array, and its sum is its own.
-                    unsafe {
-                        let sum = squares::<T>(from.get().add(start), BLOCK.min(n - start));
-                        to.get().add(block).write(sum);
-                    }
+                    // SAFETY: `contiguous` gave `n` elements in a row; the block lies within.
+                    let sum =
+                        unsafe { squares::<T>(from.get().add(start), BLOCK.min(n - start)) };
+                    sums[block].store(sum.to_bits(), Ordering::Relaxed);
                 }
             });
         }, else {});
-        total += sums.iter().sum::<f64>();
+        let sum = |bits: AtomicU64| f64::from_bits(bits.into_inner());
+        total += sums.into_iter().map(sum).sum::<f64>();
     }
     Ok(total.sqrt())
 }
