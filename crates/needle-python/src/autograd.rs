@@ -3,6 +3,7 @@
 use crate::coerce;
 use crate::errors::OrRaise;
 use crate::tensor::{PyTensor, handle};
+use crate::user_code::{self, Tensors};
 use crate::value::{OBJECTS, PyValue, live_object, wrap};
 use needle_core::Tensor;
 use needle_core::graph::{self, Mode};
@@ -59,7 +60,7 @@ pub fn backward(
 #[allow(clippy::needless_pass_by_value)] // A list that was made for this call.
 pub fn gradients<'py>(
     root: &Bound<'py, PyTensor>,
-    leaves: Vec<Bound<'py, PyTensor>>,
+    leaves: Tensors<'py>,
     seed: Option<&Bound<'py, PyTensor>>,
 ) -> PyResult<Option<Found<'py>>> {
     let seed = seed.map(handle).transpose()?.cloned();
@@ -72,9 +73,9 @@ pub fn gradients<'py>(
 #[allow(clippy::needless_pass_by_value)] // Lists that were made for this call.
 pub fn tangents<'py>(
     py: Python<'py>,
-    outputs: Vec<Bound<'py, PyTensor>>,
-    inputs: Vec<Bound<'py, PyTensor>>,
-    tangents: Vec<Bound<'py, PyTensor>>,
+    outputs: Tensors<'py>,
+    inputs: Tensors<'py>,
+    tangents: Tensors<'py>,
 ) -> PyResult<Found<'py>> {
     if inputs.len() != tangents.len() {
         return Err(PyValueError::new_err(format!(
@@ -116,7 +117,7 @@ fn handles<'a>(tensors: &'a [Bound<'_, PyTensor>]) -> PyResult<Vec<&'a Tensor>> 
 /// may have to keep for one direction.
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // A list that was made for this call.
-pub fn graph_elements(outputs: Vec<Bound<'_, PyTensor>>) -> PyResult<usize> {
+pub fn graph_elements(outputs: Tensors<'_>) -> PyResult<usize> {
     let order = graph::topological_order(&handles(&outputs)?).or_raise()?;
     Ok(graph::elements(&order))
 }
@@ -126,7 +127,7 @@ pub fn graph_elements(outputs: Vec<Bound<'_, PyTensor>>) -> PyResult<usize> {
 #[pyfunction]
 pub fn find_topo_sort<'py>(node_list: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
     let py = node_list.py();
-    let objects = node_list.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+    let objects = user_code::collect(node_list)?;
     let values = objects
         .iter()
         .map(|object| Ok(object.cast::<PyValue>()?.get()))

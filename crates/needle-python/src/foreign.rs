@@ -7,7 +7,7 @@ use crate::tuple::PyTensorTuple;
 use crate::user_code::{self, shown, type_name};
 use crate::value::{PyValue, wrap};
 use needle_core::graph::{ForeignOp, Types, Value};
-use needle_core::shape::{Dims, TensorType};
+use needle_core::shape::TensorType;
 use needle_core::{Array, Error, Tensor};
 use numpy::PyUntypedArray;
 use pyo3::exceptions::PyTypeError;
@@ -184,11 +184,11 @@ impl PythonOp {
                     .into_any())
             })
             .collect::<PyResult<Vec<_>>>()?;
-        let (shape, dtype): (Vec<usize>, Bound<'_, PyAny>) = self
-            .call(py, "infer", &PyTuple::new(py, types)?)?
-            .extract()?;
+        let result = self.call(py, "infer", &PyTuple::new(py, types)?)?;
+        let (shape, dtype): (Bound<'_, PyAny>, Bound<'_, PyAny>) = result.extract()?;
+        let shape = user_code::collect(&shape)?;
         Ok(Some(TensorType {
-            shape: Dims::from_vec(shape),
+            shape: shape.iter().map(|n| n.extract()).collect::<PyResult<_>>()?,
             dtype: crate::dtype::extract(&dtype)?,
         }))
     }

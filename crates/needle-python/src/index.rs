@@ -91,15 +91,17 @@ pub fn to_object<'py>(py: Python<'py>, entries: &[Index]) -> PyResult<Bound<'py,
             Index::At(i) => Ok(i.into_pyobject(py)?.into_any()),
             Index::NewAxis => Ok(py.None().into_bound(py)),
             Index::Range(slice) => {
-                // A step over the only element may be as long as it likes.
+                // An empty range may stand anywhere. A step over the only element may be as long as
+                // it likes.
+                let start = if slice.len == 0 { 0 } else { slice.start };
                 let way = slice.step.saturating_mul(slice.len as isize);
-                let stop = slice.start.saturating_add(way);
+                let stop = start.saturating_add(way);
                 // A range that runs backwards over index 0 has no other end than None.
                 let range = py.import("builtins")?.getattr("slice")?;
                 if stop < 0 {
-                    range.call1((slice.start, py.None(), slice.step))
+                    range.call1((start, py.None(), slice.step))
                 } else {
-                    range.call1((slice.start, stop, slice.step))
+                    range.call1((start, stop, slice.step))
                 }
             }
         })

@@ -119,16 +119,9 @@ pub fn apply_native(
             unpacked = user_code::collect(one)?;
             &unpacked[..]
         }
-        (Inputs::Named(names), args) if names.len() != args.len() => {
-            return Err(PyTypeError::new_err(format!(
-                "{}: expected {} operands, got {}",
-                op.name,
-                names.len(),
-                args.len()
-            )));
-        }
         _ => args,
     };
+    op.check_count(args.len()).or_raise()?;
     afford(op.name, args.len()).or_raise()?;
     let inputs = coerce::inputs(args)?;
     if std::ptr::eq(op, &raw const tuple::TUPLE_GET_ITEM)

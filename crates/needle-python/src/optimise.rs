@@ -2,6 +2,7 @@
 
 use crate::errors::OrRaise;
 use crate::tensor::{PyTensor, handle};
+use crate::user_code::Tensors;
 use needle_core::Tensor;
 use needle_core::array::Array;
 use needle_core::graph::Value;
@@ -11,7 +12,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use smallvec::SmallVec;
 
-type Params<'py> = Vec<Bound<'py, PyTensor>>;
 type States<'a, 'py> = &'a [&'a Bound<'py, PyDict>];
 
 /// A parameter that has a gradient, and all else that a step reads, computed.
@@ -36,12 +36,12 @@ struct Values {
 
 /// The step itself, the same for every rule. `states` has a dict for each kind of state, by
 /// parameter; a parameter that is not in it gets its first state there.
-fn take(step: &Step, params: &Params<'_>, states: States<'_, '_>) -> PyResult<()> {
+fn take(step: &Step, params: &Tensors<'_>, states: States<'_, '_>) -> PyResult<()> {
     let states = &states[..step.states()];
     // Values that wait to be computed may run Python code, which may replace data: all of it
     // runs before anybody reads a value or looks at who holds which memory.
     let mut list = Vec::with_capacity(params.len());
-    for param in params {
+    for param in params.iter() {
         list.extend(find(step, param, states)?);
     }
     let values = list
@@ -132,7 +132,7 @@ impl Found<'_, '_> {
 #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // Made for the call; settings.
 #[pyo3(signature = (params, velocities, *, lr, momentum, dampening, weight_decay, nesterov))]
 pub fn sgd_step(
-    params: Params<'_>,
+    params: Tensors<'_>,
     velocities: &Bound<'_, PyDict>,
     lr: f64,
     momentum: f64,
@@ -161,7 +161,7 @@ pub fn sgd_step(
 #[pyo3(signature = (params, means, squares, *, t, lr, beta1, beta2, eps, weight_decay, decoupled))]
 #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // As above.
 pub fn adam_step(
-    params: Params<'_>,
+    params: Tensors<'_>,
     means: &Bound<'_, PyDict>,
     squares: &Bound<'_, PyDict>,
     t: i32,
@@ -202,7 +202,7 @@ pub fn adam_step(
 ))]
 #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // As above.
 pub fn rmsprop_step(
-    params: Params<'_>,
+    params: Tensors<'_>,
     squares: &Bound<'_, PyDict>,
     means: &Bound<'_, PyDict>,
     velocities: &Bound<'_, PyDict>,
@@ -238,7 +238,7 @@ pub fn rmsprop_step(
 #[allow(clippy::needless_pass_by_value)] // As above.
 #[pyo3(signature = (params, sums, *, lr, eps, weight_decay, start))]
 pub fn adagrad_step(
-    params: Params<'_>,
+    params: Tensors<'_>,
     sums: &Bound<'_, PyDict>,
     lr: f64,
     eps: f64,
@@ -263,7 +263,7 @@ pub fn adagrad_step(
 #[allow(clippy::needless_pass_by_value)] // As above.
 #[pyo3(signature = (params, means, *, lr, beta1, beta2, weight_decay))]
 pub fn lion_step(
-    params: Params<'_>,
+    params: Tensors<'_>,
     means: &Bound<'_, PyDict>,
     lr: f64,
     beta1: f64,
@@ -282,7 +282,7 @@ pub fn lion_step(
 /// The L2 norm of all elements of all tensors together, computed in float64.
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // As above.
-pub fn global_norm(tensors: Params<'_>) -> PyResult<f64> {
+pub fn global_norm(tensors: Tensors<'_>) -> PyResult<f64> {
     let arrays = tensors
         .iter()
         .map(|tensor| handle(tensor)?.array().or_raise())

@@ -6,7 +6,7 @@ use crate::coerce;
 use crate::dtype;
 use crate::errors::{OrRaise, ShapeError};
 use crate::exchange;
-use crate::user_code::{shown, type_name};
+use crate::user_code::{self, shown, type_name};
 use crate::value::PyValue;
 use needle_core::graph::{self, Value};
 use needle_core::ops::{Attrs, OpDef};
@@ -163,7 +163,7 @@ impl PyTensor {
         op: &Bound<'py, PyAny>,
         inputs: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let inputs = inputs.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+        let inputs = user_code::collect(inputs)?;
         crate::value::wrap(op.py(), crate::op::apply_object(op, &inputs)?)
     }
 

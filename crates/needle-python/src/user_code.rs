@@ -4,12 +4,15 @@
 //! again, or does not come back because the interpreter ends. What was read before such a call is
 //! stale after it.
 
+use crate::tensor::PyTensor;
+use pyo3::Borrowed;
 use pyo3::exceptions::{PyException, PyMemoryError, PyRecursionError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use std::cell::Cell;
 use std::ffi::c_int;
+use std::ops::Deref;
 
 /// Stops its thread for good when it is dropped.
 ///
@@ -171,5 +174,27 @@ pub fn collect<'py>(iterable: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyA
             PyMemoryError::new_err(format!("no memory for more than {} values", items.len()))
         })?;
         items.push(item);
+    }
+}
+
+/// Tensors as an argument, in any iterable. What its `__len__` says is not asked: a list made by
+/// that could be as long as memory.
+pub struct Tensors<'py>(Vec<Bound<'py, PyTensor>>);
+
+impl<'py> FromPyObject<'_, 'py> for Tensors<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let items = collect(&object)?.into_iter();
+        let tensors = items.map(|item| Ok(item.cast_into::<PyTensor>()?));
+        Ok(Self(tensors.collect::<PyResult<_>>()?))
+    }
+}
+
+impl<'py> Deref for Tensors<'py> {
+    type Target = [Bound<'py, PyTensor>];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }

@@ -10,6 +10,7 @@ use crate::errors::OrRaise;
 use crate::op;
 use crate::tensor::PyTensor;
 use crate::tuple::PyTensorTuple;
+use crate::user_code;
 use needle_core::Tensor;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
@@ -178,7 +179,7 @@ impl PyValue {
         let _ = num_outputs;
         let tensor = match (op, cached_data) {
             (Some(op), _) => {
-                let inputs = inputs.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+                let inputs = user_code::collect(inputs)?;
                 op::apply_object(op, &inputs)?
             }
             (None, Some(data)) => {
@@ -214,7 +215,7 @@ impl PyValue {
         op: &Bound<'py, PyAny>,
         inputs: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let inputs = inputs.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+        let inputs = user_code::collect(inputs)?;
         wrap(cls.py(), op::apply_object(op, &inputs)?)
     }
 

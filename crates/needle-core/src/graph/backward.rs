@@ -17,10 +17,10 @@ use super::tape::{Slot, Tape};
 use super::tensor::Tensor;
 use super::versions;
 use crate::array::Array;
-use crate::dtype::Scalar;
+use crate::dtype::{DType, Kind, Scalar};
 use crate::error::{Error, Result};
 use crate::ops::{Attr, Attrs, Run, arithmetic, tuple};
-use crate::shape;
+use crate::shape::{self, TensorType};
 use smallvec::SmallVec;
 use std::cell::Cell;
 
@@ -57,12 +57,21 @@ pub fn backward(root: &Tensor, seed: Option<Tensor>) -> Result<Vec<Gradient>> {
     })
 }
 
-/// Ones of the root's shape and dtype, or the given adjoint after a check of its shape.
+/// The adjoint of a root for which none is given: ones of its shape and dtype, and of int64 where that
+/// has no sign. A derivative has one: that of `-a` would wrap.
+pub(super) fn ones_for(ty: &TensorType) -> Result<Array> {
+    let dtype = match ty.dtype.kind() {
+        Kind::Unsigned => DType::I64,
+        _ => ty.dtype,
+    };
+    Ok(Array::scalar(Scalar::Int(1), dtype)?.broadcast_to(&ty.shape))
+}
+
+/// [`ones_for`] the root, or the given adjoint after a check of its shape.
 pub(super) fn seed_for(root: &Tensor, seed: Option<Tensor>) -> Result<Tensor> {
     let ty = root.ty()?;
     let Some(seed) = seed else {
-        let one = Array::scalar(Scalar::Int(1), ty.dtype)?;
-        return Ok(Tensor::leaf(one.broadcast_to(&ty.shape), false));
+        return Ok(Tensor::leaf(ones_for(&ty)?, false));
     };
     let given = seed.ty()?;
     if given.shape != ty.shape {

@@ -34,8 +34,9 @@ impl Source for &Tensor {
     }
 }
 
-/// The result of an op of the table.
+/// The result of an op of the table. DTypeError for another number of operands than it has.
 pub fn apply(op: &'static OpDef, attrs: Attrs, inputs: &[&Tensor]) -> Result<Tensor> {
+    op.check_count(inputs.len())?;
     apply_native(op, attrs, inputs, 0)
 }
 

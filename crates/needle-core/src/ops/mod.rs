@@ -21,6 +21,7 @@ pub mod gather;
 pub mod indexing;
 pub mod joining;
 pub mod linalg;
+mod needs;
 pub mod normalise;
 pub mod reduction;
 pub mod sample;
@@ -31,11 +32,12 @@ pub mod tuple;
 
 use crate::array::Array;
 use crate::dtype::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::elementwise::Function;
 use crate::shape::{self, TensorType};
 use algebra::{Expr, Site};
 pub use attrs::{Attr, Attrs, Constant, Param, ParamKind};
+pub use needs::Needs;
 pub use sample::{Domain, Sample};
 
 /// All that is known of one operator.
@@ -127,45 +129,6 @@ macro_rules! elementwise {
 }
 use elementwise;
 
-/// Which values a rule reads, so that all others can be released early.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Needs(u8);
-
-impl Needs {
-    /// Neither inputs nor output.
-    pub const NOTHING: Self = Self(0);
-    /// The first input.
-    pub const X0: Self = Self(1);
-    /// The second input.
-    pub const X1: Self = Self(2);
-    /// The third input.
-    pub const X2: Self = Self(4);
-    /// The output.
-    pub const Y: Self = Self(128);
-    /// Every input and the output: what an op that is not of the table may read.
-    pub const ALL: Self = Self(255);
-
-    /// Both sets.
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether input `i` is read.
-    pub const fn input(self, i: usize) -> bool {
-        self.0 == Self::ALL.0 || (i < 7 && self.0 & (1 << i) != 0)
-    }
-
-    /// Whether nothing is read.
-    pub const fn is_nothing(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Whether the output is read.
-    pub const fn output(self) -> bool {
-        self.0 & 128 != 0
-    }
-}
-
 /// The derivative of an elementwise op by one input. The engine multiplies it with the
 /// adjoint (or tangent) by the *chain product*, which is 0 where either factor is 0.
 pub enum Partial {
@@ -239,6 +202,20 @@ impl Partial {
 }
 
 impl OpDef {
+    /// Refuses another number of operands than the op has: rules and kernels count on it.
+    #[inline]
+    pub fn check_count(&self, count: usize) -> Result<()> {
+        match self.inputs {
+            Inputs::Named(names) if names.len() != count => {
+                let expected = names.len();
+                let plural = if expected == 1 { "" } else { "s" };
+                let what = format_args!("expected {expected} operand{plural}, got {count}");
+                Err(Error::dtype(self.name, what))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The type of its one output by its [`Infer`], which no array of that shape is refused for.
     /// Every type rule is called from here or from [`Self::infer_many`]: kernels may count on
     /// lengths that multiply without wrapping.

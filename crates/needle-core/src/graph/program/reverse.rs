@@ -1,13 +1,12 @@
 //! Writes down reverse mode: the sweep of [`super::super::backward`], on types alone.
 
 use super::super::adjoint::{fit, rule};
+use super::super::backward::ones_for;
 use super::super::compute::tuple_index;
 use super::super::node::Types;
 use super::Program;
 use super::outline::{MadeBy, Outline};
 use super::writer::Writer;
-use crate::array::Array;
-use crate::dtype::Scalar;
 use crate::error::Result;
 use crate::ops::Run;
 use crate::ops::algebra::{Algebra, Expr, Id, Site};
@@ -25,8 +24,7 @@ pub(super) fn write(outline: &Outline, seed: bool) -> Result<Program> {
         let seed = if seed {
             writer.argument(ty.clone())
         } else {
-            let one = Array::scalar(Scalar::Int(1), ty.dtype)?;
-            writer.constant(one.broadcast_to(&ty.shape))
+            writer.constant(ones_for(ty)?)
         };
         adjoints[root].push(Some(seed));
     }
