@@ -102,12 +102,25 @@ SPOILED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     ),
     "too many pixels": (
         lambda good: gzip.compress(header(0x803, 2, 3, 3) + bytes(19)),
-        "18 bytes of images expected after the header (2 x 3 x 3), found 19",
+        "18 bytes of images expected after the header (2 x 3 x 3), found more",
     ),
     "sizes whose product overflows": (
         lambda good: gzip.compress(header(0x803, 2**32 - 1, 2**32 - 1, 2**32 - 1)),
-        "found 0",
+        "(4294967295 x 4294967295 x 4294967295), found a file of ",
     ),
+    "nothing of a size that overflows": (
+        lambda good: gzip.compress(header(0x803, 0, 2**32 - 1, 2**32 - 1)),
+        "sizes of an array of images expected, found 0 x 4294967295 x 4294967295",
+    ),
+    "more than the file can hold": (
+        lambda good: gzip.compress(header(0x803, 60_000, 28, 28) + bytes(100)),
+        "47040000 bytes of images expected after the header (60000 x 28 x 28), found a file of ",
+    ),
+    "a bomb": (
+        lambda good: gzip.compress(header(0x803, 2, 3, 3) + bytes(10**7)),
+        "18 bytes of images expected after the header (2 x 3 x 3), found more",
+    ),
+    "something behind it": (lambda good: good + b"<html>", "a gzip file was expected (Not a gzip"),
 }
 
 

@@ -377,7 +377,7 @@ def test_a_kill_at_any_moment_leaves_the_last_good_file(suffix: str, tmp_path: P
     path = tmp_path / f"t.{suffix}"
     ndl.save_checkpoint(path, step=0, extra={"big": np.zeros(1), "small": np.array(0)})
     moments = random.Random(1)
-    steps = []
+    steps, parts = [], 0
     for _ in range(25):
         child = os.fork()
         if child == 0:
@@ -392,6 +392,12 @@ def test_a_kill_at_any_moment_leaves_the_last_good_file(suffix: str, tmp_path: P
         assert found.extra["small"] == found.step
         np.testing.assert_array_equal(found.extra["big"], found.step)
         steps.append(found.step)
+        # Each child removed what those before it left.
+        left = [part.name for part in tmp_path.glob(".needle-*.part")]
+        assert len(left) <= 1
+        parts += len(left)
     # The children did write, and some were killed while they did.
     assert max(steps) > 1
-    assert list(tmp_path.glob(".*.part"))
+    assert parts
+    ndl.save_checkpoint(path)
+    assert list(tmp_path.iterdir()) == [path]

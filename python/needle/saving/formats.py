@@ -6,10 +6,8 @@ archive of NumPy's files; the texts are one more array in it, of bytes of JSON.
 
 from __future__ import annotations
 
-import errno
 import json
 import zipfile
-import zlib
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -19,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from needle.errors import FileFormatError
-from needle.files import written_whole
+from needle.files import opened, written_whole
+from needle.saving.npz import damage, read_npz
 
 Arrays = Mapping[str, NDArray[Any]]
 Texts = Mapping[str, str]
@@ -31,10 +30,6 @@ RESERVED = "__metadata__"
 
 # The bytes of a name in a zip, less those of `.npy`.
 _LONGEST_NAME = 2**16 - 1 - len(".npy")
-
-# RuntimeError: a changed bit may mark a file of the zip as encrypted. RecursionError is one too,
-# of texts that are nested too deep.
-_BAD_ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError)
 
 
 def write_arrays(path: str | PathLike[str], arrays: Arrays, texts: Texts) -> None:
@@ -50,10 +45,7 @@ def write_arrays(path: str | PathLike[str], arrays: Arrays, texts: Texts) -> Non
         # A zip would cut the name at the NUL, and has 16 bits for its length.
         if "\0" in name or len(name.encode()) > _LONGEST_NAME:
             raise ValueError(f"{path}: a shorter name, without NUL, expected, got {name[:20]!r}")
-    target = Path(path).resolve()
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{path}: the folder {target.parent} does not exist")
-    with written_whole(target) as file:
+    with written_whole(path) as file:
         write(file, arrays, texts)
 
 
@@ -65,8 +57,8 @@ def read_arrays(path: str | PathLike[str]) -> tuple[dict[str, NDArray[Any]], dic
     """
     read = _of_suffix(path, {".safetensors": _read_safetensors, ".npz": _read_npz})
     source = Path(path)
-    with source.open("rb"):  # an OSError that names the file, whatever the libraries say
-        return read(source)
+    with opened(source) as file:
+        return read(source, file)
 
 
 def _of_suffix(path: str | PathLike[str], functions: Mapping[str, _F]) -> _F:
@@ -83,12 +75,13 @@ def _write_safetensors(file: BinaryIO, arrays: Arrays, texts: Texts) -> None:
     file.write(save(dict(arrays), metadata=dict(texts) or None))
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+def _read_safetensors(path: Path, _: BinaryIO) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     arrays: dict[str, NDArray[Any]] = {}
     try:
-        with safe_open(path, framework="np") as file:
+        # Not mapped into memory: the process would be killed where somebody cuts the file off.
+        with safe_open(path, framework="np", backend="pread") as file:
             for name in file.keys():  # noqa: SIM118 (it is no mapping)
                 arrays[name] = _tensor_of(path, file, name)
             return arrays, file.metadata() or {}
@@ -119,22 +112,13 @@ def _write_npz(file: BinaryIO, arrays: Arrays, texts: Texts) -> None:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = {
-                name.removesuffix(".npy"): _member_of(archive, name) for name in archive.namelist()
-            }
-        texts = arrays.pop(RESERVED, None)
-        return arrays, {} if texts is None else _texts(texts)
-    except (OSError, EOFError, ValueError, NotImplementedError, *_BAD_ZIP) as error:
-        # A place before the beginning of the file is the archive's mistake.
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:
-            raise
-        reason = " ".join(str(error).split())
-        raise FileFormatError(
-            f"{path}: damaged: a complete .npz file was expected ({reason})"
-        ) from None
+def _read_npz(path: Path, file: BinaryIO) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    arrays = read_npz(path, file)
+    texts = arrays.pop(RESERVED, None)
+    if texts is None:
+        return arrays, {}
+    with damage(path):
+        return arrays, _texts(texts)
 
 
 def _texts(array: NDArray[Any]) -> dict[str, str]:
@@ -142,12 +126,3 @@ def _texts(array: NDArray[Any]) -> dict[str, str]:
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
         raise ValueError(f"{RESERVED} holds no texts")
     return texts
-
-
-def _member_of(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    with archive.open(name) as member:
-        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-        # A file of the zip is checked against its checksum once it is read to its end.
-        if member.read(1):
-            raise ValueError(f"{name} is longer than its header says")
-    return array
