@@ -12,6 +12,7 @@ from needle import init, nn, ops
 from needle._core import Tensor, from_numpy
 from needle.apps.mlp_resnet import MLPResNet
 from needle.modes import no_grad
+from needle.optim.settings import count, natural
 
 # Pictures that are evaluated at once: enough to keep the processors busy, little memory.
 _CHUNK = 1000
@@ -33,13 +34,30 @@ class TwoLayer(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A network by name and sizes; `build` makes it for pictures of `rows` x `columns`."""
+    """A network by name and sizes; `build` makes it for pictures of `rows` x `columns`.
+
+    Raises ValueError or TypeError, naming the size, for one that cannot be.
+    """
 
     model: str
     rows: int
     columns: int
     hidden: int
     classes: int
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "columns", "classes"):
+            count(name, getattr(self, name))
+        natural("hidden", self.hidden)
+
+    @property
+    def least_weights(self) -> int:
+        """A number of weights that the network has at least, known without making it."""
+        features = self.rows * self.columns
+        if self.model == "softmax":
+            return features * self.classes
+        halved = self.hidden // 2 if self.model == "mlp-resnet" else 0
+        return self.hidden * (features + halved + self.classes)
 
     def build(self) -> nn.Module:
         """A new network, its weights drawn from NumPy's global generator.

@@ -16,16 +16,21 @@ from typing import Any
 import numpy as np
 
 from needle import nn
+from needle._core import Tensor
 from needle.apps.classifiers import Architecture
+from needle.apps.reports import read_begun, read_history
 from needle.apps.settings import Settings
-from needle.apps.training import Begun, EpochReport, Trainer
+from needle.apps.training import Trainer
 from needle.data import LabelledImages
 from needle.errors import FileFormatError
-from needle.saving.checkpoint import load_checkpoint, save_checkpoint
+from needle.saving.checkpoint import load_checkpoint, read_content, save_checkpoint
 from needle.saving.formats import read_arrays, write_arrays
 
 # The text in a file of weights that says what network they belong to.
 _TEXT = "needle.model"
+
+# Weights that memory may be asked for without a look at the file: a few megabytes.
+_SMALL = 1 << 20
 
 Path = str | PathLike[str]
 
@@ -59,14 +64,15 @@ def _read_model(path: Path) -> tuple[nn.Module, Architecture]:
             stated = json.loads(texts[_TEXT])
         except ValueError:
             raise FileFormatError(f"{path}: damaged: the text {_TEXT} is no JSON") from None
-        model, architecture = _build(path, stated)
+        held = sum(array.size for array in arrays.values())
+        model, architecture = _build(path, stated, held)
         try:
             model.load_state_dict(arrays)
         except (ValueError, TypeError) as error:
             raise FileFormatError(f"{path}: {error}") from None
         return model, architecture
-    extra = _extra(path)
-    model, architecture = _build(path, extra.get("architecture"))
+    content = _content(path)
+    model, architecture = _build(path, content["extra"]["architecture"], _held(content))
     _load(path, model=model)
     return model, architecture
 
@@ -100,20 +106,32 @@ def resume(path: Path, data: LabelledImages, given: Mapping[str, Any] | None = N
     Raises FileFormatError if the file is no such checkpoint, ValueError, naming what was expected,
     if it was made with other settings or other data.
     """
-    extra = _extra(path)
+    content = _content(path)
+    extra = content["extra"]
     settings = _settings(path, extra, given or {})
     mine, theirs = _fingerprint(data), extra.get("data")
     if mine != theirs:
         raise ValueError(f"{path}: data expected as the run began with, {theirs}, got {mine}")
+    # Before anything is made of sizes that the file says.
+    network = Architecture(settings.model, data.rows, data.columns, settings.hidden, data.classes)
+    _require_weights(path, network, _held(content))
     trainer = Trainer(data, settings)
     try:
-        trainer.history = [EpochReport(**report) for report in extra["history"]]
-        trainer.begun = None if extra["begun"] is None else Begun(**extra["begun"])
-    except (KeyError, TypeError):
-        raise FileFormatError(f"{path}: damaged: its reports are not complete") from None
-    trainer.steps = _load(
+        trainer.history = read_history(extra["history"])
+        trainer.begun = read_begun(extra["begun"], trainer.steps_per_epoch)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{path}: damaged: its reports are not complete ({error})") from None
+    epochs = len(trainer.history)
+    steps = epochs * trainer.steps_per_epoch + (trainer.begun.batches if trainer.begun else 0)
+    if (content["epoch"], content["step"]) != (epochs, steps):
+        raise FileFormatError(
+            f"{path}: damaged: {epochs} epochs and {steps} steps expected as it reports, "
+            f"found {content['epoch']} and {content['step']}"
+        )
+    _load(
         path, model=trainer.model, optimizer=trainer.optimizer, schedule=trainer.schedule, rng=None
     )
+    trainer.steps = steps
     return trainer
 
 
@@ -131,31 +149,56 @@ def _settings(path: Path, extra: Mapping[str, Any], given: Mapping[str, Any]) ->
     return dataclasses.replace(settings, **given)
 
 
-def _build(path: Path, stated: Any) -> tuple[nn.Module, Architecture]:
-    """The network that the file says it holds; NumPy's global generator stays as it is."""
+def _build(path: Path, stated: Any, held: int) -> tuple[nn.Module, Architecture]:
+    """The network that the file says it holds, for which it has so many numbers.
+
+    NumPy's global generator stays as it is.
+    """
     try:
         architecture = Architecture(**stated)
+        _require_weights(path, architecture, held)
         random = np.random.get_state()
         try:
             return architecture.build(), architecture
         finally:
             np.random.set_state(random)
+    except FileFormatError:
+        raise
     except (TypeError, ValueError, ArithmeticError) as error:
         raise FileFormatError(f"{path}: damaged: a network expected ({error})") from None
 
 
-def _extra(path: Path) -> dict[str, Any]:
-    """What the checkpoint says beside the states."""
-    extra = load_checkpoint(path, rng=False).extra
-    if "architecture" not in extra:
+def _require_weights(path: Path, network: Architecture, held: int) -> None:
+    """FileFormatError where the network has more weights than the file has numbers, and is large.
+
+    A small one may be made: its state says better what is missing.
+    """
+    if network.least_weights > max(held, _SMALL):
+        raise FileFormatError(
+            f"{path}: damaged: {network.least_weights} weights expected for a {network}, "
+            f"found {held} numbers"
+        )
+
+
+def _held(content: Mapping[str, Any]) -> int:
+    """The number of numbers in the state of the model."""
+    state = content.get("model")
+    values = state.values() if isinstance(state, Mapping) else ()
+    return sum(value.size for value in values if isinstance(value, Tensor))
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """All that is in a checkpoint of a training."""
+    content = read_content(path)
+    if "architecture" not in content["extra"]:
         raise FileFormatError(f"{path}: a model of `needle train` expected, found another file")
-    return extra
+    return content
 
 
-def _load(path: Path, rng: Any = False, **parts: Any) -> int:
-    """Load the states of those parts; the number of steps."""
+def _load(path: Path, rng: Any = False, **parts: Any) -> None:
+    """Load the states of those parts."""
     try:
-        return load_checkpoint(path, rng=rng, **parts).step
+        load_checkpoint(path, rng=rng, **parts)
     except FileFormatError:
         raise
     except (ValueError, TypeError) as error:

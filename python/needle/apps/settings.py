@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from needle import optim
@@ -11,7 +12,7 @@ from needle._core import Tensor
 from needle.optim import schedules
 from needle.optim.optimizer import Optimizer
 from needle.optim.schedules import Schedule
-from needle.optim.settings import at_least_zero, count
+from needle.optim.settings import at_least_zero, count, flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,12 @@ class Settings:
             raise ValueError(f"hidden: softmax has no hidden units, got {self.hidden}")
         if self.model == "mlp-resnet" and self.hidden < 2:
             raise ValueError("hidden: mlp-resnet halves them, expected at least 2, got 1")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed: expected an integer from 0 to 2**32 - 1, got {self.seed}")
+        _seed(self.seed)
         at_least_zero("weight_decay", self.weight_decay)
         if not at_least_zero("lr", self.lr):
             raise ValueError(f"lr: expected a number above 0, got {self.lr}")
+        flag("shuffle", self.shuffle)
+        flag("lazy", self.lazy)
 
 
 OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
@@ -120,6 +122,12 @@ def make_optimizer(settings: Settings, parameters: Sequence[Tensor]) -> Optimize
 def make_schedule(settings: Settings, optimizer: Optimizer, steps: int) -> Schedule | None:
     """The schedule of these settings for that many steps; None where the rate is constant."""
     return SCHEDULES[settings.schedule](optimizer, steps)
+
+
+def _seed(value: Any) -> None:
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not 0 <= value < 2**32:
+        raise ValueError(f"seed: expected an integer from 0 to 2**32 - 1, got {value!r}")
 
 
 def _one_of(name: str, value: str, known: Collection[str]) -> None:

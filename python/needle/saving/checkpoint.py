@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -15,12 +15,14 @@ from needle._core import Tensor, from_numpy
 from needle.errors import FileFormatError
 from needle.saving.encoding import decode, encode
 from needle.saving.formats import read_arrays, write_arrays
+from needle.saving.generators import Part, Rng, random_parts
 
 # The text in the file that holds everything but the arrays, and the version of its structure.
 _TEXT = "needle.checkpoint"
 _VERSION = 1
 
-Rng = np.random.Generator | np.random.RandomState
+# One more than the largest count of steps and epochs.
+_COUNTS = 2**63
 
 
 class Stateful(Protocol):
@@ -62,16 +64,19 @@ def save_checkpoint(
     step: if the process is killed meanwhile, the last good one stays.
 
     Raises TypeError if a state holds what cannot be written, and if an argument is of the wrong
-    kind; ValueError for another suffix.
+    kind; ValueError for another suffix, and for a count below 0.
     """
     parts = _stateful("save_checkpoint", model, optimizer, schedule)
+    counts = {"step": operator.index(step), "epoch": operator.index(epoch)}
+    for name, count in counts.items():
+        if not 0 <= count < _COUNTS:
+            raise ValueError(f"save_checkpoint: {name}: expected 0 to 2**63 - 1, got {count}")
     content = {
         "version": _VERSION,
-        "step": operator.index(step),
-        "epoch": operator.index(epoch),
+        **counts,
         "extra": dict(extra or {}),
         **{name: part.state_dict() for name, part in parts.items()},
-        **{name: part.get() for name, part in _random_states("save_checkpoint", rng).items()},
+        **{name: part.get() for name, part in random_parts("save_checkpoint", rng).items()},
     }
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     tree = {name: encode(value, name, arrays) for name, value in content.items()}
@@ -95,12 +100,12 @@ def load_checkpoint(
     Raises FileFormatError, a ValueError, if the file is damaged, is no checkpoint, or lacks the
     state of an object that is given; and what an object raises that does not take its state.
     """
-    content = _read(path)
+    content = read_content(path)
     parts = {
-        name: _Part(part.state_dict, part.load_state_dict)
+        name: Part(part.state_dict, part.load_state_dict)
         for name, part in _stateful("load_checkpoint", model, optimizer, schedule).items()
     }
-    random = _random_states("load_checkpoint", rng)
+    random = random_parts("load_checkpoint", rng)
     if "global_rng" not in content:
         random.pop("global_rng", None)
     parts |= random
@@ -111,17 +116,10 @@ def load_checkpoint(
     return Checkpoint(content["step"], content["epoch"], content["extra"])
 
 
-class _Part(NamedTuple):
-    """Something with a state: how to get it and how to set it."""
-
-    get: Callable[[], Any]
-    set: Callable[[Any], object]
-
-
-def _set_all(states: list[tuple[_Part, Any]]) -> None:
+def _set_all(states: list[tuple[Part, Any]]) -> None:
     """Set the states; if one cannot be, those that were begun get back what they had before."""
     before = [_copy(part.get()) for part, _ in states]
-    begun: list[tuple[_Part, Any]] = []
+    begun: list[tuple[Part, Any]] = []
     try:
         for (part, state), old in zip(states, before, strict=True):
             begun.append((part, old))
@@ -149,7 +147,7 @@ def _copy(state: Any) -> Any:
     return state
 
 
-def _read(path: str | PathLike[str]) -> dict[str, Any]:
+def read_content(path: str | PathLike[str]) -> dict[str, Any]:
     """Everything in the file, decoded and with the right kinds at the top."""
     arrays, texts = read_arrays(path)
     if _TEXT not in texts:
@@ -157,12 +155,18 @@ def _read(path: str | PathLike[str]) -> dict[str, Any]:
     try:
         tree = json.loads(texts[_TEXT])
         version = tree["version"]
-        if version != _VERSION:
-            raise FileFormatError(f"a checkpoint of version {_VERSION} expected, found {version}")
+        if type(version) is not int or version != _VERSION:
+            raise FileFormatError(
+                f"a checkpoint of version {_VERSION} expected, found {version!r:.40}"
+            )
         content: dict[str, Any] = decode(tree, arrays)
         for name, kind in (("step", int), ("epoch", int), ("extra", dict)):
-            if not isinstance(content[name], kind):
-                raise FileFormatError(f"a checkpoint expected, {name} is {content[name]!r}")
+            # Not `isinstance`: True is an int.
+            if type(content[name]) is not kind:
+                raise FileFormatError(f"a checkpoint expected, {name} is {content[name]!r:.40}")
+        for name in ("step", "epoch"):
+            if not 0 <= content[name] < _COUNTS:
+                raise FileFormatError(f"a checkpoint expected, {name} is {content[name]}")
     except FileFormatError as error:
         raise FileFormatError(f"{path}: {error}") from None
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -182,42 +186,3 @@ def _stateful(user: str, *given: Stateful | None) -> dict[str, Stateful]:
             )
         parts[name] = part
     return parts
-
-
-def _random_states(user: str, rng: Rng | Literal[False] | None) -> dict[str, _Part]:
-    if rng is False:
-        return {}
-    parts = {
-        "global_rng": _random_part(
-            "global_rng", lambda: np.random.get_state(legacy=False), np.random.set_state
-        ),
-    }
-    if isinstance(rng, np.random.RandomState):
-        generator = rng
-        parts["rng"] = _random_part(
-            "rng", lambda: generator.get_state(legacy=False), generator.set_state
-        )
-    elif isinstance(rng, np.random.Generator):
-        bits = rng.bit_generator
-        parts["rng"] = _random_part(
-            "rng", lambda: bits.state, lambda state: setattr(bits, "state", state)
-        )
-    elif rng is not None:
-        raise TypeError(
-            f"{user}: rng: expected a numpy.random.Generator, a RandomState, None or False, "
-            f"got {type(rng).__name__}"
-        )
-    return parts
-
-
-def _random_part(name: str, get: Callable[[], Any], set: Callable[[Any], object]) -> _Part:
-    def checked(state: Any) -> None:
-        try:
-            set(state)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            # NumPy's own words may be no more than the key that it misses.
-            raise FileFormatError(
-                f"{name}: the state of this generator expected ({error})"
-            ) from None
-
-    return _Part(get, checked)

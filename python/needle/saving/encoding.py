@@ -52,8 +52,12 @@ def encode(value: Any, place: str, arrays: dict[str, NDArray[Any]]) -> Any:
     raise TypeError(f"{place}: expected tensors, numbers, texts, got {type(value).__name__}")
 
 
-def decode(node: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
-    """The value that `encode` made the JSON of. Raises FileFormatError for other JSON."""
+def decode(node: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """The value that `encode` made the JSON of. Raises FileFormatError for other JSON.
+
+    The arrays in it are taken out of `arrays`: a text that names one a thousand times would make a
+    thousand copies.
+    """
     if isinstance(node, list):
         return [decode(item, arrays) for item in node]
     if not isinstance(node, dict):
@@ -70,20 +74,20 @@ def decode(node: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
         raise FileFormatError(f"its state is not as needle writes it: {node!s:.80}") from None
 
 
-def _decode_special(kind: str, content: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
-    match kind:
-        case "$tensor":
-            return as_tensor(arrays[content], content)
-        case "$array":
-            return arrays[content]
-        case "$scalar":
-            return arrays[content][()]
-        case "$tuple":
+def _decode_special(kind: str, content: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    match kind, content:
+        case "$tensor", str():
+            return as_tensor(arrays.pop(content), content)
+        case "$array", str():
+            return arrays.pop(content)
+        case "$scalar", str() if arrays[content].ndim == 0:
+            return arrays.pop(content)[()]
+        case "$tuple", list():
             return tuple(decode(content, arrays))
-        case "$dict":
+        case "$dict", list():
             return {decode(key, arrays): decode(item, arrays) for key, item in content}
-        case "$int":
+        case "$int", str():
             return int(content)
-        case "$float":
+        case "$float", "nan" | "inf" | "-inf":
             return float(content)
     raise ValueError(kind)
