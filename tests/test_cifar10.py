@@ -155,7 +155,7 @@ def batch_with(**changes: Any) -> Callable[[], bytes]:
 
 
 SPOILED: dict[str, tuple[Callable[[], bytes], str]] = {
-    "empty": (lambda: b"", "damaged: a pickle of arrays was expected (EOFError)"),
+    "empty": (lambda: b"", "damaged: a pickle of arrays was expected (ValueError)"),
     "truncated": (lambda: WRITTEN["python 2"][:5000], "damaged: a pickle of arrays was expected"),
     "no pickle": (lambda: b"<html>404</html>", "damaged: a pickle of arrays was expected"),
     "a list": (lambda: pickle.dumps([1, 2]), "a dict expected, found list"),
@@ -166,7 +166,7 @@ SPOILED: dict[str, tuple[Callable[[], bytes], str]] = {
     "few labels": (batch_with(labels=LABELS[:3]), "4 labels expected, as there are pictures"),
     "label 10": (batch_with(labels=[1, 2, 3, 10]), "labels 0 to 9 expected, found 10"),
     "label -1": (batch_with(labels=[-1, 2, 3, 4]), "labels 0 to 9 expected, found -1"),
-    "label text": (batch_with(labels=[b"1", 2, 3, 4]), "labels 0 to 9 expected, found b'1'"),
+    "label text": (batch_with(labels=[b"1", 2, 3, 4]), "labels 0 to 9 expected, found bytes"),
     "complex": (batch_with(data=np.ones(3, complex)), "an array of numbers was expected, found dt"),
     "forged shape": (
         lambda: WRITTEN["python 2"].replace(struct.pack("<i", 3072), struct.pack("<i", 3073)),
@@ -174,11 +174,60 @@ SPOILED: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "deep": (
         lambda: b"]" * 100_000 + b"a" * 99_999 + b".",
-        "damaged: a pickle of arrays was expected (RecursionError)",
+        "a dict expected, found list",
     ),
-    "class as value": (lambda: b"cnumpy\nndarray\n.", "numbers, bytes and arrays were expected"),
-    "a call of the class": (lambda: b"cnumpy\nndarray\n(I9\ntR.", "an array made by NumPy was"),
+    "class as value": (lambda: b"cnumpy\nndarray\n.", "a dict expected, found name"),
+    "a call of the class": (lambda: b"cnumpy\nndarray\n(K\x09tR.", "an array made by NumPy was"),
 }
+
+
+# Attributes are set on nothing but what stands for an array, and never by name.
+ENCODE = b"c_codecs\nencode\n"
+SPOILED |= {
+    "an attribute of a function": (
+        lambda: b"\x80\2" + ENCODE + b"N}X\4\0\0\0evilK\1s\x86b.",
+        "an array made by NumPy was expected",
+    ),
+    "attributes of an array": (
+        lambda: b"\x80\2cnumpy\ndtype\nX\2\0\0\0u1\x85R}X\4\0\0\0nameK\1sb.",
+        "damaged: a pickle of arrays was expected (TypeError)",
+    ),
+    "protocol 0": (
+        lambda: pickle.dumps({"data": 1}, 0),
+        "nothing but arrays was expected, found t",
+    ),
+    "a persistent object": (lambda: b"Pdata\n.", "nothing but arrays was expected, found the inst"),
+    "an extension": (lambda: b"\x82\1.", "nothing but arrays was expected, found the instruction"),
+    # Lists of twice the list before: every walk over them takes for ever.
+    "doubled labels": (
+        lambda: pickle.dumps({"data": PIXELS, "labels": doubled(list, 60, 4)}),
+        "labels 0 to 9 expected, found list",
+    ),
+    "doubled keys": (
+        lambda: pickle.dumps({doubled(tuple, 10, 2): 1}),
+        "damaged: a pickle of arrays was expected (TypeError)",
+    ),
+    "one text as many bytes": (
+        lambda: b"\x80\2X\xff\0\0\0" + b"a" * 255 + b"q\0" + ENCODE + b"q\1" + b"h\1h\0\x85R" * 9,
+        "the bytes of arrays were expected once each, found them again",
+    ),
+    "one array under many names": (
+        lambda: pickle.dumps({"labels": 0, **dict.fromkeys(map(str, range(5000)), PIXELS)}),
+        "an array of bytes under 'data' expected, found none",
+    ),
+    "a negative size": (
+        lambda: WRITTEN["python 2"].replace(struct.pack("<i", 3072), struct.pack("<i", -1)),
+        "an array of numbers was expected, found one without a shape",
+    ),
+}
+
+
+def doubled(kind: Callable[..., Any], times: int, count: int) -> Any:
+    """That many of the same, each twice the one before."""
+    nest: Any = kind()
+    for _ in range(times):
+        nest = kind([nest, nest])
+    return kind([nest] * count)
 
 
 @pytest.mark.parametrize("name", SPOILED)
@@ -188,6 +237,21 @@ def test_a_spoiled_batch_is_named_with_what_was_expected(name: str, tmp_path: Pa
         CIFAR10Dataset(write_set(tmp_path, make()), False)
     assert str(caught.value).startswith(f"{tmp_path / 'test_batch'}: {message}")
     assert "\n" not in str(caught.value)
+
+
+def test_instructions_have_an_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("needle.data.unpickle._MOST_INSTRUCTIONS", 60)
+    CIFAR10Dataset(folder, False)
+    (folder / "test_batch").write_bytes(b"]" * 60 + b".")
+    with pytest.raises(DataError, match="at most 60 instructions expected, found more"):
+        CIFAR10Dataset(folder, False)
+
+
+def test_a_file_larger_than_such_files_are_is_not_read(folder: Path) -> None:
+    with (folder / "test_batch").open("r+b") as file:
+        file.truncate(2**40)  # a hole: it takes no place on the disk
+    with pytest.raises(DataError, match=r"test_batch: at most \d+ bytes expected, found 10995116"):
+        CIFAR10Dataset(folder, False)
 
 
 def test_missing_files_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -120,3 +121,34 @@ def test_a_shade_that_is_no_number(tmp_path):
     Image.fromarray(shades).save(tmp_path / "a.tiff")
     with pytest.raises(DataError, match=r"a\.tiff: damaged: .* NaN or infinite"):
         read_picture(tmp_path / "a.tiff")
+
+
+def test_a_picture_too_large_for_a_digit_is_not_made(tmp_path):
+    path = tmp_path / "a.gif"
+    Image.fromarray(np.zeros((2, 2), np.uint8)).save(path)
+    content = bytearray(path.read_bytes())
+    content[6:10] = b"\xff\xff\xff\x7f"  # 65535 x 32767
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.gif: damaged: a picture expected \(.*exceeds limit"):
+        read_picture(path)
+
+
+def test_programs_are_no_pictures(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray((255 * INK).astype(np.uint8)).save(path, "EPS")
+    assert Image.open(path).format == "EPS"
+    with pytest.raises(DataError, match="its format is not known"):
+        read_picture(path)
+
+
+def test_whatever_pillow_raises_is_an_error_of_the_file(tmp_path, monkeypatch, recwarn):
+    path = write(tmp_path / "a.png", 255 * INK)
+
+    def broken(*_):
+        warnings.warn("of no interest", stacklevel=1)
+        raise NotImplementedError("an odd\nformat")
+
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", broken)
+    with pytest.raises(DataError, match=r"damaged: a picture expected \(an odd format\)$"):
+        read_picture(path)
+    assert not recwarn.list

@@ -10,7 +10,7 @@ import gzip
 import os
 import tarfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -110,11 +110,7 @@ def read_cifar10(
 
 
 def _read_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    content = read_pickle(path)
-    if not isinstance(content, Mapping):
-        raise DataError(f"{path}: a dict expected, found {type(content).__name__}")
-    # Bytes if Python 2 wrote the file, as it did the published ones.
-    pixels, labels = (content.get(key.encode(), content.get(key)) for key in ("data", "labels"))
+    pixels, labels = read_pickle(path, ("data", "labels"))
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or not pixels.size:
         raise DataError(f"{path}: an array of bytes under 'data' expected, found none")
     if pixels.shape[1:] != (np.prod(_SHAPE),):
@@ -122,8 +118,11 @@ def _read_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     if not isinstance(labels, list | np.ndarray) or len(labels) != len(pixels):
         raise DataError(f"{path}: {len(pixels)} labels expected, as there are pictures")
     for label in labels:
-        if not isinstance(label, int | np.integer) or not 0 <= label < _CLASSES:
-            raise DataError(f"{path}: labels 0 to {_CLASSES - 1} expected, found {label!r}")
+        whole = isinstance(label, int | np.integer) and not isinstance(label, bool)
+        if not whole or not 0 <= label < _CLASSES:
+            # Only numbers are shown: what else is there may be endless.
+            shown = label if whole else type(label).__name__
+            raise DataError(f"{path}: labels 0 to {_CLASSES - 1} expected, found {shown}")
     return pixels.reshape(-1, *_SHAPE), np.asarray(labels, dtype=np.int64)
 
 

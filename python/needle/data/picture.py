@@ -7,13 +7,16 @@ Cortes and Burges). The same is done here, in proportion to the size that is ask
 
 from __future__ import annotations
 
+import warnings
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from needle.data.errors import DataError
+from needle.files import opened
 
 Pixels = NDArray[np.float32]
 
@@ -31,8 +34,9 @@ def read_picture(path: str | PathLike[str], rows: int = 28, columns: int = 28) -
     on black is taken as it is; of any other the digit is cut out, scaled and centred. Transparent
     pixels are white.
 
-    Raises DataError, naming the file, if it is no picture or has one colour throughout; OSError
-    if it cannot be read; ImportError without Pillow.
+    Raises DataError, naming the file, if it is no picture, is too large for one of a digit (89
+    million pixels) or has one colour throughout. PostScript is not read: it is a program. OSError
+    if the file cannot be read; ImportError without Pillow.
     """
     grey = _grey(Path(path))
     background = float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
@@ -73,23 +77,39 @@ def _start(masses: Pixels, size: int) -> int:
 def _grey(path: Path) -> Pixels:
     """The picture in shades from 0, black, to 255."""
     try:
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        from PIL import Image, UnidentifiedImageError
     except ImportError:
         raise ImportError(
             "pictures need Pillow: install needle with the extra 'pictures'"
         ) from None
-    with path.open("rb") as file:  # an OSError that names the file
+    with opened(path) as file, warnings.catch_warnings():
+        # What Pillow only warns of is in order, but for a picture too large to be of a digit.
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            image = ImageOps.exif_transpose(Image.open(file))
-            if image.mode[0] in "IF":  # 16 or 32 bits
-                wide = np.asarray(image, dtype=np.float32)
-                if not np.isfinite(wide).all():
-                    raise ValueError("a shade is NaN or infinite")
-                return wide * np.float32(255 / max(float(wide.max()), 1.0))
-            paper = Image.new("RGBA", image.size, "white")
-            paper.alpha_composite(image.convert("RGBA"))
-            return np.asarray(paper.convert("L"), dtype=np.float32)
+            return _shades(file)
         except UnidentifiedImageError:
             raise DataError(f"{path}: a picture expected, its format is not known") from None
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{path}: damaged: a picture expected ({error})") from None
+        except MemoryError:
+            raise
+        except Exception as error:
+            # There are forty formats: damage can show as any exception at all.
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise DataError(f"{path}: damaged: a picture expected ({reason})") from None
+
+
+def _shades(file: BinaryIO) -> Pixels:
+    from PIL import Image, ImageOps
+
+    Image.init()
+    # PostScript is a program, which Pillow would let Ghostscript run.
+    formats = [name for name in Image.ID if name != "EPS"]
+    image = ImageOps.exif_transpose(Image.open(file, formats=formats))
+    if image.mode[0] in "IF":  # 16 or 32 bits
+        wide = np.asarray(image, dtype=np.float32)
+        if not np.isfinite(wide).all():
+            raise ValueError("a shade is NaN or infinite")
+        return wide * np.float32(255 / max(float(wide.max()), 1.0))
+    paper = Image.new("RGBA", image.size, "white")
+    paper.alpha_composite(image.convert("RGBA"))
+    return np.asarray(paper.convert("L"), dtype=np.float32)
