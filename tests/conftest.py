@@ -1,14 +1,19 @@
-"""Shared fixtures: the real MNIST, a small imitation of it, and a fence around the network."""
+"""Shared fixtures: the real MNIST, a small imitation of it, mirrors, and a fence around the
+network.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +168,61 @@ def reference_epoch() -> ReferenceEpoch:
         return w1, w2
 
     return epoch
+
+
+class Mirror:
+    """A server that serves `files`, remembers what was asked, and may hang up half way, or do
+    something else: `answers` gets the handler of a request.
+    """
+
+    def __init__(self) -> None:
+        self.files = {"one.gz": b"the first file" * 1000, "two.gz": b"the second file"}
+        self.asked: list[str] = []
+        self.hangs_up = False
+        self.answers: Callable[[Any], None] | None = None
+        self.stopped = threading.Event()
+        mirror = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                name = self.path.rpartition("/")[2]
+                mirror.asked.append(name)
+                if mirror.answers is not None:
+                    with contextlib.suppress(ConnectionError):
+                        mirror.answers(self)
+                    return
+                content = mirror.files.get(name)
+                if content is None:
+                    self.send_error(404)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2] if mirror.hangs_up else content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/mnist"
+        # A short poll: shutdown() waits for it.
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        self.stopped.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def mirror() -> Iterator[Mirror]:
+    mirror = Mirror()
+    yield mirror
+    mirror.stop()
+
+
+@pytest.fixture
+def second_mirror() -> Iterator[Mirror]:
+    mirror = Mirror()
+    yield mirror
+    mirror.stop()

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import tarfile
-import zlib
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from needle.data.download import CIFAR10_MIRRORS, CIFAR10_SHA256, fetch
+from needle.data.download import CIFAR10, CIFAR10_MIRRORS, fetch
 from needle.data.errors import DataError
 from needle.data.unpickle import read_pickle
-from needle.files import written_whole
+from needle.files import opened, written_whole
 
 # A folder with the six files; it comes before the user's cache folder.
 DATA_VARIABLE = "NEEDLE_CIFAR10"
@@ -32,6 +33,9 @@ FOLDER = "cifar-10-batches-py"
 
 _SHAPE = (3, 32, 32)
 _CLASSES = 10
+
+# Twice what the archive holds.
+_MOST_UNPACKED = 1 << 29
 
 
 def find_cifar10(
@@ -63,12 +67,12 @@ def find_cifar10(
     root = cache / FOLDER
     if not all((root / name).exists() for name in TRAIN_FILES + TEST_FILES):
         fetch(
-            CIFAR10_SHA256,
+            CIFAR10,
             cache,
             CIFAR10_MIRRORS if mirrors is None else mirrors,
             progress=progress,
         )
-        for archive in CIFAR10_SHA256:
+        for archive in CIFAR10:
             unpack(cache / archive, root)
             (cache / archive).unlink()
     return root
@@ -81,18 +85,51 @@ def unpack(archive: Path, root: Path) -> None:
     Raises DataError if the archive is damaged or lacks a batch.
     """
     root.mkdir(parents=True, exist_ok=True)
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            for name in TRAIN_FILES + TEST_FILES:
-                stored = tar.extractfile(f"{FOLDER}/{name}")
-                if stored is None:
-                    raise DataError(f"{archive}: a file {FOLDER}/{name} expected, found no file")
-                with stored, written_whole(root / name) as file:
-                    file.write(stored.read())
-    except KeyError as error:
-        raise DataError(f"{archive}: a CIFAR-10 archive expected: {error.args[0]}") from None
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{archive}: damaged: a .tar.gz file was expected ({error})") from None
+    wanted = {f"{FOLDER}/{name}": name for name in TRAIN_FILES + TEST_FILES}
+    with opened(archive) as file:
+        try:
+            # As a stream: nothing in the archive can point to another place in it.
+            with tarfile.open(fileobj=cast("BinaryIO", _Inflated(file)), mode="r|") as tar:
+                for member in tar:
+                    name = wanted.pop(member.name, None)
+                    if name is not None:
+                        _unpack_one(tar, member, root / name)
+        except DataError as error:
+            raise DataError(f"{archive}: {error}") from None
+        except Exception as error:
+            if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+                raise
+            reason = " ".join(str(error).split())
+            raise DataError(f"{archive}: damaged: a .tar.gz file was expected ({reason})") from None
+    if wanted:
+        missing = ", ".join(wanted)
+        raise DataError(f"{archive}: a CIFAR-10 archive expected, it lacks {missing}")
+
+
+def _unpack_one(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    stored = tar.extractfile(member) if member.isreg() else None
+    if stored is None:
+        raise DataError(f"a file {member.name} expected, found no file")
+    with stored, written_whole(target) as file:
+        shutil.copyfileobj(stored, file)
+        if file.tell() != member.size:
+            raise EOFError(f"{member.name} is cut off")
+
+
+class _Inflated:
+    """What a .gz file holds, up to the bytes that the archive has, and some more."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._stream = gzip.GzipFile(fileobj=file, mode="rb")
+        self._left = _MOST_UNPACKED
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; DataError where there are too many."""
+        content = self._stream.read(size)
+        self._left -= len(content)
+        if self._left < 0:
+            raise DataError(f"at most {_MOST_UNPACKED} bytes expected in the archive, found more")
+        return content
 
 
 def read_cifar10(

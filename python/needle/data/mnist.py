@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from needle.data.download import MNIST_SHA256, fetch, mnist_mirrors
+from needle.data.download import MNIST, fetch, mnist_mirrors
 from needle.data.errors import DataError
 from needle.data.idx import read_idx_pair
 from needle.data.images import LabelledImages
@@ -18,7 +18,7 @@ from needle.data.images import LabelledImages
 # A folder with the four files; it comes before the user's cache folder.
 DATA_VARIABLE = "NEEDLE_DATA"
 
-MNIST_FILES = tuple(MNIST_SHA256)
+MNIST_FILES = tuple(MNIST)
 _CLASSES = 10
 
 
@@ -47,9 +47,7 @@ def find_mnist(
 
         cache = Path(pooch.os_cache("needle")) / "mnist"
     if not all((cache / name).exists() for name in MNIST_FILES):
-        fetch(
-            MNIST_SHA256, cache, mnist_mirrors() if mirrors is None else mirrors, progress=progress
-        )
+        fetch(MNIST, cache, mnist_mirrors() if mirrors is None else mirrors, progress=progress)
     return cache
 
 
