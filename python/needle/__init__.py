@@ -8,6 +8,10 @@
 needle.Tensor([2. 4. 6.])
 """
 
+# First of all: while the rest is imported, Ctrl-C ends the command in silence.
+from needle import _command  # noqa: F401
+
+# isort: split
 import importlib
 from typing import TYPE_CHECKING, Any
 

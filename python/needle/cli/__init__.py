@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from needle.cli.interrupt import INTERRUPTED
+from needle import _command
 
 # Set to anything, it shows where an error came from.
 TRACEBACK_VARIABLE = "NEEDLE_TRACEBACK"
@@ -20,14 +20,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; its exit status: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
+    """Run the command; its exit status: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C, 143
+    for SIGTERM.
+    """
     try:
         # Here, and not above, so that Ctrl-C while it is imported leaves no traceback either.
         from needle.cli.commands import needle
 
-        return needle.main(arguments, prog_name="needle", standalone_mode=False) or 0
+        _command.raise_signals()
+        try:
+            return needle.main(arguments, prog_name="needle", standalone_mode=False) or 0
+        finally:
+            _command.end_at_once()
     except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+        return _command.INTERRUPTED
+    except _command.Terminated:
+        return _command.TERMINATED
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)
     except Exception as error:

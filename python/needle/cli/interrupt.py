@@ -7,13 +7,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-
-# The status a shell reports for a program that Ctrl-C ended: 128 + SIGINT.
-INTERRUPTED = 130
+from typing import Any
 
 
 class Interrupted(Exception):
-    """Ctrl-C was pressed, and the step under way is finished."""
+    """Ctrl-C was pressed, or the process is asked to end, and the step under way is finished.
+
+    `status` is the exit status that a shell reports.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.status = 128 + number
 
 
 @contextmanager
@@ -21,28 +26,31 @@ def between_steps() -> Iterator[Callable[..., None]]:
     """A function to call between steps, with any arguments: Interrupted once Ctrl-C was pressed.
 
     Within the block a first Ctrl-C does nothing else. A second one is a KeyboardInterrupt at once.
+    Where SIGTERM has a handler, as in the command, it is the same with it.
     """
-    pressed = False
+    came: list[int] = []
 
     def check(*_: object) -> None:
-        if pressed:
-            raise Interrupted
+        if came:
+            raise Interrupted(came[0])
 
     def note(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, before)
+        came.append(number)
+        signal.signal(number, before[number])
 
-    before = signal.getsignal(signal.SIGINT)
+    before: dict[int, Any] = {
+        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     # Signals come to the main thread alone. A job in the background ignores Ctrl-C, and may.
-    if threading.current_thread() is not threading.main_thread() or before in (
-        None,
-        signal.SIG_IGN,
-    ):
-        yield check
-        return
-    signal.signal(signal.SIGINT, note)
+    handled = [
+        number
+        for number, handler in before.items()
+        if callable(handler) and threading.current_thread() is threading.main_thread()
+    ]
     try:
+        for number in handled:
+            signal.signal(number, note)
         yield check
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in handled:
+            signal.signal(number, before[number])

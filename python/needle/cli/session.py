@@ -9,7 +9,7 @@ import click
 
 from needle.apps.model_files import save_model, save_training
 from needle.apps.training import Begun, EpochReport, Trainer
-from needle.cli.interrupt import INTERRUPTED, Interrupted, between_steps
+from needle.cli.interrupt import Interrupted, between_steps
 from needle.cli.log import append_log, begin_log
 from needle.cli.plot import draw_curve
 from needle.cli.progress import Progress
@@ -48,10 +48,10 @@ def train_to_the_end(trainer: Trainer, outputs: Outputs, patience: int | None, b
                 if outputs.log is not None:
                     append_log(outputs.log, report)
                 check()
-    except Interrupted:
+    except Interrupted as interrupted:
         click.echo(f"interrupted after {trainer.steps} steps", err=True)
         _write(trainer, outputs)
-        return INTERRUPTED
+        return interrupted.status
     best = min(trainer.history, key=lambda report: report.test_error)
     if len(trainer.history) < trainer.settings.epochs:
         click.echo(f"stopped: no better {test_error(best)} after epoch {best.epoch}")
