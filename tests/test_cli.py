@@ -319,3 +319,13 @@ def test_python_m_needle():
         [sys.executable, "-m", "needle", "--version"], capture_output=True, text=True, check=True
     )
     assert re.match(r"needle, version \d+\.\d+", done.stdout)
+
+
+def test_a_circle_of_links_is_no_file_to_write(train, tmp_path, capsys):
+    circle = tmp_path / "w.npz"
+    circle.symlink_to("w.npz")
+    for option in ("--save", "--checkpoint"):
+        assert train(option, str(circle)) == 2
+        assert "is a link in a circle of links" in one_line_error(capsys)
+    assert train("--resume", str(circle)) == 2
+    assert "does not exist" in one_line_error(capsys)

@@ -230,6 +230,15 @@ def test_so_is_the_request_to_end(how, place, start):
 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_so_is_either_while_the_command_works(number, start):
+    pytest.importorskip("sklearn")
+    arguments = ["train", "mnist", "--dataset", "digits"]
+    done = start("script", "sklearn.datasets", number, arguments=arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "")
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_python_itself_ends_as_it_may(number, start):
     # Python has given the signals back to the system by then.
     done = start("module", "teardown", number)

@@ -10,21 +10,24 @@ import sys
 from itertools import pairwise
 from types import FrameType
 
-# The statuses that a shell reports for a program that Ctrl-C, or a plain `kill`, ended.
-INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
-
 # Whether a signal is an exception. Else it ends the process at once: while the command is imported
 # and while Python shuts down there is nothing to clean up, and an exception would be shown.
 _raising = False
 
 
-class Terminated(BaseException):
-    """The process is asked to end. No Exception: nothing but the command handles it."""
+class Ended(BaseException):
+    """Ctrl-C was pressed, or the process is asked to end.
+
+    No KeyboardInterrupt: libraries that know it print something. `status` is what a shell reports.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.status = 128 + number
 
 
 def raise_signals() -> None:
-    """From here the first signal is KeyboardInterrupt or Terminated; one more ends the process."""
+    """From here the first signal raises Ended; one more ends the process."""
     global _raising
     _raising = True
 
@@ -39,7 +42,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if not _raising:
         os._exit(128 + number)
     end_at_once()
-    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+    raise Ended(number)
 
 
 def _is_command(started: list[str], program: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -33,9 +34,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         finally:
             _command.end_at_once()
     except (click.Abort, KeyboardInterrupt):
-        return _command.INTERRUPTED
-    except _command.Terminated:
-        return _command.TERMINATED
+        return 128 + signal.SIGINT
+    except _command.Ended as ended:
+        return ended.status
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)
     except Exception as error:

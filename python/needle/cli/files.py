@@ -19,7 +19,9 @@ def output_file(
     if path is None:
         return None
     # A link stays a link: the file behind it is the one to replace.
-    path = path.resolve()
+    path = real_path(path)
+    if path.is_symlink():
+        raise click.BadParameter(f"{path} is a link in a circle of links")
     if path.is_dir():
         raise click.BadParameter(f"{path} is a folder, a file name is expected")
     if path.exists() and not path.is_file():
@@ -47,5 +49,10 @@ def require_different(files: Mapping[str, Path | None]) -> None:
     """UsageError if two of these options name the same file."""
     first: dict[Path, str] = {}
     for option, path in files.items():
-        if path is not None and first.setdefault(path.resolve(), option) != option:
-            raise click.UsageError(f"{first[path.resolve()]} and {option} name the same file")
+        if path is not None and first.setdefault(real_path(path), option) != option:
+            raise click.UsageError(f"{first[real_path(path)]} and {option} name the same file")
+
+
+def real_path(path: Path) -> Path:
+    """The path behind all links. `Path.resolve` raises RuntimeError for a circle of them."""
+    return Path(os.path.realpath(path))

@@ -25,7 +25,7 @@ class Interrupted(Exception):
 def between_steps() -> Iterator[Callable[..., None]]:
     """A function to call between steps, with any arguments: Interrupted once Ctrl-C was pressed.
 
-    Within the block a first Ctrl-C does nothing else. A second one is a KeyboardInterrupt at once.
+    Within the block a first Ctrl-C does nothing else. A second one is what it is outside.
     Where SIGTERM has a handler, as in the command, it is the same with it.
     """
     came: list[int] = []

@@ -134,8 +134,8 @@ def mnist(
 ) -> int:
     """Train a network on handwritten digits.
 
-    Files of models and checkpoints are .npz or .safetensors. Ctrl-C writes both after the step
-    under way, and exits with status 130.
+    Files of models and checkpoints are .npz or .safetensors. Ctrl-C, and SIGTERM, write both after
+    the step under way, and exit with status 130, or 143.
     """
     checkpoint = checkpoint or resume
     files = {"--save": save, "--checkpoint": checkpoint, "--log": log, "--plot": plot}
