@@ -294,5 +294,11 @@ def test_a_file_that_is_opened_knows_its_size(tmp_path: Path) -> None:
     with opened(tmp_path / "f") as file:
         assert size_of(file) == 5
         assert file.read() == b"12345"
+    # Sizes in a damaged file are no reason to ask for memory, nor a number too large for one.
+    for size in (5, 6, 2**40, 2**62, 2**63, 2**70):
+        with opened(tmp_path / "f") as file:
+            assert file.read(2) == b"12"
+            assert file.read(size) == b"345"
+            assert file.read(size) == b""
     with pytest.raises(FileNotFoundError, match="nothing"), opened(tmp_path / "nothing"):
         pass

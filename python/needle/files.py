@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import re
 import stat
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 if sys.platform != "win32":
     import fcntl
@@ -74,8 +75,20 @@ def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except BaseException:
         os.close(descriptor)
         raise
-    with os.fdopen(descriptor, "rb") as file:
-        yield file
+    with _Sized(io.FileIO(descriptor)) as file:
+        yield cast("BinaryIO", file)
+
+
+class _Sized(io.BufferedReader):
+    """A file that asks for no more memory than it has content, whatever it is asked for.
+
+    Sizes in damaged files reach `read`, and Python would ask for so much memory first.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > io.DEFAULT_BUFFER_SIZE:
+            size = min(size, max(os.fstat(self.fileno()).st_size - self.tell(), 0))
+        return super().read(size)
 
 
 def size_of(file: BinaryIO) -> int:

@@ -12,7 +12,7 @@ import pickletools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,7 @@ def read_pickle(path: Path, names: Sequence[str]) -> list[Any]:
         if size_of(file) > _MOST_BYTES:
             raise DataError(f"{path}: at most {_MOST_BYTES} bytes expected, found {size_of(file)}")
         try:
-            # All at once: what it says of sizes is then no reason to ask for more.
-            content = _Machine(size_of(file)).run(file.read())
+            content = _Machine(size_of(file)).run(file)
             if not isinstance(content, dict):
                 kind = type(content).__name__.lstrip("_").lower()
                 raise DataError(f"a dict expected, found {kind}")
@@ -141,10 +140,10 @@ class _Machine:
         self.memo: dict[int, Any] = {}
         self.budget = size
 
-    def run(self, content: bytes) -> Any:
+    def run(self, file: BinaryIO) -> Any:
         """What is on the stack at the end. Raises DataError, or anything else where the file is
         damaged."""
-        for count, (code, argument, _) in enumerate(pickletools.genops(content)):
+        for count, (code, argument, _) in enumerate(pickletools.genops(file)):
             if count >= _MOST_INSTRUCTIONS:
                 raise DataError(f"at most {_MOST_INSTRUCTIONS} instructions expected, found more")
             if code.name == "STOP":
