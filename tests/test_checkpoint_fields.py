@@ -172,6 +172,8 @@ TRAININGS: dict[str, tuple[Change, str]] = {
     "seed": (setting(seed=0.0), "seed: expected an integer from 0"),
     "shuffle": (setting(shuffle="no"), "shuffle: expected True or False, got str"),
     "hidden": (setting(hidden=10**9), "weights expected for a 30-1000000000-10 ReLU network"),
+    "hidden, true": (setting(hidden=True), "hidden: expected an integer of at least 0, got True"),
+    "batches without end": (begun(batches=2**62), "expected an integer below 2**62"),
     "epochs of the rate": (setting(epochs=-1), "epochs: expected at least 1"),
 }
 
@@ -207,3 +209,11 @@ def test_a_network_that_the_file_cannot_hold_is_not_made(
         load_model(path)
     assert str(caught.value).startswith(f"{path}: damaged: ")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "[]", "null", '{"model": "mlp"}', '{"$": 1}'])
+def test_a_file_of_weights_with_another_text(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    write_arrays(path, {"W1": np.ones(3)}, {"needle.model": text})
+    with pytest.raises(FileFormatError, match=f"^{path}: damaged: "):
+        load_model(path)

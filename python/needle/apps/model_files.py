@@ -62,7 +62,7 @@ def _read_model(path: Path) -> tuple[nn.Module, Architecture]:
     if _TEXT in texts:
         try:
             stated = json.loads(texts[_TEXT])
-        except ValueError:
+        except (ValueError, RecursionError):
             raise FileFormatError(f"{path}: damaged: the text {_TEXT} is no JSON") from None
         held = sum(array.size for array in arrays.values())
         model, architecture = _build(path, stated, held)
@@ -113,7 +113,12 @@ def resume(path: Path, data: LabelledImages, given: Mapping[str, Any] | None = N
     if mine != theirs:
         raise ValueError(f"{path}: data expected as the run began with, {theirs}, got {mine}")
     # Before anything is made of sizes that the file says.
-    network = Architecture(settings.model, data.rows, data.columns, settings.hidden, data.classes)
+    try:
+        network = Architecture(
+            settings.model, data.rows, data.columns, settings.hidden, data.classes
+        )
+    except ValueError as error:
+        raise FileFormatError(f"{path}: damaged: a network expected ({error})") from None
     _require_weights(path, network, _held(content))
     trainer = Trainer(data, settings)
     try:

@@ -94,9 +94,11 @@ def count(name: str, value: Any) -> int:
 
 
 def natural(name: str, value: Any) -> int:
-    """An integer from 0 on."""
+    """An integer from 0 on that can be counted on: what counts may have 64 bits."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         raise ValueError(f"{name}: expected an integer of at least 0, got {value!r}")
+    if int(value) >= 2**62:
+        raise ValueError(f"{name}: expected an integer below 2**62, got {value}")
     return int(value)
 
 
