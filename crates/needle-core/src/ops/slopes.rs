@@ -98,9 +98,10 @@ slopes! { SLOPES:
     /// Adjoint behind a sigmoid linear unit.
     SILU_GRADIENT, "silu_gradient", "SiluGradient", &math::SILU_SLOPE, "a",
     |x| {
-        let s = x.apply(&elementary::SIGMOID, Attrs::none());
-        let slope = s * affine(s, -1, 1);
-        slope.chain(x * affine(s, -2, 1)) + slope.mul_scalar(Constant::int(2))
+        // 1 - s as a sigmoid too: the difference would have lost its digits where s is near 1.
+        let [s, rest] = [x, -x].map(|x| x.apply(&elementary::SIGMOID, Attrs::none()));
+        let slope = s * rest;
+        slope.chain(x * (rest - s)) + slope.mul_scalar(Constant::int(2))
     },
     "Elementwise `g s (1 + a (1 - s))` with `s = sigmoid(a)`: the adjoint behind `silu(a)`";
 }

@@ -12,69 +12,91 @@ maps! {
     /// Error function.
     floats ERF 900, |x, S| erf::<S>(x);
     /// `x` times the normal distribution function; 0 at -infinity.
-    floats GELU 900, |x, S| x.chain(normal::<S>(x).0);
+    floats GELU 900, |x, S| gelu::<S>(x);
 }
 
 zips! {
     /// `g` times the normal distribution function plus `x` times the density: an adjoint behind
     /// [`GELU`].
-    float_pairs GELU_SLOPE 1000, |g, x, S| {
-        let (share, density) = normal::<S>(x);
-        g.chain(share + x.chain(density))
-    };
+    float_pairs GELU_SLOPE 1000, |g, x, S| g.chain(gelu_slope::<S>(x));
 }
 
 macro_rules! error_functions {
-    ($T:ident, most: $most:literal, near: $near:expr, far: $far:expr) => {
+    (
+        $T:ident, one: $one:literal, most: $most:literal, high: $high:literal,
+        near: $near:expr, far: $far:expr
+    ) => {
         pub(in super::super) mod $T {
             use super::super::super::simd::Simd;
-            use super::super::$T::{exp, fma, polynomial};
+            use super::super::$T::{exp, factors, fma, polynomial};
 
-            /// `erfc(t)` and `exp(-t^2)` for `t = scale |x|`, with a small relative error
-            /// however far out. `scale` is 1 or the square root of 1/2, of which `part` is the
-            /// square.
+            /// Two factors of `part exp(t^2) erfc(t)` for `t >= 0`; `part` is a power of two.
             #[inline(always)]
-            fn tail<S: Simd>(x: $T, scale: $T, part: $T) -> ($T, $T) {
-                // Beyond it the result is 0 all the same. NaN fails the test.
-                let x = x.abs();
-                let x = if x > $most { $most } else { x };
-                let t = x * scale;
-                let (sum, double) = (t + 3.75, fma::<S>(2.0, t, 1.0));
+            fn scaled<S: Simd>(t: $T, part: $T) -> ($T, $T) {
+                let (sum, double) = (t + 3.75, fma::<S>(2.0 / part, t, 1.0 / part));
                 // One division for both quotients.
                 let inverse = 1.0 / (sum * double);
                 let u = (t - 3.75) * double * inverse;
-                let square = x * x;
-                // What the square has lost; without fused multiply-add it cannot be told.
-                let lost = if S::FMA { x.mul_add(x, -square) } else { 0.0 };
-                let e = exp::<S>(-square * part);
-                let e = fma::<S>(e, -lost * part, e);
-                (e * polynomial::<S, _>(u, $far) * (sum * inverse), e)
+                (polynomial::<S, _>(u, $far), sum * inverse)
             }
 
             /// The error function.
             #[inline(always)]
             pub(crate) fn erf<S: Simd>(x: $T) -> $T {
                 let near = fma::<S>(x, polynomial::<S, _>(x * x, $near), x);
-                let far = (1.0 - tail::<S>(x, 1.0, 1.0).0).copysign(x);
+                // Beyond, the result is 1 all the same. NaN fails the test.
+                let y = x.abs();
+                let y = if y > $one { $one } else { y };
+                let (p, share) = scaled::<S>(y, 1.0);
+                let far = (1.0 - exp::<S>(-(y * y)) * p * share).copysign(x);
                 if x.abs() < 1.0 { near } else { far }
             }
 
-            /// The distribution function of the standard normal distribution,
-            /// `erfc(-x / sqrt(2)) / 2`, where the tail on the left is not a difference, and
-            /// its density.
+            /// `|x|` up to where the tail of the normal distribution is 0, half of
+            /// `exp(x^2 / 2) erfc(|x| / sqrt(2))`, and two normal numbers whose product is
+            /// `exp(-x^2 / 2)`: below the normal numbers a result must round once.
             #[inline(always)]
-            pub(crate) fn normal<S: Simd>(x: $T) -> ($T, $T) {
+            fn tail<S: Simd>(x: $T) -> ($T, $T, $T, $T) {
+                // NaN fails the test.
+                let y = x.abs();
+                let y = if y > $most { $most } else { y };
+                let (p, share) = scaled::<S>(y * std::$T::consts::FRAC_1_SQRT_2, 0.5);
+                // The square in two parts: the exponential would make much of what it loses.
+                let (square, lost) = if S::FMA {
+                    (y * y, y.mul_add(y, -(y * y)))
+                } else {
+                    let high = $T::from_bits(y.to_bits() & $high);
+                    (high * high, (y - high) * (y + high))
+                };
+                let (e, scale) = factors::<S>(-0.5 * square, -0.5 * lost);
+                (y, p * share, e, scale)
+            }
+
+            /// `x` times the distribution function of the standard normal distribution: on the
+            /// left `x erfc(-x / sqrt(2)) / 2`, on the right `x` less as much.
+            #[inline(always)]
+            pub(crate) fn gelu<S: Simd>(x: $T) -> $T {
+                let (y, half, e, scale) = tail::<S>(x);
+                // The sign of zero is the argument's.
+                let above = if x >= 0.0 { x } else { -0.0 };
+                fma::<S>(-(e * (y * half)), scale, above)
+            }
+
+            /// Its derivative, the distribution function plus `x` times the density: on the left
+            /// `exp(-x^2 / 2)` times a difference, on the right 1 less as much.
+            #[inline(always)]
+            pub(crate) fn gelu_slope<S: Simd>(x: $T) -> $T {
                 const FACTOR: $T = 0.398942280401432677939946059934;
-                let (tail, e) = tail::<S>(x, std::$T::consts::FRAC_1_SQRT_2, 0.5);
-                let half = 0.5 * tail;
-                (if x < 0.0 { half } else { 1.0 - half }, FACTOR * e)
+                let (y, half, e, scale) = tail::<S>(x);
+                let (above, e) = if x < 0.0 { (0.0, e) } else { (1.0, -e) };
+                fma::<S>(e * fma::<S>(y, -FACTOR, half), scale, above)
             }
         }
     };
 }
 
 error_functions! {
-    f32, most: 15.0,
+    f32, one: 4.0, most: 15.0, high: 0xffff_f000,
     near: [
         0.12837917, -0.376126267, 0.112835947, -0.026854212, 5.18908742e-3,
         -8.01686429e-4, 7.87587506e-5,
@@ -87,7 +109,7 @@ error_functions! {
 }
 
 error_functions! {
-    f64, most: 39.0,
+    f64, one: 6.0, most: 39.0, high: 0xffff_ffff_f800_0000,
     near: [
         0.128379167095512574, -0.376126389031837524, 0.112837916709551202,
         -0.0268661706451298408, 5.22397762542329831e-3, -8.5483270219348296e-4,

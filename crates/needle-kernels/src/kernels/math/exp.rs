@@ -18,26 +18,23 @@ maps! {
     /// `1 / (1 + exp(-x))`, without overflow.
     floats SIGMOID 600, |x, S| sigmoid::<S>(x);
     /// `x` times its sigmoid; 0 at -infinity.
-    floats SILU 600, |x, S| x.chain(sigmoid::<S>(x));
+    floats SILU 600, |x, S| silu::<S>(x);
 }
 
 zips! {
     /// `g (1 - y^2)`: an adjoint behind a hyperbolic tangent `y`.
-    float_pairs TANH_SLOPE 200, |g, y, S| g.chain(1.0 - y * y);
+    float_pairs TANH_SLOPE 200, |g, y, S| g.chain(fma::<S>(-y, y, 1.0));
     /// `g y (1 - y)`: an adjoint behind a sigmoid `y`.
     float_pairs SIGMOID_SLOPE 200, |g, y, S| g.chain(y * (1.0 - y));
     /// `g s (1 + x (1 - s))` with the sigmoid `s` of `x`: an adjoint behind [`SILU`].
-    float_pairs SILU_SLOPE 700, |g, x, S| {
-        let share = sigmoid::<S>(x);
-        g.chain(share + x.chain(share * (1.0 - share)))
-    };
+    float_pairs SILU_SLOPE 700, |g, x, S| g.chain(silu_slope::<S>(x));
 }
 
 macro_rules! exponentials {
     (
         $T:ident, $bits:ident, $significand:literal, $offset:literal,
         round: $round:literal, ln2: [$high:literal, $low:literal],
-        range: [$least:literal, $most:literal], tanh: $one:literal,
+        range: [$least:literal, $most:literal], silu: $silu:literal, tanh: $one:literal,
         q: $q:expr, above: $above:expr, below: $below:expr
     ) => {
         pub(in super::super) mod $T {
@@ -45,14 +42,26 @@ macro_rules! exponentials {
             use super::super::$T::{fma, polynomial};
             use std::$T::consts::LOG2_E;
 
-            /// `n` and `exp(r) - 1` for `x = n ln 2 + r`; `n` plus a constant, as bits.
+            /// `n`, plus a constant and as bits, and `r` for `x = n ln 2 + r`.
             #[inline(always)]
-            fn reduce<S: Simd>(x: $T) -> ($bits, $T) {
+            fn remainder<S: Simd>(x: $T) -> ($bits, $T) {
                 let shifted = fma::<S>(x, LOG2_E, $round);
                 let n = shifted - $round;
                 let r = fma::<S>(n, -$low, fma::<S>(n, -$high, x));
-                let p = fma::<S>(polynomial::<S, _>(r, $q), r * r, r);
-                (shifted.to_bits().wrapping_sub(($round as $T).to_bits()), p)
+                (shifted.to_bits().wrapping_sub(($round as $T).to_bits()), r)
+            }
+
+            /// `exp(r) - 1` for a remainder.
+            #[inline(always)]
+            fn over_one<S: Simd>(r: $T) -> $T {
+                fma::<S>(polynomial::<S, _>(r, $q), r * r, r)
+            }
+
+            /// `n` and `exp(r) - 1` for `x = n ln 2 + r`; `n` plus a constant, as bits.
+            #[inline(always)]
+            fn reduce<S: Simd>(x: $T) -> ($bits, $T) {
+                let (n, r) = remainder::<S>(x);
+                (n, over_one::<S>(r))
             }
 
             /// `2^(k - bias)`, for `k` in the range of exponents of normal numbers.
@@ -61,29 +70,37 @@ macro_rules! exponentials {
                 $T::from_bits(k << $significand)
             }
 
-            /// `n`, as two powers of two whose product is `2^n` so that results below the
-            /// normal numbers round once, and `exp(r) - 1`; `x` is at most the range's end.
+            /// Two powers of two whose product is `2^n`, so that results below the normal numbers
+            /// round once.
             #[inline(always)]
-            fn parts<S: Simd>(x: $T) -> ($T, $T, $T) {
-                // Below, the result is 0 all the same. NaN fails the test.
-                let x = if x < $least { $least } else { x };
-                let (n, p) = reduce::<S>(x);
+            fn halves(n: $bits) -> ($T, $T) {
                 let k = n.wrapping_add($offset);
                 let half = k >> 1;
                 (
                     power(half.wrapping_sub(1)),
                     power((k - half).wrapping_sub(1)),
-                    p,
                 )
             }
 
             /// The exponential.
             #[inline(always)]
             pub(crate) fn exp<S: Simd>(x: $T) -> $T {
-                // Above, the result is infinity all the same.
+                // Above, the result is infinity all the same, and below it is 0. NaN fails the
+                // tests.
                 let x = if x > $most { $most } else { x };
-                let (s, t, p) = parts::<S>(x);
+                let x = if x < $least { $least } else { x };
+                let (n, p) = reduce::<S>(x);
+                let (s, t) = halves(n);
                 fma::<S>(s, p, s) * t
+            }
+
+            /// Two normal numbers whose product is the exponential of `x + low`, where `low` is
+            /// tiny, and `2^n` for `x` and its negative stays in twice the range of exponents.
+            #[inline(always)]
+            pub(in super::super) fn factors<S: Simd>(x: $T, low: $T) -> ($T, $T) {
+                let (n, r) = remainder::<S>(x);
+                let (s, t) = halves(n);
+                (fma::<S>(s, over_one::<S>(r + low), s), t)
             }
 
             /// The hyperbolic tangent: an odd function's polynomial near 0, and elsewhere
@@ -111,20 +128,52 @@ macro_rules! exponentials {
                 fma::<S>(factor, above / below, start).copysign(x)
             }
 
-            /// `1 / (1 + exp(-x))`. With `exp(-x) = 2^n (1 + p)` both parts of the fraction
-            /// are divided by `2^(n / 2)`, so that only the quotient can leave the normal
-            /// numbers.
+            /// Two powers of two and `p` for `exp(-x) = 2^n (1 + p)`: 1 and `2^n`, both divided by
+            /// `2^(n / 2)`, so that neither leaves the normal numbers.
             #[inline(always)]
-            pub(crate) fn sigmoid<S: Simd>(x: $T) -> $T {
-                // Beyond these the result is 0 or 1 all the same. NaN fails both tests.
-                let x = if x > -$least { -$least } else { x };
-                let x = if x < $least { $least } else { x };
+            fn odds<S: Simd>(x: $T) -> ($T, $T, $T) {
                 let (n, p) = reduce::<S>(-x);
                 let k = n.wrapping_add($offset);
                 let half = k >> 1;
                 let a = power(half.wrapping_neg().wrapping_add($offset - 1));
                 let b = power((k - half).wrapping_sub(1));
+                (a, b, p)
+            }
+
+            /// `x`, but no further from 0 than `most`. NaN fails both tests.
+            #[inline(always)]
+            fn within(x: $T, most: $T) -> $T {
+                let x = if x > most { most } else { x };
+                if x < -most { -most } else { x }
+            }
+
+            /// `1 / (1 + exp(-x))`.
+            #[inline(always)]
+            pub(crate) fn sigmoid<S: Simd>(x: $T) -> $T {
+                // Beyond, the result is 0 or 1 all the same.
+                let (a, b, p) = odds::<S>(within(x, -$least));
                 a / (b + fma::<S>(b, p, a))
+            }
+
+            /// `x / (1 + exp(-x))`. The product comes first: the sigmoid alone would lose digits
+            /// below the normal numbers, and `x` make them many.
+            #[inline(always)]
+            pub(crate) fn silu<S: Simd>(x: $T) -> $T {
+                // Below, the result is 0 all the same, above it is x.
+                let near = within(x, $silu);
+                let (a, b, p) = odds::<S>(near);
+                let value = near * a / (b + fma::<S>(b, p, a));
+                if x > $silu { x } else { value }
+            }
+
+            /// `s (1 + x (1 - s))` with the sigmoid `s` of `x`, where `1 - s` is no difference.
+            #[inline(always)]
+            pub(crate) fn silu_slope<S: Simd>(x: $T) -> $T {
+                let x = within(x, $silu);
+                let (a, b, p) = odds::<S>(x);
+                let b = fma::<S>(b, p, b);
+                let inverse = 1.0 / (a + b);
+                fma::<S>(x, b * inverse, 1.0) * a * inverse
             }
         }
     };
@@ -133,7 +182,7 @@ macro_rules! exponentials {
 exponentials! {
     f32, u32, 23, 256,
     round: 12_582_912.0, ln2: [0.693_359_375, -2.121_944_4e-4],
-    range: [-104.0, 89.0], tanh: 10.0,
+    range: [-104.0, 89.0], silu: 109.0, tanh: 10.0,
     q: [0.5, 0.16666667, 0.04166645, 0.008333309, 0.0013935452, 0.00019892992],
     above: [
         -3.33332819422e-1, 1.33314422036e-1, -5.37397155531e-2, 2.06390887954e-2,
@@ -145,7 +194,7 @@ exponentials! {
 exponentials! {
     f64, u64, 52, 2048,
     round: 6_755_399_441_055_744.0, ln2: [0.693_145_751_953_125, 1.428_606_820_309_417_3e-6],
-    range: [-746.0, 710.0], tanh: 20.0,
+    range: [-746.0, 710.0], silu: 753.0, tanh: 20.0,
     q: [
         0.5, 0.1666666666666667, 0.04166666666666667, 0.008333333333324906,
         0.001388888888888287, 0.00019841269879033045, 2.4801587328555858e-05,

@@ -25,22 +25,28 @@ macro_rules! logarithm {
             use super::super::super::simd::Simd;
             use super::super::$T::{fma, polynomial};
 
-            /// The natural logarithm.
+            /// The logarithm of a normal positive number. Its exponent is counted from `bias`.
             #[inline(always)]
-            pub(crate) fn log<$S: Simd>(x: $T) -> $T {
-                // Numbers below the normal ones are lifted first.
-                let tiny = x < $T::MIN_POSITIVE;
-                let lifted = if tiny { x * $lift } else { x };
+            fn log_normal<$S: Simd>(x: $T, bias: $T) -> $T {
                 // Exponents are counted from sqrt(1/2), so that `m` lies around 1.
                 let one = (1.0 as $T).to_bits();
-                let bits = lifted.to_bits().wrapping_add(one.wrapping_sub($root));
+                let bits = x.to_bits().wrapping_add(one.wrapping_sub($root));
                 let exponent = bits >> $significand;
                 let m = (bits & ((1 << $significand) - 1)).wrapping_add($root);
                 let $f = $T::from_bits(m) - 1.0;
                 // The exponent as a float: in the low bits of a large one, less that one.
                 let number = $T::from_bits(exponent | ($magic as $T).to_bits());
-                let $k = number - ($magic + if tiny { $bias + $lifted } else { $bias });
-                let value: $T = $body;
+                let $k = number - ($magic + bias);
+                $body
+            }
+
+            /// The natural logarithm.
+            #[inline(always)]
+            pub(crate) fn log<S: Simd>(x: $T) -> $T {
+                // Numbers below the normal ones are lifted first.
+                let tiny = x < $T::MIN_POSITIVE;
+                let lifted = if tiny { x * $lift } else { x };
+                let value = log_normal::<S>(lifted, if tiny { $bias + $lifted } else { $bias });
                 let value = if x < $T::INFINITY { value } else { x };
                 let value = if x == 0.0 { $T::NEG_INFINITY } else { value };
                 if x < 0.0 { $T::NAN } else { value }
@@ -56,6 +62,15 @@ macro_rules! logarithm {
                 let scaled = log::<S>(sum) * (x / arrived);
                 let value = if arrived == 0.0 { x } else { scaled };
                 if sum < $T::INFINITY { value } else { sum }
+            }
+
+            /// The same for `x` from 0 to 1, and NaN for NaN.
+            #[inline(always)]
+            pub(in super::super) fn log1p_unit<S: Simd>(x: $T) -> $T {
+                let sum = 1.0 + x;
+                let arrived = sum - 1.0;
+                let scaled = log_normal::<S>(sum, $bias) * (x / arrived);
+                if arrived == 0.0 { x } else { scaled }
             }
         }
     };

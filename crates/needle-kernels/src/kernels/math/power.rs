@@ -48,22 +48,18 @@ pub(super) mod f32 {
 pub(super) mod f64 {
     use super::super::super::simd::Simd;
 
-    /// `x^3` with the roundings of both products added at the end (Dekker's products, by
-    /// fused multiply-add). Without that instruction the standard library's power.
+    /// `x^3`: the product of the square and `x`, and of what the square has lost and `x`, are
+    /// added with one rounding, which keeps the sign of a zero. Without fused multiply-add the
+    /// standard library's power.
     #[inline(always)]
     pub(crate) fn cube<S: Simd>(x: f64) -> f64 {
         if !S::FMA {
             return x.powf(3.0);
         }
         let square = x * x;
-        let lost = x.mul_add(x, -square);
-        let cube = square * x;
-        let rest = lost.mul_add(x, square.mul_add(x, -cube));
-        // Where the product overflowed there is nothing to add.
-        if cube.abs() < f64::INFINITY {
-            cube + rest
-        } else {
-            cube
-        }
+        let lost = x.mul_add(x, -square) * x;
+        // Where the square overflowed there is nothing to add.
+        let lost = if square < f64::INFINITY { lost } else { 0.0 };
+        square.mul_add(x, lost)
     }
 }

@@ -1,0 +1,166 @@
+"""The largest errors of elementary functions, in units of the last place, against mpmath.
+
+`python -m tools.accuracy` prints them for each function of docs/accuracy.md, both dtypes and each
+instruction set of the machine, and where they are; `--points N` takes N points from each interval
+instead of 250. The unit is the distance from the right value to its neighbour in the dtype, which
+below the normal numbers is that of the smallest ones.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import mpmath
+import numpy as np
+from numpy.typing import NDArray
+
+import needle as ndl
+from tools.functions import FUNCTIONS, TINY, Function, points
+
+Array = NDArray[Any]
+
+ISAS = ("scalar", "avx2", "avx512")
+DTYPES = ("float64", "float32")
+# Digits of the references: twice those of float64, and some for differences of large terms.
+BITS = 160
+POLE = mpmath.mpf(0), mpmath.inf
+
+
+@dataclass(frozen=True)
+class Exact:
+    """The right values in two parts, and the distances in which errors are counted."""
+
+    high: Array
+    low: Array
+    unit: Array
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The largest error of a function, and the point where it is."""
+
+    function: str
+    dtype: str
+    isa: str
+    ulp: float
+    at: tuple[float, ...]
+
+
+def measure(count: int) -> list[Worst]:
+    """All errors on this machine, with `count` points from each interval."""
+    cases = [
+        (function, dtype, points(function, dtype, count))
+        for function in FUNCTIONS
+        for dtype in DTYPES
+    ]
+    rights = [exact(function, dtype, operands) for function, dtype, operands in cases]
+    found = []
+    for isa, results in _evaluate([operands for *_, operands in cases]):
+        for (function, dtype, operands), right, result in zip(cases, rights, results, strict=True):
+            off = errors(result, right)
+            at = int(np.argmax(off))
+            where = tuple(float(operand[at]) for operand in operands)
+            found.append(Worst(function.name, dtype, isa, float(off[at]), where))
+    return found
+
+
+def exact(function: Function, dtype: str, operands: list[Array]) -> Exact:
+    """What the function is at these points; NaN where it is not a real number.
+
+    At a pole it has no value that an error could be counted from.
+    """
+    rows = []
+    with mpmath.workprec(BITS):
+        for point in zip(*(operand.tolist() for operand in operands), strict=True):
+            numbers = [mpmath.mpf(value) for value in point]
+            try:
+                value = function.reference(*numbers)
+                value = value if isinstance(value, mpmath.mpf) else mpmath.nan
+                scale = abs(value)
+                if function.scale is not None:
+                    scale = max(scale, function.scale(*numbers))
+            except ZeroDivisionError:
+                value = scale = mpmath.inf
+            if mpmath.isinf(value):
+                value, scale = POLE
+            high = float(value)
+            low = float(value - high) if np.isfinite(high) else 0.0
+            rows.append((high, low, float(scale)))
+    high, low, scale = np.array(rows).T
+    return Exact(high, low, _unit(scale, dtype))
+
+
+def _unit(scale: Array, dtype: str) -> Array:
+    info = np.finfo(dtype)
+    _, exponent = np.frexp(np.minimum(scale, float(info.max)))
+    unit = np.maximum(np.ldexp(1.0, exponent - info.nmant - 1), TINY[dtype])
+    return np.where(np.isinf(scale), np.inf, unit)
+
+
+def errors(result: Array, right: Exact) -> Array:
+    """The error of each value in units; infinite where one is NaN and the other is not."""
+    # In quarters, where infinity can be the number after the largest one.
+    end = 2.0 ** (np.finfo(result.dtype).maxexp - 2)
+    value = np.clip(0.25 * result.astype(np.float64), -end, end)
+    high = np.clip(0.25 * right.high, -end, end)
+    with np.errstate(all="ignore"):
+        low = np.where(np.abs(high) < end, 0.25 * right.low, 0.0)
+        off = np.abs((value - high) - low) / (0.25 * right.unit)
+        # Quarters of the smallest numbers are rounded.
+        whole = np.abs(result - right.high) / right.unit
+    off = np.where(np.abs(high) < 1e-300, whole, off)
+    off[np.isnan(result) | np.isnan(right.high)] = np.inf
+    off[(np.isnan(result) & np.isnan(right.high)) | np.isinf(right.unit)] = 0.0
+    return np.asarray(off)
+
+
+def _evaluate(arrays: list[list[Array]]) -> list[tuple[str, list[Array]]]:
+    """What needle gives for the operands of each case, under each instruction set."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        given, taken = Path(folder, "points.npz"), Path(folder, "values.npz")
+        names = [(i, j) for i, operands in enumerate(arrays) for j in range(len(operands))]
+        np.savez(given, **{f"{i}-{j}": arrays[i][j] for i, j in names})
+        for isa in ISAS:
+            environment = {**os.environ, "NEEDLE_ISA": isa}
+            command = [sys.executable, "-m", "tools.accuracy", "--values", str(given), str(taken)]
+            subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
+            with np.load(taken) as values:
+                if str(values["isa"]) == isa:
+                    found.append((isa, [values[str(i)] for i in range(len(arrays))]))
+    return found
+
+
+def _values(given: Path, taken: Path) -> None:
+    """The part of `_evaluate` that runs under one instruction set."""
+    results: dict[str, Any] = {"isa": np.array(ndl._core.get_isa())}
+    cases = [function for function in FUNCTIONS for _ in DTYPES]
+    with np.load(given) as operands:
+        for i, function in enumerate(cases):
+            inputs = [ndl.Tensor(operands[f"{i}-{j}"]) for j in range(len(function.spans))]
+            results[str(i)] = function.run(*inputs).numpy()
+    np.savez(taken, **results)
+
+
+@click.command(help=__doc__)
+@click.option("--points", "count", default=250, show_default=True, help="Points per interval.")
+@click.option("--values", type=(Path, Path), hidden=True)
+def main(count: int, values: tuple[Path, Path] | None) -> None:
+    """Print the errors, or serve the process that does."""
+    if values is not None:
+        _values(*values)
+        return
+    for worst in measure(count):
+        at = ", ".join(f"{value:.17g}" for value in worst.at)
+        print(f"{worst.function:18} {worst.dtype} {worst.isa:7} {worst.ulp:10.3f} ulp at {at}")
+
+
+if __name__ == "__main__":
+    main()
