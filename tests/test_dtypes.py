@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import operator
 import warnings
@@ -192,3 +193,21 @@ def derivatives(function: Any, x: Any) -> list[np.ndarray]:
     first, x.grad = x.grad, None
     (first**2).sum().backward()
     return [first.numpy(), x.grad.numpy()]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int8"])
+@pytest.mark.parametrize(
+    ("base", "exponent"),
+    [((0, 3), (3,)), ((0, 1), (1, 3)), ((3,), (0, 3)), ((0,), ()), ((2, 0), None)],
+)
+def test_negative_powers_of_no_integers(
+    base: tuple[int, ...], exponent: tuple[int, ...] | None, dtype: str
+) -> None:
+    a = np.ones(base, dtype)
+    b = -1 if exponent is None else np.full(exponent, -1, dtype)
+    expected = np.power(a, b)
+    for mode in (contextlib.nullcontext, ndl.lazy):
+        with mode():
+            result = Tensor(a) ** (b if isinstance(b, int) else Tensor(b))
+            assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
+            assert result.numpy().size == 0

@@ -155,6 +155,12 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "hint: make the base a float tensor",
     ),
     (
+        lambda: Tensor([2, 3]) ** Tensor([1, -1]),
+        ValueError,
+        "power: integers to negative integer powers are not allowed\n"
+        "hint: make the base a float tensor",
+    ),
+    (
         lambda: bool(t(2)),
         ValueError,
         "the truth value of a tensor with 2 elements is ambiguous\n"

@@ -211,8 +211,13 @@ pub static DIVIDE_SCALAR: OpDef = OpDef {
     )],
 };
 
-fn refuse_negative_powers(op: &str, exponent_is_negative: bool) -> Result<()> {
-    if exponent_is_negative {
+/// Integers have no negative powers. A result without elements has none of them.
+fn refuse_negative_powers(
+    op: &str,
+    ty: &TensorType,
+    is_negative: impl FnOnce() -> Result<bool>,
+) -> Result<()> {
+    if !ty.dtype.is_float() && !ty.shape.contains(&0) && is_negative()? {
         return Err(Error::Value(format!(
             "{op}: integers to negative integer powers are not allowed\nhint: make the base a float tensor"
         )));
@@ -236,9 +241,7 @@ pub static POWER: OpDef = OpDef {
             Ok(ty)
         },
         forward: |_, x, ty| {
-            if !ty.dtype.is_float() {
-                refuse_negative_powers("power", any_negative(x[1])?)?;
-            }
+            refuse_negative_powers("power", ty, || any_negative(x[1]))?;
             Function::Zip(&math::POWER).run(x, ty.dtype)
         },
     },
@@ -279,9 +282,9 @@ pub static POWER_SCALAR: OpDef = OpDef {
     run: crate::ops::elementwise! {
         infer: |attrs, t| {
             let ty = with_constant("power_scalar", attrs, t)?;
-            if !ty.dtype.is_float() {
-                refuse_negative_powers("power_scalar", attrs.constant(0).value.to_f64() < 0.0)?;
-            }
+            refuse_negative_powers("power_scalar", &ty, || {
+                Ok(attrs.constant(0).value.to_f64() < 0.0)
+            })?;
             Ok(ty)
         },
         function: |attrs| with_scalar(&math::POWER, attrs),
