@@ -43,6 +43,25 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
         assert step(threads) == expected
 
 
+def test_not_a_number_is_the_same_number_on_any_number_of_threads() -> None:
+    # Its sign and payload are left open, as by IEEE.
+    random = np.random.RandomState(0)
+    a, b = (random.randn(300, 300) for _ in range(2))
+    a[::7, ::11], a[3, 5], b[::5, ::13], b[4, 4] = np.nan, np.inf, -np.nan, -0.0
+    for dtype in ("float32", "float64"):
+        x, y = (ndl.Tensor(array.astype(dtype)) for array in (a, b))
+        results = []
+        for threads in (1, 4, 2):
+            ndl.set_num_threads(threads)
+            results.append([t.numpy() for t in (x @ y, x.sum(0), ndl.exp(x) * y, x.max(1))])
+        for other in results[1:]:
+            for value, expected in zip(other, results[0], strict=True):
+                np.testing.assert_array_equal(value, expected)  # takes every NaN for one
+                numbers = ~np.isnan(expected)
+                signs = np.signbit(value[numbers]), np.signbit(expected[numbers])
+                np.testing.assert_array_equal(*signs)
+
+
 def test_the_number_of_threads_is_checked() -> None:
     ndl.set_num_threads(3)
     assert ndl.get_num_threads() == 3

@@ -1,4 +1,4 @@
-//! The same bits at any number of threads.
+//! The same bits at any number of threads, but for those of NaN.
 
 use crate::support::each_isa;
 use needle_kernels::dtype::{DType, Scalar};
@@ -29,9 +29,32 @@ fn numbers(shape: &[usize], dtype: DType) -> Array {
 fn hash(array: &Array) -> u64 {
     let mut hasher = DefaultHasher::new();
     for value in array.to_f64_vec() {
-        hasher.write_u64(value.to_bits());
+        // Sign and payload of a NaN are those of one operand or the other: IEEE leaves it open,
+        // and the compiler may swap them.
+        hasher.write_u64(if value.is_nan() { 1 } else { value.to_bits() });
     }
     hasher.finish()
+}
+
+/// The same numbers, now and then NaN of either sign, infinite or a zero of either sign.
+fn spoilt(array: &Array) -> Array {
+    let special = [
+        f64::NAN,
+        -f64::NAN,
+        f64::INFINITY,
+        -f64::INFINITY,
+        0.0,
+        -0.0,
+    ];
+    let mut values = array.to_f64_vec();
+    for (i, value) in values.iter_mut().enumerate().filter(|(i, _)| i % 211 == 0) {
+        *value = special[i / 211 % special.len()];
+    }
+    cast(
+        &Array::from_slice(&values, array.shape()).unwrap(),
+        array.dtype(),
+    )
+    .unwrap()
 }
 
 /// Runs a kernel on 1, 2, 4 and 8 threads, twice each.
@@ -64,6 +87,8 @@ fn products() {
                 let (a, b) = (numbers(&[m, k], dtype), numbers(&[k, n], dtype));
                 let what = format!("{dtype} ({m}, {k}) @ ({k}, {n})");
                 check(&what, || matmul(&a, &b));
+                let (wild_a, wild_b) = (spoilt(&a), spoilt(&b));
+                check(&format!("{what} with NaN"), || matmul(&wild_a, &wild_b));
                 let (a, b) = (a.permute(&[1, 0]), b.permute(&[1, 0]));
                 check(&what, || matmul(&b, &a));
                 let across = copy::contiguous(&a).unwrap().permute(&[1, 0]);
@@ -122,9 +147,13 @@ fn reductions_and_softmax() {
                 check(&what, || softmax::logsumexp(&x, &[axis], false));
             }
             let all: Vec<usize> = (0..x.ndim()).collect();
-            check(&format!("{shape:?}"), || {
-                reduce(Reduce::Sum, &x, &all, false)
-            });
+            let wild = spoilt(&x);
+            for kind in [Reduce::Sum, Reduce::Max, Reduce::Min] {
+                check(&format!("{shape:?}"), || reduce(kind, &x, &all, false));
+                check(&format!("{shape:?} with NaN"), || {
+                    reduce(kind, &wild, &[0], false)
+                });
+            }
         }
     });
 }
