@@ -78,7 +78,8 @@ pytest: $(BUILD)  ## tests of the Python package, end to end MNIST included
 	$(BIN)/python -m pytest
 
 # The kernel tests force every instruction set themselves; these follow the environment.
-OP_TESTS := tests/test_ops_reference.py tests/test_machine.py tests/test_kinks.py
+OP_TESTS := tests/test_ops_reference.py tests/test_machine.py tests/test_kinks.py \
+    tests/test_special_values.py
 
 isa-test: $(BUILD)  ## the op table under every instruction set, and on several threads
 	for isa in scalar avx2 avx512; do \

@@ -31,12 +31,19 @@ DTYPES = ("float64", "float32")
 # Digits of the references: twice those of float64, and some for differences of large terms.
 BITS = 160
 POLE = mpmath.mpf(0), mpmath.inf
+# What is below the second is multiplied by the first.
+LIFT, LIFTED = 2.0**600, 1e-290
 
 
 @dataclass(frozen=True)
 class Exact:
-    """The right values in two parts, and the distances in which errors are counted."""
+    """The right values in two parts, and the distances in which errors are counted.
 
+    All are multiplied by a power of two: infinity can then be the number after the largest one, and
+    numbers below the normal ones have all their digits.
+    """
+
+    factor: Array
     high: Array
     low: Array
     unit: Array
@@ -90,32 +97,30 @@ def exact(function: Function, dtype: str, operands: list[Array]) -> Exact:
                 value = scale = mpmath.inf
             if mpmath.isinf(value):
                 value, scale = POLE
-            high = float(value)
-            low = float(value - high) if np.isfinite(high) else 0.0
-            rows.append((high, low, float(scale)))
-    high, low, scale = np.array(rows).T
-    return Exact(high, low, _unit(scale, dtype))
+            factor = LIFT if abs(value) < LIFTED else 0.25
+            high = float(value * factor)
+            low = float(value * factor - high) if np.isfinite(high) else 0.0
+            rows.append((factor, high, low, float(scale)))
+    factors, highs, lows, scales = np.array(rows).T
+    return Exact(factors, highs, lows, factors * _unit(scales, dtype))
 
 
 def _unit(scale: Array, dtype: str) -> Array:
     info = np.finfo(dtype)
     _, exponent = np.frexp(np.minimum(scale, float(info.max)))
     unit = np.maximum(np.ldexp(1.0, exponent - info.nmant - 1), TINY[dtype])
+    unit[scale == 0] = TINY[dtype]
     return np.where(np.isinf(scale), np.inf, unit)
 
 
 def errors(result: Array, right: Exact) -> Array:
     """The error of each value in units; infinite where one is NaN and the other is not."""
-    # In quarters, where infinity can be the number after the largest one.
-    end = 2.0 ** (np.finfo(result.dtype).maxexp - 2)
-    value = np.clip(0.25 * result.astype(np.float64), -end, end)
-    high = np.clip(0.25 * right.high, -end, end)
-    with np.errstate(all="ignore"):
-        low = np.where(np.abs(high) < end, 0.25 * right.low, 0.0)
-        off = np.abs((value - high) - low) / (0.25 * right.unit)
-        # Quarters of the smallest numbers are rounded.
-        whole = np.abs(result - right.high) / right.unit
-    off = np.where(np.abs(high) < 1e-300, whole, off)
+    end = np.where(right.factor < 1, 2.0 ** (np.finfo(result.dtype).maxexp - 2), np.inf)
+    value = np.clip(right.factor * result.astype(np.float64), -end, end)
+    high = np.clip(right.high, -end, end)
+    low = np.where(np.abs(high) < end, right.low, 0.0)
+    with np.errstate(invalid="ignore"):
+        off = np.abs((value - high) - low) / right.unit
     off[np.isnan(result) | np.isnan(right.high)] = np.inf
     off[(np.isnan(result) & np.isnan(right.high)) | np.isinf(right.unit)] = 0.0
     return np.asarray(off)
@@ -126,8 +131,9 @@ def _evaluate(arrays: list[list[Array]]) -> list[tuple[str, list[Array]]]:
     found = []
     with tempfile.TemporaryDirectory() as folder:
         given, taken = Path(folder, "points.npz"), Path(folder, "values.npz")
-        names = [(i, j) for i, operands in enumerate(arrays) for j in range(len(operands))]
-        np.savez(given, **{f"{i}-{j}": arrays[i][j] for i, j in names})
+        names = [(i, j) for i, case in enumerate(arrays) for j in range(len(case))]
+        operands: dict[str, Any] = {f"{i}-{j}": arrays[i][j] for i, j in names}
+        np.savez(given, **operands)
         for isa in ISAS:
             environment = {**os.environ, "NEEDLE_ISA": isa}
             command = [sys.executable, "-m", "tools.accuracy", "--values", str(given), str(taken)]

@@ -99,9 +99,7 @@ def first(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """The derivative of a function of elements, by the rules."""
 
     def run(x: Tensor) -> Tensor:
-        x = Tensor(x.numpy())
-        function(x).sum().backward()
-        return x.grad
+        return slope(function, Tensor(x.numpy()))
 
     return run
 
@@ -114,6 +112,7 @@ def second(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 def slope(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     function(x).sum().backward()
     gradient = x.grad
+    assert gradient is not None
     x.grad = None
     return gradient
 
@@ -143,9 +142,7 @@ FUNCTIONS = (
     Function("tanh", ndl.tanh, mp.tanh, (NEAR,), (0.625, -0.625, 9.0, 20.0)),
     Function("sigmoid", ndl.sigmoid, sigmoid, (NEAR,), (-745.1, -709.0, -103.9, -87.3, 36.7)),
     Function("erf", ndl.erf, erf, (BELL,), (1.0, -1.0, 3.9, 5.9)),
-    Function(
-        "softplus", ndl.softplus, softplus, (NEAR,), (-745.1, -103.9, -88.0)
-    ),
+    Function("softplus", ndl.softplus, softplus, (NEAR,), (-745.1, -103.9, -88.0)),
     Function("gelu", ndl.gelu, lambda x: x * cdf(x), (BELL,), (-38.4, -37.5, -14.2, -13.1)),
     Function("silu", ndl.silu, lambda x: x * sigmoid(x), (NEAR,), (-751.0, -709.0, -108.0, -88.0)),
     Function("leaky_relu", ndl.leaky_relu, lambda x: x if x > 0 else x * 0.01, (ALL,)),
@@ -166,6 +163,7 @@ FUNCTIONS = (
         lambda y: 1 - y * y,
         (((-1.0, 1.0), (0.99, 1.0)),),
         (1.0, -1.0),
+        one,
         any_size=False,
     ),
     Function(
@@ -201,9 +199,7 @@ FUNCTIONS = (
     Function("sin'", first(ndl.sin), mp.cos, (ANGLES,), QUARTERS),
     Function("cos'", first(ndl.cos), lambda x: -mp.sin(x), (ANGLES,), QUARTERS),
     Function("tanh'", first(ndl.tanh), lambda x: sech2(x), (NEAR,), (), one),
-    Function(
-        "sigmoid'", first(ndl.sigmoid), lambda x: sigmoid(x) * sigmoid(-x), (NEAR,), (), one
-    ),
+    Function("sigmoid'", first(ndl.sigmoid), lambda x: sigmoid(x) * sigmoid(-x), (NEAR,), (), one),
     Function("softplus'", first(ndl.softplus), sigmoid, (NEAR,)),
     Function(
         "erf'",
