@@ -64,6 +64,9 @@ BODIES = {
 }
 """
 
+BODIES = ["user op", "index", "array-like", "iterable"]
+BODIES += ["refused dtype", "refused index", "refused operand", "text"]
+
 INTERRUPTS = """
 body = BODIES[sys.argv[1]]
 caught = 0

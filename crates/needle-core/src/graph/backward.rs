@@ -57,12 +57,12 @@ pub fn backward(root: &Tensor, seed: Option<Tensor>) -> Result<Vec<Gradient>> {
     })
 }
 
-/// The adjoint of a root for which none is given: ones of its shape and dtype, and of int64 where that
-/// has no sign. A derivative has one: that of `-a` would wrap.
+/// The adjoint of a root for which none is given: ones of its shape and dtype, but of int64 for any
+/// integers: derivatives may be negative, and larger than what a narrow dtype holds.
 pub(super) fn ones_for(ty: &TensorType) -> Result<Array> {
     let dtype = match ty.dtype.kind() {
-        Kind::Unsigned => DType::I64,
-        _ => ty.dtype,
+        Kind::Signed | Kind::Unsigned => DType::I64,
+        Kind::Float | Kind::Bool => ty.dtype,
     };
     Ok(Array::scalar(Scalar::Int(1), dtype)?.broadcast_to(&ty.shape))
 }

@@ -248,15 +248,12 @@ pub static POWER: OpDef = OpDef {
     derivative: Derivative::Elementwise(&[
         Partial::Of(Needs::X0.and(Needs::X1), |s| {
             let (a, b) = (s.x(0), s.x(1));
-            // Integers have no power -1, and those without sign no -1; where b is 0 the factor b
-            // makes the result 0.
-            let dtype = s.y().dtype();
-            let lower = if dtype.is_float() {
-                b.add_scalar(Constant::int(-1))
-            } else {
-                let b = b.cast(dtype);
-                b.maximum(b.constant(1.0)) - b.constant(1.0)
-            };
+            if s.y().dtype().is_float() {
+                return b.chain(a.power(b.add_scalar(Constant::int(-1))));
+            }
+            // Integers have no power -1; where b is 0 the factor b makes the result 0.
+            let (a, b) = (a.cast(DType::I64), b.cast(DType::I64));
+            let lower = b.maximum(b.constant(1.0)).add_scalar(Constant::int(-1));
             b.chain(a.power(lower))
         }),
         Partial::Of(Needs::X0.and(Needs::Y), |s| {
@@ -295,18 +292,19 @@ pub static POWER_SCALAR: OpDef = OpDef {
             value,
             dtype: c.dtype,
         };
+        let x = if s.y().dtype().is_float() {
+            s.x(0)
+        } else {
+            s.x(0).cast(DType::I64)
+        };
         match c.value {
             value if value.to_f64() == 0.0 => s.x(0).full_like(0.0),
             value if value.to_f64() == 1.0 => s.x(0).full_like(1.0),
-            Scalar::Float(v) | Scalar::Huge(v) => s
-                .x(0)
-                .power_scalar(lower(Scalar::Float(v - 1.0)))
-                .mul_scalar(c),
-            Scalar::Int(v) => s.x(0).power_scalar(lower(Scalar::Int(v - 1))).mul_scalar(c),
-            Scalar::UInt(v) => s
-                .x(0)
-                .power_scalar(lower(Scalar::UInt(v - 1)))
-                .mul_scalar(c),
+            Scalar::Float(v) | Scalar::Huge(v) => {
+                x.power_scalar(lower(Scalar::Float(v - 1.0))).mul_scalar(c)
+            }
+            Scalar::Int(v) => x.power_scalar(lower(Scalar::Int(v - 1))).mul_scalar(c),
+            Scalar::UInt(v) => x.power_scalar(lower(Scalar::UInt(v - 1))).mul_scalar(c),
             // True is the exponent 1, which stands above.
             Scalar::Bool(_) => s.x(0).full_like(1.0),
         }

@@ -159,6 +159,12 @@ const SAMPLES: &[Sample] = &[
     ),
 ];
 
+/// Both operands in the dtype of the result: products of integers would wrap.
+fn in_floats<'a>(s: &Site<'a>) -> (Expr<'a>, Expr<'a>) {
+    let dtype = s.y().dtype();
+    (s.x(0).cast(dtype), s.x(1).cast(dtype))
+}
+
 /// Adjoint behind a softmax.
 pub static SOFTMAX_GRADIENT: OpDef = OpDef {
     name: "softmax_gradient",
@@ -177,7 +183,7 @@ pub static SOFTMAX_GRADIENT: OpDef = OpDef {
     derivative: Derivative::Rule {
         needs: READS,
         vjp: |s, h, i| {
-            let (h, g, y) = (h[0]?, s.x(0), s.x(1));
+            let (h, (g, y)) = (h[0]?, in_floats(s));
             // For a given y the Jacobian by g is symmetric.
             Some(match i {
                 0 => h.with(&SOFTMAX_GRADIENT, s.attrs.clone(), y),
@@ -185,7 +191,7 @@ pub static SOFTMAX_GRADIENT: OpDef = OpDef {
             })
         },
         jvp: Tangent::Rule(|s, t| {
-            let (g, y) = (s.x(0), s.x(1));
+            let (g, y) = in_floats(s);
             let by_g = t[0].map(|t| t.with(&SOFTMAX_GRADIENT, s.attrs.clone(), y));
             let by_y =
                 t[1].map(|t| t.chain(g - total(s, g.chain(y))) - y.chain(total(s, g.chain(t))));
@@ -213,7 +219,7 @@ pub static LOG_SOFTMAX_GRADIENT: OpDef = OpDef {
     derivative: Derivative::Rule {
         needs: READS,
         vjp: |s, h, i| {
-            let (h, g, y) = (h[0]?, s.x(0), s.x(1));
+            let (h, (g, y)) = (h[0]?, in_floats(s));
             let share = h.chain(y.exp());
             Some(match i {
                 0 => h - total(s, share),
@@ -221,7 +227,7 @@ pub static LOG_SOFTMAX_GRADIENT: OpDef = OpDef {
             })
         },
         jvp: Tangent::Rule(|s, t| {
-            let (g, y) = (s.x(0), s.x(1));
+            let (g, y) = in_floats(s);
             let by_g = t[0].map(|t| t.with(&LOG_SOFTMAX_GRADIENT, s.attrs.clone(), y));
             let by_y = t[1].map(|t| -t.chain(y.exp()).chain(total(s, g)));
             sum_of([by_g, by_y])
