@@ -136,6 +136,7 @@ CASES = {
                 raise IndexError
         one = Tensor([1.0])
         raises(MemoryError, lambda: ndl.stack(Endless()))
+        raises(MemoryError, lambda: ndl.stack([one] * 10**7), "10000000 tensors")
         raises(MemoryError, lambda: ndl.autograd.find_topo_sort(Endless()))
         for body in (lambda: _core.gradients(one.sum(), Long()), lambda: _core.global_norm(Long()),
                      lambda: ndl.autograd.find_topo_sort(Long()), lambda: one.sum(axes=Long())):

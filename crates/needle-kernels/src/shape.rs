@@ -178,9 +178,12 @@ pub fn broadcasts_to(from: &[usize], to: &[usize]) -> bool {
             .all(|(&f, &t)| f == t || f == 1)
 }
 
-/// The axes of `to` along which `from` was stretched: the ones to sum over to come back.
+/// The axes of `to` along which `from` was stretched: the ones to sum over to come back. None where
+/// `from` has more dimensions than `to`: it was not stretched.
 pub fn broadcast_axes(from: &[usize], to: &[usize]) -> SmallVec<[usize; 4]> {
-    let skip = to.len() - from.len();
+    let Some(skip) = to.len().checked_sub(from.len()) else {
+        return SmallVec::new();
+    };
     (0..to.len())
         .filter(|&axis| axis < skip || (from[axis - skip] == 1 && to[axis] != 1))
         .collect()

@@ -44,7 +44,9 @@ pub fn to_numpy<'py>(
     let itemsize = array.dtype().size() as isize;
     let own_strides = array.strides();
     let mut shape: Vec<npy_intp> = array.shape().iter().map(|&n| n as npy_intp).collect();
-    let mut strides: Vec<npy_intp> = own_strides.iter().map(|&s| s * itemsize).collect();
+    // They wrap only where NumPy refuses the shape, which it looks at first.
+    let in_bytes = |&stride: &isize| stride.wrapping_mul(itemsize);
+    let mut strides: Vec<npy_intp> = own_strides.iter().map(in_bytes).collect();
     let repeats = array
         .shape()
         .iter()

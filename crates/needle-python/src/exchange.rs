@@ -53,7 +53,8 @@ pub fn _rebuild<'py>(
 
 /// A tensor on the memory of a NumPy array, without a copy. Writes through the array are
 /// seen by the tensor; a read-only array gives a read-only tensor. Negative strides,
-/// foreign byte order and misaligned elements are copied.
+/// foreign byte order and misaligned elements are copied. The array keeps its memory as for a
+/// view of NumPy's: `resize(refcheck=False)` takes it away from both.
 ///
 /// Raises TypeError for anything but an array, DTypeError for a dtype needle does not have.
 #[pyfunction]
