@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := $(VENV)/.stamp-tools
 BUILD := $(VENV)/.stamp-build
+CHECKED := target/checked
 
 # pyo3 looks for a Python; with one fixed, `cargo test` and the build share their work.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
@@ -23,7 +24,7 @@ RUST_SOURCES := $(wildcard Cargo.toml Cargo.lock .cargo/config.toml) \
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help mnist test build quick generate check fmt clippy lint types stubs cargo-test pytest isa-test \
-    docs accuracy bench bench-against bench-peers clean
+    fuzz fuzz-check checked docs accuracy bench bench-against bench-peers clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -43,7 +44,7 @@ generate: $(BUILD)  ## write the files that are made from the op table: stubs, d
 	$(BIN)/python -m tools
 
 # What CI runs, cheapest first.
-CHECKS := fmt clippy lint build types stubs cargo-test pytest isa-test docs
+CHECKS := fmt clippy lint build types stubs cargo-test pytest fuzz-check isa-test docs
 
 check:  ## what CI runs, and how many seconds each part took
 	@seconds=; for part in $(CHECKS); do \
@@ -89,6 +90,32 @@ isa-test: $(BUILD)  ## the op table under every instruction set, and on several 
 	for n in 2 4 8; do \
 	  NEEDLE_NUM_THREADS=$$n $(BIN)/python -m pytest -q $(OP_TESTS) || exit 1; \
 	done
+
+# Half the time on the release build, half on one with overflow checks and debug assertions.
+SECONDS ?= 300
+SEED ?= $(shell date +%s)
+# Of each family, in `make check`.
+FUZZ_CASES := 100
+
+fuzz: $(BUILD) checked  ## random programs and hostile calls, for SECONDS=300, from SEED=...
+	@status=0; for path in python $(CHECKED); do \
+	  PYTHONPATH=$$path $(BIN)/python -m tools.fuzz --seed $(SEED) --seconds $$(($(SECONDS) / 2)) || status=1; \
+	done; exit $$status
+
+fuzz-check: $(BUILD) checked  ## the same few cases of them in each run
+	@status=0; for path in python $(CHECKED); do \
+	  PYTHONPATH=$$path $(BIN)/python -m tools.fuzz --seed 0 --cases 0:$(FUZZ_CASES) || status=1; \
+	done; exit $$status
+
+# The package with another extension module, for PYTHONPATH. The flags are those under which
+# `cargo test` has built most of it; the Python sources are links to the real ones.
+checked: $(TOOLS)
+	cargo build --workspace --lib --tests
+	@rm -rf $(CHECKED) && mkdir -p $(CHECKED)/needle
+	@for file in python/needle/*; do case $$file in *.so|*.pyd|*.dylib|*/__pycache__) ;; \
+	  *) ln -s "$(CURDIR)/$$file" $(CHECKED)/needle/ ;; esac; done
+	@cp target/debug/lib_core.* $(CHECKED)/needle/ && rm -f $(CHECKED)/needle/lib_core.d \
+	  && mv $(CHECKED)/needle/lib_core.* $(CHECKED)/needle/_core.so
 
 docs: $(TOOLS)  ## the documentation as a site, in site/; a broken link or name is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # the variable stops an advertisement

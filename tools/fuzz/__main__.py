@@ -1,4 +1,4 @@
-"""`python -m tools.fuzz`: cases of all families, or those that are named; status 1 where one failed.
+"""`python -m tools.fuzz`: cases of all families or of those named; status 1 where one failed.
 
 python -m tools.fuzz --seconds 300                     as many cases as fit
 python -m tools.fuzz --cases 0:150                     the same cases in each run
@@ -19,7 +19,7 @@ from tools.fuzz.driver import Failure, Plan, Report
 from tools.fuzz.families import FAMILIES, HIDDEN
 
 # The most text of one failure that is printed.
-MOST_TEXT, MOST_NOTES = 1500, 12
+MOST_TEXT, MOST_NOTES = 1500, 6
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,7 +64,9 @@ def _print_failure(failure: Failure, plan: Plan) -> None:
     print(_indented(failure.text[-MOST_TEXT:]))
     if failure.notes:
         print("  it did:")
-        print(_indented("\n".join(failure.notes[-MOST_NOTES:])))
+        left_out = ["..."] if len(failure.notes) > 2 * MOST_NOTES else []
+        last = failure.notes[MOST_NOTES:][-MOST_NOTES:]
+        print(_indented("\n".join([*failure.notes[:MOST_NOTES], *left_out, *last])))
     path = os.environ.get("PYTHONPATH")
     prefix = f"PYTHONPATH={path} " if path else ""
     again = f"--family {failure.family} --seed {plan.seed} --cases {failure.cases}"

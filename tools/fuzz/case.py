@@ -26,15 +26,18 @@ class Log:
     def __init__(self, path: Path) -> None:
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), LOG_BYTES)
-        self._end = 0
+        self._end, self._last = 0, ""
 
     def begin(self, index: int) -> None:
         """Forgets the notes of the case before."""
-        self._end = 0
+        self._end, self._last = 0, ""
         self.add(str(index))
 
     def add(self, text: str) -> None:
-        """One more line."""
+        """One more line, unless it is the last one again."""
+        if text == self._last:
+            return
+        self._last = text
         line = text.replace("\0", "\\0").encode(errors="replace") + b"\n\0"
         start, end = self._end, self._end + len(line)
         if end <= LOG_BYTES:

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from tools.fuzz.case import create_log, read_log
 
+ROOT = Path(__file__).resolve().parents[2]
+# Seconds that a worker may take to import what it needs.
+START = 120.0
 # How many cases a worker runs before it makes place for a fresh process.
 SLICE = 150
 
@@ -72,7 +75,7 @@ class _Worker:
         command = [sys.executable, "-m", "tools.fuzz.worker", json.dumps(settings)]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=ROOT
             )
         self._seen: tuple[int | None, list[str]] = (None, [])
         self._since = time.monotonic()
@@ -83,13 +86,14 @@ class _Worker:
         if self._process.poll() is not None:
             return True
         seen, now = read_log(self._log), time.monotonic()
+        limit = START if seen[0] is None else self._deadline
         if seen[0] != self._seen[0]:
             self._seen, self._since = seen, now
-        elif now - self._since > self._deadline and not self._hangs:
+        elif now - self._since > limit and not self._hangs:
             self._hangs = True
             # The handler of this signal prints where each thread is.
             self._process.send_signal(signal.SIGABRT)
-        elif self._hangs and now - self._since > self._deadline + 10:
+        elif self._hangs and now - self._since > limit + 10:
             self._process.kill()
         return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -146,11 +146,14 @@ _BASES: tuple[tuple[type, ...], ...] = (
 )
 
 
-def hostile(world: World) -> Any:
-    """An object of a new class that answers some of the special methods as it likes."""
+def hostile(world: World, *needed: str) -> Any:
+    """An object of a new class that answers some of the special methods as it likes.
+
+    With `needed` it has those, and next to no others: it passes for what is expected.
+    """
     case = world.case
-    count = case.integer(1, 6)
-    names = [case.choice(tuple(ANSWERS)) for _ in range(count)]
+    count = case.integer(1, 6) if not needed else case.integer(0, 1)
+    names = [*needed, *(case.choice(tuple(ANSWERS)) for _ in range(count))]
     space: dict[str, Any] = {name: _method(world, name) for name in names}
     if "__eq__" in space and case.chance(0.8):
         space["__hash__"] = object.__hash__
@@ -159,7 +162,9 @@ def hostile(world: World) -> Any:
     if case.chance(0.1):
         space["shape"] = property(lambda self: _answered(world, "__index__"))
         space["dtype"] = property(lambda self: _answered(world, "__str__"))
-    bases = case.choice(_BASES)
+    bases = () if needed else case.choice(_BASES)
+    if {"__len__", "__getitem__"} <= space.keys() and case.chance(0.4):
+        bases = (Sequence,)
     if bases == (slice,):
         return slice(*(case.choice((None, hostile(world), 1)) for _ in range(3)))
     arguments = (2,) if bases == (np.ndarray,) else ([1.0, 2.0],) if bases == (ndl.Tensor,) else ()
@@ -176,6 +181,8 @@ def _method(world: World, name: str) -> Callable[..., Any]:
         if name == "__getattr__" and arguments and str(arguments[0]).startswith("__array_"):
             # Addresses that are none are NumPy's to believe, not needle's.
             raise AttributeError(arguments[0])
+        if name == "__getitem__" and arguments and arguments[0] not in range(5):
+            raise IndexError("planted")  # or who asks for all of them never comes back
         if acts:
             world.act()
         return _answered(world, name)

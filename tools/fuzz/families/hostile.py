@@ -100,6 +100,35 @@ def argument(world: World, depth: int = 0) -> Any:
     return tuple(items) if case.chance(0.4) else items
 
 
+def fitting(world: World, kind: str) -> Any:
+    """A hostile object that passes for a parameter of that kind of the op table, or an operand."""
+    case = world.case
+    if kind == "operand":
+        wanted = case.choice(("__array__", "__array__", "__dlpack__", "__float__", "__iter__"))
+        return hostile(world, wanted, "__len__", "__getitem__")
+    if kind in ("Shape", "Axes"):
+        if case.chance(0.3):
+            return hostile(world, "__iter__", "__len__", "__getitem__")
+        items = [_integer(world) for _ in range(case.integer(0, 3))]
+        world.lists.append(items)
+        return tuple(items) if case.chance(0.5) else items
+    if kind == "Index":
+        parts = [_integer(world) if case.chance(0.5) else _slice(world) for _ in range(2)]
+        return tuple(parts[: case.integer(1, 2)])
+    one = {"Int": "__index__", "Bool": "__bool__", "Scalar": "__float__", "DType": "__str__"}
+    return hostile(world, one[kind], *(("__int__", "__index__") if kind == "Scalar" else ()))
+
+
+def _integer(world: World) -> Any:
+    if world.case.chance(0.6):
+        return hostile(world, "__index__")
+    return world.case.choice((0, 1, 2, 3, -1, *INTEGERS))
+
+
+def _slice(world: World) -> slice:
+    return slice(*(_integer(world) if world.case.chance(0.6) else None for _ in range(3)))
+
+
 def _op(world: World) -> Any:
     """An op of a sample, one without a constructor having run, or a class instead."""
     case = world.case
@@ -110,14 +139,25 @@ def _op(world: World) -> Any:
     return case.choice(row["samples"])[0]
 
 
-def _spoilt(world: World, arguments: list[Any], named: dict[str, Any]) -> None:
-    """Exchanges an argument or two, drops one, adds one, names one."""
+def _spoilt(
+    world: World,
+    arguments: list[Any],
+    named: dict[str, Any],
+    kinds: dict[Any, str],
+) -> None:
+    """Exchanges an argument or two, drops one, adds one, names one; `kinds` are the parameters."""
     case = world.case
     for _ in range(case.integer(0, 2)):
-        if arguments and case.chance(0.6):
-            arguments[case.integer(0, len(arguments) - 1)] = argument(world)
-        elif named:
-            named[case.choice(tuple(named))] = argument(world)
+        places = [*range(len(arguments)), *named]
+        if not places:
+            break
+        place = case.choice(places)
+        kind = kinds.get(place, "operand")
+        value = fitting(world, kind) if case.chance(0.6) else argument(world)
+        if isinstance(place, str):
+            named[place] = value
+        else:
+            arguments[place] = value
     if case.chance(0.1) and arguments:
         arguments.pop()
     if case.chance(0.1):
@@ -129,7 +169,8 @@ def _spoilt(world: World, arguments: list[Any], named: dict[str, Any]) -> None:
 def _sampled(world: World) -> tuple[str, Callable[[], Any]]:
     case = world.case
     row = case.choice(table.ROWS)
-    parameters = {name: argument(world) for name, _, _ in row["params"]}
+    kinds: dict[Any, str] = {name: kind for name, kind, _ in row["params"]}
+    parameters = {name: argument(world) for name in kinds}
     inputs: list[Any] = [world.some() for _ in row["inputs"]]
     if row["samples"]:
         op, inputs = table.sample(case, row)
@@ -140,26 +181,31 @@ def _sampled(world: World) -> tuple[str, Callable[[], Any]]:
     way = case.choice(("function", "function", "class", "method", "compute", "gradient"))
     if way in ("function", "method"):
         named = dict(zip(row["inputs"], inputs, strict=False)) if case.chance(0.3) else {}
-        arguments = [] if named else inputs
+        arguments = [] if named else list(inputs)
         for name in case.random.permutation(list(parameters)):
             # By name, in any order, or by place while nothing is named.
             if named or case.chance(0.7):
                 named[str(name)] = parameters[str(name)]
         if not named:
             arguments += list(parameters.values())
-        _spoilt(world, arguments, named)
+        kinds.update({len(inputs) + i: kind for i, kind in enumerate(kinds.values())})
+        _spoilt(world, arguments, named, kinds)
         owner = arguments.pop(0) if way == "method" and arguments else ndl
         names = {"summation": "sum"} if way == "method" else {}
-        function = getattr(owner, names.get(row["name"], row["name"]), getattr(ndl, row["name"]))
-        return _text(row["name"], arguments, named), lambda: function(*arguments, **named)
+        name = names.get(row["name"], row["name"])
+        if type(owner).__name__ == "Hostile":
+            owner = ndl
+        function = getattr(owner, name, getattr(ndl, row["name"]))
+        return _text(name, arguments, named), lambda: function(*arguments, **named)
     positional: list[Any] = [] if case.chance(0.5) else list(parameters.values())
     named = {} if positional else parameters
-    _spoilt(world, positional, named)
+    kinds.update(dict(enumerate(kinds.values())))
+    _spoilt(world, positional, named, kinds)
     text = _text(row["class"], positional, named)
     made = case.attempt(text, lambda: getattr(ndl, row["class"])(*positional, **named))
     if made is None:
         return "nothing", lambda: None
-    _spoilt(world, inputs, {})
+    _spoilt(world, inputs, {}, {})
     name = {"class": "__call__", "compute": "compute"}.get(way, "gradient")
     return _text(f"{text}.{name}", inputs, {}), lambda: getattr(made, name)(*inputs)
 
@@ -189,7 +235,8 @@ def _method(world: World) -> tuple[str, Callable[[], Any]]:
 
 def _operator(world: World) -> tuple[str, Callable[[], Any]]:
     case = world.case
-    x, y = world.some(), argument(world)
+    x = world.some()
+    y = argument(world) if case.chance(0.5) else fitting(world, case.choice(("operand", "Index")))
     if case.chance(0.3):
         unary = case.choice(UNARY)
         return _text(unary.__name__, [x], {}), lambda: unary(x)
@@ -210,7 +257,7 @@ def _setter(world: World) -> tuple[str, Callable[[], Any]]:
 
 
 def _made(world: World) -> tuple[str, Callable[[], Any]]:
-    value = argument(world)
+    value = argument(world) if world.case.chance(0.5) else fitting(world, "operand")
     named = {
         name: argument(world)
         for name in ("dtype", "device", "requires_grad")
@@ -222,7 +269,7 @@ def _made(world: World) -> tuple[str, Callable[[], Any]]:
 def _any_arguments(world: World) -> tuple[list[Any], dict[str, Any]]:
     arguments = [argument(world) for _ in range(world.case.integer(0, 4))]
     named: dict[str, Any] = {}
-    _spoilt(world, arguments, named)
+    _spoilt(world, arguments, named, {})
     return arguments, named
 
 

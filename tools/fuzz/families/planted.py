@@ -51,10 +51,10 @@ def _tensors(case: Case) -> None:
 
 
 def _memory(case: Case) -> None:
-    case.note("keeps 100 bytes of malloc")
+    case.note("keeps 1000 bytes of malloc")
     malloc = ctypes.CDLL(None).malloc
     malloc.restype = ctypes.c_void_p
-    malloc(100)
+    malloc(1000)
 
 
 def _hang(case: Case) -> None:

@@ -136,8 +136,8 @@ def index(case: Case, shape: arrays.Shape) -> tuple[Any, ...]:
         if n and case.chance(0.4):
             parts.append(case.integer(-n, n - 1))
             continue
-        ends = [case.choice((None, case.integer(-n - 1, n + 1))) for _ in range(2)]
-        parts.append(slice(*ends, case.choice((None, 1, 2, -1, -2))))
+        start, stop = (case.choice((None, case.integer(-n - 1, n + 1))) for _ in range(2))
+        parts.append(slice(start, stop, case.choice((None, 1, 2, -1, -2))))
     if case.chance(0.3):
         parts.insert(case.integer(0, len(parts)), None)
     if case.chance(0.2):

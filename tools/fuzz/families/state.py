@@ -6,6 +6,7 @@ import copy
 import pickle
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def _optimiser(case: Case) -> None:
         if spoil:
             # Only the one is spoilt, so there is nothing to compare any more.
             t, bad = case.choice(odd), arrays.array(case)
-            case.attempt("a gradient", lambda t=t, bad=bad: setattr(t, "grad", ndl.Tensor(bad)))
+            case.attempt("a gradient", partial(_set_grad, t, bad))
             case.attempt("step", both[0].step)
             continue
         for optimiser in both:
@@ -69,6 +70,10 @@ def _optimiser(case: Case) -> None:
     state = case.attempt("state_dict", both[0].state_dict)
     if state is not None and not spoil:
         case.attempt("load_state_dict", lambda: both[1].load_state_dict(state))
+
+
+def _set_grad(t: ndl.Tensor, a: arrays.Array) -> None:
+    t.grad = ndl.Tensor(a)
 
 
 LAYERS: tuple[Callable[[int], Any], ...] = (

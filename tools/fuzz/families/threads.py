@@ -6,6 +6,7 @@ up the GIL, and the labels, indices and masks go out of range and back.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -18,8 +19,9 @@ from tools.fuzz import arrays, table
 from tools.fuzz.arrays import Array
 from tools.fuzz.case import Case
 
-ROWS, CLASSES = 3000, 7
-SECONDS = 0.02
+CLASSES = 7
+ROWS = (3000, 40_000)
+SECONDS = 0.03
 
 
 def run(case: Case) -> None:
@@ -30,10 +32,9 @@ def run(case: Case) -> None:
     def disturb(write: Callable[[int], Any]) -> None:
         round_ = 0
         while not stop.is_set():
-            try:
+            # A refusal is as good as a result.
+            with contextlib.suppress(ValueError, TypeError, RuntimeError, AssertionError):
                 write(round_)
-            except (ValueError, TypeError, RuntimeError, IndexError, AssertionError):
-                pass  # a refusal is as good as a result
             round_ += 1
 
     others = [threading.Thread(target=disturb, args=(write,)) for write in disturbers]
@@ -53,13 +54,16 @@ Scene = tuple[Callable[[], Any], list[Callable[[int], Any]]]
 
 
 def _writer(case: Case, a: Array) -> Callable[[int], Any]:
-    """Writes good and bad elements in turn: the whole, or some."""
-    good = a.copy()
-    bad = a.copy()
+    """Writes good and bad elements in turn: all of them, or some."""
+    a = a.reshape(-1)  # the same memory: the arrays of this family are plain
+    good, bad = a.copy(), a.copy()
     if a.dtype.kind == "f":
         bad[...] = np.nan
     elif a.dtype.kind in "iu":
-        bad[...] = case.choice((np.iinfo(a.dtype).max, np.iinfo(a.dtype).min, CLASSES))
+        info = np.iinfo(a.dtype)
+        # Beside the next class, what is far from any memory, whatever it is multiplied by.
+        far = info.max // 2**20 + CLASSES
+        bad[...] = case.choice((far, far, info.max, info.min, CLASSES))
     else:
         bad.view("u1")[...] = 7  # no bool at all
     part = slice(None, None, case.choice((1, 2, 97)))
@@ -70,9 +74,21 @@ def _writer(case: Case, a: Array) -> Callable[[int], Any]:
     return write
 
 
+def _grad(x: ndl.Tensor) -> None:
+    grad = x.grad  # once: another thread may take it away
+    if grad is not None:
+        grad.numpy()
+
+
+def _integers(case: Case) -> str:
+    """A dtype for indices: those of int64 are read where they are, others are converted first."""
+    return str(case.choice(("int64", "int64", *arrays.INTEGERS)))
+
+
 def _entropy(case: Case) -> Scene:
-    logits = arrays.values(case, case.choice(arrays.FLOATS), (ROWS, CLASSES))
-    labels = case.random.integers(0, CLASSES, ROWS).astype(case.choice(arrays.INTEGERS))
+    rows = case.choice(ROWS)
+    logits = arrays.values(case, case.choice(arrays.FLOATS), (rows, CLASSES))
+    labels = case.random.integers(0, CLASSES, rows).astype(_integers(case))
     x, y = ndl.from_numpy(logits, requires_grad=True), ndl.from_numpy(labels)
     with_gradient = case.chance(0.5)
     case.note(f"cross_entropy on {labels.dtype} labels that change")
@@ -81,7 +97,7 @@ def _entropy(case: Case) -> Scene:
         loss = ndl.cross_entropy(x, y)
         if with_gradient:
             loss.backward()
-            x.grad.numpy()
+            _grad(x)
 
     return read, [_writer(case, labels), _writer(case, logits)]
 
@@ -90,9 +106,10 @@ def _take(case: Case) -> Scene:
     axis = case.integer(0, 1)
     dtype = case.choice(arrays.DTYPES)
     a = arrays.values(case, dtype, (CLASSES, 40) if axis == 0 else (40, CLASSES))
-    shape = case.choice(((ROWS,), (ROWS // 10, 10), (ROWS, 1)))
-    indices = case.random.integers(0, CLASSES, shape).astype(case.choice(arrays.INTEGERS))
-    x, i = ndl.from_numpy(a), ndl.from_numpy(arrays.laid_out(case, indices, "C"))
+    rows = case.choice(ROWS)
+    shape = case.choice(((rows,), (rows // 10, 10), (rows, 1)))
+    indices = case.random.integers(0, CLASSES, shape).astype(_integers(case))
+    x, i = ndl.from_numpy(a), ndl.from_numpy(indices)
     if a.dtype.kind == "f":
         x.requires_grad = True
     case.note(f"take from {dtype} along {axis} with {indices.dtype}{shape} that change")
@@ -101,7 +118,7 @@ def _take(case: Case) -> Scene:
         found = ndl.take(x, i, axis)
         if found.requires_grad and case.chance(0.5):
             found.sum().backward()
-            x.grad.numpy()
+            _grad(x)
 
     return read, [_writer(case, indices), _writer(case, a)]
 
@@ -146,8 +163,7 @@ def _data(case: Case) -> Scene:
         with ndl.lazy(case.chance(0.3)):
             y = (x * x).sum() + ndl.softmax(x.reshape((-1,))).sum()
             y.backward()
-            if x.grad is not None:
-                x.grad.numpy()
+            _grad(x)
         shared.sum().backward()
         late.numpy()
 
@@ -183,7 +199,11 @@ def _shared_graph(case: Case) -> Scene:
         (y * round_).sum().backward()
         x.grad = None
 
-    return read, [sweep, lambda _: (total.numpy(), ndl.empty_cache())]
+    def look(round_: int) -> None:
+        total.numpy()
+        ndl.empty_cache()
+
+    return read, [sweep, look]
 
 
 def _step(case: Case) -> Scene:
@@ -211,5 +231,5 @@ def _step(case: Case) -> Scene:
 
 
 SCENES: tuple[Callable[[Case], Scene], ...] = (
-    *(_entropy, _take, _any_op, _any_op, _any_op, _data, _shared_graph, _step),
+    *(_entropy, _entropy, _take, _take, _any_op, _any_op, _any_op, _data, _shared_graph, _step),
 )

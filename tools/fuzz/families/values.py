@@ -78,7 +78,7 @@ def _operands(
     special = name in SPECIAL and case.chance(0.3)
     found: list[Array] = []
     for sample in samples:
-        shape = tuple(lengths.get(n, n) for n in sample.shape)
+        shape = tuple(lengths.get(int(n), int(n)) for n in sample.shape)
         if sample.dtype.kind == "f":
             a = arrays.values(case, dtype, shape, special)
             positive = sample.size > 0 and bool(np.all(sample > 0))
