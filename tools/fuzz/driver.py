@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -72,10 +73,17 @@ class _Worker:
             "log": str(self._log),
             "memory": plan.memory,
         }
+        # The place of a panic is said without it, and what the case did is known.
+        environment = {**os.environ, "RUST_BACKTRACE": "0"}
         command = [sys.executable, "-m", "tools.fuzz.worker", json.dumps(settings)]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=ROOT
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=ROOT,
+                env=environment,
             )
         self._seen: tuple[int | None, list[str]] = (None, [])
         self._since = time.monotonic()

@@ -31,6 +31,8 @@ REPEATED_CASES, REPEATS, MORE_REPEATS = 12, 5, 12
 # What counts as growth: blocks of Python's allocator in every repeat, of which it is exact; bytes
 # of malloc's on average in each part of the repeats, since caches give and take a little.
 LEAST_BLOCKS, LEAST_BYTES, PARTS = 1, 500, 3
+# Each thread has caches of its own, and starts with new ones.
+LEAST_BYTES_OF_THREADS = 20_000
 
 
 @dataclass
@@ -72,6 +74,8 @@ def main(settings: Settings) -> None:
         del case
         _settle()
         said = errors.new()
+        if failure and said:
+            failure = (failure[0], f"{failure[1]}\n{said}")  # where a panic was
         if failure is None and said:
             failure = ("panic" if "panicked" in said else "message", said)
         if failure is None and (more := ndl.autograd.TENSOR_COUNTER - before):
@@ -86,13 +90,15 @@ def main(settings: Settings) -> None:
         run(index)
     few = range(settings.start, min(settings.stop, settings.start + REPEATED_CASES))
     often = list(few) * -(-REPEATED_CASES // max(1, len(few)))
+    threaded = settings.family in ("threads", "userops")
+    least = LEAST_BYTES_OF_THREADS if threaded else LEAST_BYTES
     held = array("q", _held())  # of a fixed size, which is no growth itself
     for repeats in (REPEATS, MORE_REPEATS):
         for _ in range(repeats):
             for index in often:
                 run(index, repeated=True)
             held.extend(_held())
-        text = _growth(held[-2 * repeats :])
+        text = _growth(held[-2 * repeats :], least)
         if not text:
             break
     else:
@@ -152,7 +158,7 @@ def _malloc_bytes() -> int:
     return int(found.e + found.h)
 
 
-def _growth(held: array[int]) -> str:
+def _growth(held: array[int], least: int) -> str:
     """What grew in the repeats; empty where nothing did."""
     blocks, bytes_ = ([b - a for a, b in pairwise(held[at::2])] for at in (0, 1))
     parts = [
@@ -160,7 +166,7 @@ def _growth(held: array[int]) -> str:
     ]
     if min(blocks) >= LEAST_BLOCKS:
         return f"memory grew in each repeat of the same cases, by {blocks} blocks"
-    if all(sum(part) >= LEAST_BYTES * len(part) for part in parts):
+    if all(sum(part) >= least * len(part) for part in parts):
         return f"memory grew over repeats of the same cases, by {bytes_} bytes"
     return ""
 
