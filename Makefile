@@ -95,7 +95,7 @@ isa-test: $(BUILD)  ## the op table under every instruction set, and on several 
 SECONDS ?= 300
 SEED ?= $(shell date +%s)
 # Of each family, in `make check`.
-FUZZ_CASES := 100
+FUZZ_CASES := 150
 
 fuzz: $(BUILD) checked  ## random programs and hostile calls, for SECONDS=300, from SEED=...
 	@status=0; for path in python $(CHECKED); do \

@@ -122,7 +122,7 @@ class Case:
             self.check(np.array_equal(got, expected), f"{what}: {got!r}, expected {expected!r}")
             return
         finite = np.abs(expected[np.isfinite(expected)]).max(initial=1.0)
-        right = np.abs(got - expected) <= tolerance * (finite + np.abs(expected))
+        right = abs(got - expected) <= tolerance * (finite + np.abs(expected))
         right &= np.isfinite(expected)  # an infinite tolerance would let anything pass
         right |= (got == expected) | ((got != got) & (expected != expected))
         if not right.all():

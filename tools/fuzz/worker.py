@@ -26,8 +26,8 @@ from tools.fuzz.case import Case, Log
 from tools.fuzz.families import FAMILIES, evil
 
 # The first cases of a slice are run again so often, to see whether anything grows; where it seems
-# so, more often, since what allocators keep for later moves a little.
-REPEATED_CASES, REPEATS, MORE_REPEATS = 12, 5, 12
+# so, more and more often, since what allocators keep for later grows too, up to an end.
+REPEATED_CASES, REPEATS = 12, (5, 12, 40)
 # What counts as growth: blocks of Python's allocator in every repeat, of which it is exact; bytes
 # of malloc's on average in each part of the repeats, since caches give and take a little.
 LEAST_BLOCKS, LEAST_BYTES, PARTS = 1, 500, 3
@@ -93,7 +93,7 @@ def main(settings: Settings) -> None:
     threaded = settings.family in ("threads", "userops")
     least = LEAST_BYTES_OF_THREADS if threaded else LEAST_BYTES
     held = array("q", _held())  # of a fixed size, which is no growth itself
-    for repeats in (REPEATS, MORE_REPEATS):
+    for repeats in REPEATS:
         for _ in range(repeats):
             for index in often:
                 run(index, repeated=True)

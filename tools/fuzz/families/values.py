@@ -6,6 +6,7 @@ gradients of what is read in an odd layout must be those of a plain copy, eager 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import needle as ndl
 from tools.fuzz import arrays, table
 from tools.fuzz.arrays import Array
 from tools.fuzz.case import Case
+from tools.fuzz.families.programs import index
 
 # Ops for which integers mean the same in NumPy, bit for bit.
 EXACT = {
@@ -28,7 +30,10 @@ TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
 
 
 def run(case: Case) -> None:
-    """One op on one set of operands."""
+    """One op on one set of operands, or one index."""
+    if case.chance(0.07):
+        _indexed(case)
+        return
     row = case.choice(table.WITH_SAMPLES)
     sample, tensors = table.sample(case, row)
     lengths: dict[int, int] = {}
@@ -45,7 +50,8 @@ def run(case: Case) -> None:
     lazy = case.chance(0.3)
     with ndl.lazy(lazy):
         operands = [arrays.tensor(case, a, a.dtype.kind == "f") for a in placed]
-        result = case.attempt("call", lambda: _read(op(*operands)))
+        call = _call(case, row, op)
+        result = case.attempt("call", lambda: _read(call(operands)))
     native = [np.array(a, a.dtype.newbyteorder("=")) for a in placed]
     expected = _expected(case, op, native, dtype)
     if result is None or expected is None:
@@ -58,6 +64,41 @@ def run(case: Case) -> None:
         case.check_close(got, right, TOLERANCE.get(dtype, 1e-10), "value")
     if row["differentiable"] and dtype in arrays.FLOATS:
         _gradients_agree(case, op, operands, native, TOLERANCE[dtype])
+
+
+def _call(case: Case, row: Any, op: Any) -> Callable[[list[ndl.Tensor]], Any]:
+    """The op object, or its function with the parameters by name, in any order."""
+    # The index of a getitem is written in brackets; a tuple has no parameters.
+    if case.chance(0.5) or row["name"] in ("getitem", "make_tuple"):
+        return lambda operands: op(*operands)
+    parameters = table.attributes(row, op)
+    names = [str(name) for name in case.random.permutation(list(parameters))]
+    named = {name: parameters[name] for name in names}
+    case.note(f"{row['name']} with {named}")
+    function = getattr(ndl, row["name"])
+    if row["variadic"]:
+        return lambda operands: function(operands, **named)
+    return lambda operands: function(*operands, **named)
+
+
+def _indexed(case: Case) -> None:
+    """A random index, read and put."""
+    shape = arrays.shape(case)
+    key = index(case, shape)
+    a = arrays.array(case, None, shape)
+    case.note(f"{arrays.described(a)}[{key}]")
+    x = arrays.tensor(case, a)
+    native = a.astype(a.dtype.newbyteorder("="))
+    case.check_close(x[key].numpy(), native[key], 0, "getitem")
+    part = arrays.array(case, None, native[key].shape)
+    right = np.zeros(shape, part.dtype.newbyteorder("="))
+    right[key] = part
+    named: Any = {"shape": shape, "index": key}
+    if case.chance(0.5):
+        named = dict(reversed(named.items()))
+    case.note(f"put {arrays.described(part)} with {named}")
+    got = ndl.put(arrays.tensor(case, part), **named)
+    case.check_close(got.numpy(), right, 0, "put")
 
 
 def _stretched(case: Case, row: Any, sample: Any, lengths: dict[int, int]) -> dict[str, Any]:
