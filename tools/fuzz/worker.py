@@ -180,6 +180,14 @@ def _limit_memory(limit: int) -> None:
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
+class _Sequence:
+    def __getitem__(self, at: int) -> int:
+        raise IndexError(at)
+
+
+_ITERATOR = type(iter(_Sequence()))
+
+
 class _Errors:
     """What was said on stderr (the driver made a file of it), and what nobody could catch."""
 
@@ -190,8 +198,9 @@ class _Errors:
         threading.excepthook = lambda found: self._take(found.exc_value)
 
     def _ignored(self, where: Any, error: BaseException | None) -> None:
-        # Destructors of hostile objects raise what they like; others say what went wrong.
-        if getattr(where, "__module__", None) != evil.__name__:
+        # Destructors of hostile objects raise what they like. And PyO3 asks each iterator for its
+        # length, as a hint, and prints what that raises.
+        if getattr(where, "__module__", None) != evil.__name__ and type(where) is not _ITERATOR:
             self._take(error)
 
     def _take(self, error: BaseException | None) -> None:
