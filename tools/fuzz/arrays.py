@@ -46,6 +46,8 @@ def values(case: Case, dtype: str, of: Shape, special: bool = False) -> Array:
     if kind in "iu":
         return np.asarray(case.random.integers(0 if kind == "u" else -9, 10, of)).astype(dtype)
     a = np.asarray(case.random.uniform(-2.2, 2.2, of)).astype(dtype)
+    if case.chance(0.15):
+        a = np.asarray(np.round(a))  # zeros of both signs, exponents that are integers, ties
     if special and a.size:
         flat = a.reshape(-1)
         places = case.random.integers(0, a.size, max(1, a.size // 8))

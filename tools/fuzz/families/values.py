@@ -25,7 +25,11 @@ EXACT = {
     *("stack", "concat", "split", "getitem", "put", "make_tuple"),
 }
 # Ops that NaN and infinities go through as in NumPy; the others are formulas of several steps.
-SPECIAL = EXACT - {"matmul", "sign"} | {"exp", "sqrt", "sin", "cos", "tanh", "divide"}
+SPECIAL = EXACT - {"matmul", "sign"} | {"exp", "sqrt", "sin", "cos", "tanh", "divide", "power"}
+# Ops whose zeros have the sign that IEEE gives them.
+SIGNED = {
+    *("add", "subtract", "multiply", "divide", "power", "negate", "abs", "sqrt", "sin", "tanh"),
+}
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
 
 
@@ -62,6 +66,9 @@ def run(case: Case) -> None:
     case.check(len(result) == len(expected), f"{len(result)} results for {len(expected)}")
     for got, right in zip(result, expected, strict=True):
         case.check_close(got, right, TOLERANCE.get(dtype, 1e-10), "value")
+        if row["name"] in SIGNED and right.dtype.kind == "f":
+            signs = np.signbit(got) == np.signbit(right)
+            case.check(bool(signs[right == 0].all()), f"sign of zero: {got!r}, expected {right!r}")
     if row["differentiable"] and dtype in arrays.FLOATS:
         _gradients_agree(case, op, operands, native, TOLERANCE[dtype])
 
@@ -152,7 +159,11 @@ def _expected(case: Case, op: Any, native: list[Array], dtype: str) -> list[Arra
     except (ValueError, TypeError, IndexError, ZeroDivisionError):
         return None
     parts = result if isinstance(result, tuple) else (result,)
-    return [np.asarray(part) for part in parts]
+    # What float32 cannot hold is infinite, or zero.
+    return [
+        a.astype(dtype) if a.dtype == np.float64 and dtype in arrays.FLOATS else a
+        for a in map(np.asarray, parts)
+    ]
 
 
 def _gradients_agree(
