@@ -25,10 +25,17 @@ EXACT = {
     *("stack", "concat", "split", "getitem", "put", "make_tuple"),
 }
 # Ops that NaN and infinities go through as in NumPy; the others are formulas of several steps.
-SPECIAL = EXACT - {"matmul", "sign"} | {"exp", "sqrt", "sin", "cos", "tanh", "divide", "power"}
+SCALAR = ("add_scalar", "mul_scalar", "divide_scalar", "power_scalar")
+SCALARS = (0, 1, 2, 3, 4, 5, -1, -2, -3, 1.5, -2.5, 0.1)
+SPECIAL = (
+    EXACT - {"matmul", "sign"}
+    | {"exp", "sqrt", "sin", "cos", "tanh", "divide", "power"}
+    | {*SCALAR}
+)
 # Ops whose zeros have the sign that IEEE gives them.
 SIGNED = {
     *("add", "subtract", "multiply", "divide", "power", "negate", "abs", "sqrt", "sin", "tanh"),
+    *SCALAR,
 }
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
 
@@ -115,6 +122,8 @@ def _stretched(case: Case, row: Any, sample: Any, lengths: dict[int, int]) -> di
     for n in range(2, 8):
         lengths[n] = n if keep else int(case.choice(arrays.LENGTHS[:most]))
     parameters = table.attributes(row, sample)
+    if row["name"] in SCALAR:
+        parameters["scalar"] = case.choice(SCALARS)
     if "shape" in parameters:
         parameters["shape"] = tuple(lengths.get(n, n) for n in parameters["shape"])
     return parameters
@@ -123,7 +132,7 @@ def _stretched(case: Case, row: Any, sample: Any, lengths: dict[int, int]) -> di
 def _operands(
     case: Case, name: str, op: Any, samples: list[Array], lengths: dict[int, int], dtype: str
 ) -> list[Array]:
-    special = name in SPECIAL and case.chance(0.3)
+    special = name in SPECIAL and case.chance(0.5)
     found: list[Array] = []
     for sample in samples:
         shape = tuple(lengths.get(int(n), int(n)) for n in sample.shape)
