@@ -70,7 +70,7 @@ pub fn size(shape: &[usize]) -> Option<usize> {
         product = product.checked_mul(n.max(1))?;
     }
     let size = if is_empty { 0 } else { product };
-    (product <= isize::MAX as usize).then_some(size)
+    isize::try_from(product).is_ok().then_some(size)
 }
 
 /// The most dimensions that an array may have: as many as NumPy's.

@@ -210,10 +210,10 @@ pub fn adopt(object: Bound<'_, PyAny>) -> PyResult<Array> {
 
 /// `numpy.asarray(object)`, refusing what has no numeric dtype.
 pub fn asarray<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
+    static ASARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     if let Ok(array) = object.cast::<PyUntypedArray>() {
         return Ok(array.clone());
     }
-    static ASARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = object.py();
     let asarray = ASARRAY.get_or_try_init(py, || {
         PyResult::Ok(py.import("numpy")?.getattr("asarray")?.unbind())

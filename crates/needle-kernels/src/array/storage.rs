@@ -281,7 +281,7 @@ impl Storage {
 
 thread_local! {
     static DROPPING: Cell<bool> = const { Cell::new(false) };
-    static DROPPED: RefCell<Vec<Box<Lent>>> = const { RefCell::new(Vec::new()) };
+    static DROPPED: RefCell<Vec<Lent>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Drops lent memory. Its owner may be the last to hold other lent memory, through arrays of another
@@ -289,7 +289,7 @@ thread_local! {
 fn drop_iteratively(lent: Box<Lent>) {
     // A thread that is ending has no list any more.
     if DROPPING.try_with(Cell::get).unwrap_or(false) {
-        DROPPED.with_borrow_mut(|list| list.push(lent));
+        DROPPED.with_borrow_mut(|list| list.push(*lent));
         return;
     }
     let _ = DROPPING.try_with(|dropping| dropping.set(true));
