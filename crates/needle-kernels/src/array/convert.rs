@@ -21,7 +21,8 @@ impl Array {
             ));
         }
         let array = Self::empty(T::DTYPE, shape)?;
-        // SAFETY: fresh storage with room for exactly these values.
+        // SAFETY: fresh memory that nobody else sees, with room for exactly these values: `shape`
+        // was compared with their number above.
         unsafe {
             array
                 .ptr_mut::<T>()
@@ -35,7 +36,8 @@ impl Array {
         let array = Self::empty(T::DTYPE, values.shape())?;
         let to = array.ptr_mut::<T>();
         for (i, value) in values.iter().enumerate() {
-            // SAFETY: fresh storage with room for exactly these values.
+            // SAFETY: fresh memory that nobody else sees, of the shape of `values`, so `i` lies
+            // within.
             unsafe { to.add(i).write(*value) };
         }
         Ok(array)
@@ -55,7 +57,7 @@ impl Array {
             // SAFETY: fresh storage with room for one element of the dtype.
             unsafe { array.ptr_mut::<T>().write(element) };
         }, else {
-            // SAFETY: as above.
+            // SAFETY: fresh storage with room for one element of the dtype.
             unsafe { array.ptr_mut::<Bool>().write(Bool::from(value.to_f64() != 0.0)) };
         });
         Ok(array)
@@ -63,7 +65,11 @@ impl Array {
 
     /// The same elements as an `ndarray` raw view, for code whose speed does not count. The
     /// pointer form is deliberate: Python may write to this memory at any time.
+    ///
+    /// # Panics
+    /// Where `T` is not the type of the elements.
     pub fn raw_view<T: Element>(&self) -> RawArrayView<T, IxDyn> {
+        assert_eq!(T::DTYPE, self.dtype());
         // ndarray builds raw views from non-negative strides: start at the lowest address
         // and invert the axes that run backwards.
         let own = self.strides();
@@ -75,7 +81,8 @@ impl Array {
         }
         let strides: Vec<usize> = own.iter().map(|s| s.unsigned_abs()).collect();
         let dims = IxDyn(self.shape()).strides(IxDyn(&strides));
-        // SAFETY: shape, strides and offset of an array stay within its storage.
+        // SAFETY: shape, strides and offset of an array stay within its storage, T is the dtype
+        // (asserted), and `start` is the lowest address that they reach.
         let mut view = unsafe { RawArrayView::from_shape_ptr(dims, start) };
         for (axis, &stride) in own.iter().enumerate() {
             if stride < 0 {
@@ -89,13 +96,21 @@ impl Array {
     ///
     /// # Safety
     /// Nobody writes to the storage while the view lives.
+    ///
+    /// # Panics
+    /// As [`Array::raw_view`].
     pub unsafe fn view<T: Element>(&self) -> ArrayViewD<'_, T> {
-        // SAFETY: the caller's promise, and the elements are initialised.
+        // SAFETY: the caller's promise; whoever made the array has written all of it, and
+        // `raw_view` asserts that T is its dtype. The borrow of `self` keeps the memory.
         unsafe { self.raw_view::<T>().deref_into_view() }
     }
 
     /// Calls `f` with the address of each element in row-major order.
+    ///
+    /// # Panics
+    /// As [`Array::raw_view`].
     pub fn for_each_ptr<T: Element>(&self, mut f: impl FnMut(*const T)) {
+        assert_eq!(T::DTYPE, self.dtype());
         let (shape, strides) = (self.shape(), self.strides());
         if self.size() == 0 {
             return;
@@ -122,9 +137,13 @@ impl Array {
     }
 
     /// All elements in row-major order.
+    ///
+    /// # Panics
+    /// As [`Array::raw_view`].
     pub fn to_vec<T: Element>(&self) -> Vec<T> {
         let mut values = Vec::with_capacity(self.size());
-        // SAFETY: `for_each_ptr` stays within the array, whose elements are initialised.
+        // SAFETY: T is the dtype (asserted there), so `for_each_ptr` stays within the array;
+        // whoever made it has written all of it.
         self.for_each_ptr(|at: *const T| values.push(unsafe { at.read() }));
         values
     }

@@ -71,7 +71,7 @@ impl Array {
     /// An array of zero bytes: 0, 0.0 or false everywhere.
     pub fn zeros(dtype: DType, shape: &[usize]) -> Result<Self> {
         let array = Self::empty(dtype, shape)?;
-        // SAFETY: the storage is fresh, nobody else sees it, and has these many bytes.
+        // SAFETY: the storage is fresh, so nobody else sees it, and it has these many bytes.
         unsafe { array.storage.data().write_bytes(0, array.storage.bytes()) };
         Ok(array)
     }
@@ -163,7 +163,8 @@ impl Array {
     #[inline]
     pub fn ptr<T: Element>(&self) -> *const T {
         debug_assert_eq!(T::DTYPE, self.dtype());
-        // SAFETY: the offset lies within the storage (or at its end, for an empty array).
+        // SAFETY: the maker of a layout (`from_parts`, views) keeps the offset within the storage,
+        // or at its end; T must be the dtype, for which the caller answers.
         unsafe { self.storage.data().cast::<T>().add(self.offset()) }
     }
 
@@ -180,7 +181,8 @@ impl Array {
         let start = self.storage.data();
         match &self.layout {
             None => start,
-            // SAFETY: the offset lies within the storage, or at its end.
+            // SAFETY: the maker of a layout (`from_parts`, views) keeps the offset within the
+            // storage, or at its end.
             Some(layout) => unsafe { start.add(layout.offset * layout.dtype.size()) },
         }
     }

@@ -69,10 +69,21 @@ pub(crate) fn class_of(bytes: usize) -> Option<(usize, usize)> {
     (size <= isize::MAX as usize / 2).then_some((FINE_CLASSES + (top - 10) * 4 + quarter, size))
 }
 
-fn layout(size: usize) -> Layout {
+/// What the system is asked for; there is a layout for all sizes that [`class_of`] gives.
+fn layout(size: usize) -> Option<Layout> {
     let align = if size >= HUGE { HUGE_ALIGN } else { ALIGN };
-    // SAFETY: the alignment is a power of two, and `class_of` keeps sizes below isize::MAX.
-    unsafe { Layout::from_size_align_unchecked(size, align) }
+    Layout::from_size_align(size, align).ok()
+}
+
+/// Returns a block to the system.
+///
+/// # Safety
+/// [`take`] allocated the block with this size, and nothing refers to it.
+unsafe fn release(block: NonNull<u8>, size: usize) {
+    if let Some(layout) = layout(size) {
+        // SAFETY: the caller's promise; the layout follows from the size alone.
+        unsafe { dealloc(block.as_ptr(), layout) };
+    }
 }
 
 /// Classes of which a thread keeps some blocks for itself, so that small results need no
@@ -99,19 +110,24 @@ impl Chain {
     #[inline]
     fn pop(&mut self) -> Option<NonNull<u8>> {
         let block = self.first?;
-        // SAFETY: a block in a chain begins with the link to the next one.
+        // SAFETY: `push` has written the link to the next one there, and the block is the chain's
+        // alone since then.
         self.first = unsafe { block.cast::<Option<NonNull<u8>>>().read() };
         self.len -= 1;
         Some(block)
     }
 
-    /// Adds a block that nothing else refers to, if there is room.
+    /// Adds a block, if there is room.
+    ///
+    /// # Safety
+    /// [`take`] gave the block for the class of this chain, and nothing else refers to it.
     #[inline]
-    fn push(&mut self, block: NonNull<u8>, room: u8) -> bool {
+    unsafe fn push(&mut self, block: NonNull<u8>, room: u8) -> bool {
         if self.len == room {
             return false;
         }
-        // SAFETY: every block has room for a word, is aligned, and is ours alone.
+        // SAFETY: every block has room for a word and is aligned; by the caller's promise it is
+        // ours.
         unsafe { block.cast::<Option<NonNull<u8>>>().write(self.first) };
         self.first = Some(block);
         self.len += 1;
@@ -127,8 +143,9 @@ impl Own {
         for (class, chain) in self.0.iter().enumerate() {
             let mut chain = chain.replace(Chain::EMPTY);
             while let Some(block) = chain.pop() {
-                // SAFETY: the block was given under this class, and waits here alone.
-                unsafe { dealloc(block.as_ptr(), layout(size_of_class(class))) };
+                // SAFETY: `give` put the block into the chain of its class, and it waits here
+                // alone.
+                unsafe { release(block, size_of_class(class)) };
             }
         }
     }
@@ -172,8 +189,9 @@ pub(crate) fn take(class: usize, size: usize, bytes: usize) -> Option<NonNull<u8
             return Some(block.0);
         }
     }
-    // SAFETY: the layout has a non-zero size.
-    let block = NonNull::new(unsafe { alloc(layout(size)) })?;
+    let layout = layout(size)?;
+    // SAFETY: `class_of` gives no size of 0.
+    let block = NonNull::new(unsafe { alloc(layout) })?;
     #[cfg(target_os = "linux")]
     if size >= HUGE {
         // Whole huge pages only: the last one would be there as a whole when a part is used.
@@ -191,7 +209,9 @@ pub(crate) fn take(class: usize, size: usize, bytes: usize) -> Option<NonNull<u8
 #[inline]
 pub(crate) unsafe fn give(block: NonNull<u8>, class: usize, size: usize, keep: bool) {
     if keep {
-        if with_own(class, |chain| chain.push(block, own_room(class))) == Some(true) {
+        // SAFETY: the caller's promise.
+        let push = |chain: &mut Chain| unsafe { chain.push(block, own_room(class)) };
+        if with_own(class, push) == Some(true) {
             return;
         }
         let mut pool = lock();
@@ -201,8 +221,8 @@ pub(crate) unsafe fn give(block: NonNull<u8>, class: usize, size: usize, keep: b
             return;
         }
     }
-    // SAFETY: the caller's promise; the layout follows from the size alone.
-    unsafe { dealloc(block.as_ptr(), layout(size)) };
+    // SAFETY: the caller's promise.
+    unsafe { release(block, size) };
 }
 
 /// Returns all cached blocks to the system, but for those that other threads keep.
@@ -218,8 +238,8 @@ pub fn empty_cache() {
         }
     }
     for (class, block) in freed {
-        // SAFETY: the block left the pool with the class it was given under.
-        unsafe { dealloc(block.0.as_ptr(), layout(size_of_class(class))) };
+        // SAFETY: the block waited alone in the list of the class it was taken for.
+        unsafe { release(block.0, size_of_class(class)) };
     }
 }
 

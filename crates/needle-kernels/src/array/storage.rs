@@ -62,10 +62,11 @@ enum Owner {
 const HEADER: usize = pool::ALIGN;
 const _: () = assert!(size_of::<Header>() <= HEADER);
 
-// SAFETY: the header is immutable but for atomics, and the memory behind it is only reached
-// through raw pointers by code that answers for its own accesses.
+// SAFETY: the header does not change but for atomics; the owner of lent memory is Send + Sync and
+// may be dropped on any thread. Elements are reached through raw pointers, by code that answers for
+// its accesses.
 unsafe impl Send for Storage {}
-// SAFETY: as above.
+// SAFETY: as for Send: what `&Storage` gives is read-only, atomic, or an address.
 unsafe impl Sync for Storage {}
 
 impl Storage {
@@ -82,7 +83,8 @@ impl Storage {
         for (place, &n) in dims.iter_mut().zip(shape) {
             *place = n;
         }
-        // SAFETY: the block has room for the header and for the data behind it.
+        // SAFETY: `take` gave a block of `total` bytes that nobody else has, aligned for the
+        // header: room for that and for the elements behind it.
         unsafe {
             header.write(Header {
                 refs: AtomicUsize::new(1),
@@ -120,8 +122,8 @@ impl Storage {
     /// `data` is valid for `bytes` bytes of reads for as long as this memory lives.
     pub unsafe fn lend(&self, data: *mut u8, bytes: usize) -> Self {
         let root = self.lender().unwrap_or(self).clone();
-        // SAFETY: the caller's promise: who keeps this memory alive keeps its root alive, and the
-        // root does as much.
+        // SAFETY: the caller's promise: the bytes live as long as this memory. The root is this
+        // memory or, where that is lent by a storage, the lender that keeps it.
         unsafe { Self::lent_by(data, bytes, true, Owner::Storage(root)) }
     }
 
@@ -130,7 +132,8 @@ impl Storage {
         if !self.is_lent() {
             return None;
         }
-        // SAFETY: lent storage is a `Lent`, which lives as long as any handle on it.
+        // SAFETY: not ours, so `lent_by` made it: the header of a `Lent`, which lives as long as
+        // any handle on it and does not change.
         match unsafe { &self.0.cast::<Lent>().as_ref().owner } {
             Owner::Storage(lender) => Some(lender),
             Owner::Embedder { .. } => None,
@@ -138,6 +141,9 @@ impl Storage {
     }
 
     /// [`Self::lent`] by anybody.
+    ///
+    /// # Safety
+    /// As there.
     unsafe fn lent_by(data: *mut u8, bytes: usize, readonly: bool, owner: Owner) -> Self {
         let origin = if readonly {
             Origin::LentReadonly
@@ -171,8 +177,8 @@ impl Storage {
     #[inline]
     pub(super) fn shape(&self) -> &[usize] {
         let header = self.header();
-        // SAFETY: `ndim` is never more than there is room for.
-        unsafe { header.dims.get_unchecked(..header.ndim as usize) }
+        // Never more than there is room for; said here, it costs no check.
+        &header.dims[..(header.ndim as usize).min(INLINE)]
     }
 
     /// The dtype that the memory was allocated for.
@@ -183,7 +189,8 @@ impl Storage {
 
     #[inline]
     fn header(&self) -> &Header {
-        // SAFETY: the header lives as long as any Storage on it.
+        // SAFETY: `allocate` or `lent_by` wrote the header, and it lives as long as any handle on
+        // it. Nobody has it mutably: what changes in it is atomic.
         unsafe { self.0.as_ref() }
     }
 
@@ -265,15 +272,15 @@ impl Drop for Storage {
 impl Storage {
     fn free(&mut self) {
         if self.is_lent() {
-            // SAFETY: lent storage is a leaked box, and this was its last handle. Its owner may run
+            // SAFETY: `lent_by` leaked the box, and this was its last handle. Its owner may run
             // Python; whoever drops a value sees to it that the GIL is held and the arena's lock is not.
             drop_iteratively(unsafe { Box::from_raw(self.0.cast::<Lent>().as_ptr()) });
             return;
         }
         let keep = !self.header().seen.load(Ordering::Relaxed);
         if let Some((class, size)) = pool::class_of(self.header().bytes + HEADER) {
-            // SAFETY: `allocate` took the block under this class, and nobody is left on it.
-            // The header is plain data.
+            // SAFETY: `allocate` took the block under this class, as the bytes are the same, and
+            // this was the last handle on it. The header is plain data.
             unsafe { pool::give(self.0.cast(), class, size, keep) };
         }
     }

@@ -11,7 +11,8 @@ use crate::error::Result;
 /// to rows that lie side by side.
 ///
 /// # Safety
-/// All addresses are valid and aligned for the dtypes, and nobody else sees `out`.
+/// These elements can be read by their steps, there is room for as many at `out`, both are aligned
+/// for the dtypes, and nobody else sees `out`.
 pub(crate) type Gather =
     unsafe fn(x: *const u8, steps: [isize; 2], out: *mut u8, n: usize, count: usize);
 
@@ -55,7 +56,7 @@ simd! {
     /// See [`Gather`].
     ///
     /// # Safety
-    /// As there.
+    /// As there, the dtypes being those of `T` and `O`.
     unsafe fn gather<S>[O: Element, T: CastTo<O>](
         x: *const u8, steps: [isize; 2], out: *mut u8, n: usize, count: usize
     ) {
@@ -148,8 +149,8 @@ pub fn cast(x: &Array, dtype: DType) -> Result<Array> {
     let (size, size_out) = (x.dtype().size() as isize, dtype.size() as isize);
     let dims = collapse(x.shape(), [&out.strides(), &x.strides()]);
     layout::for_each_block(&dims, COST, |[o, i], rows, row| {
-        // SAFETY: the strides stay within both arrays; `out` is fresh, and its rows lie side by
-        // side.
+        // SAFETY: both have the shape of the nest, so the strides stay within them; `gather` is for
+        // their dtypes. `out` is fresh, its rows lie side by side, and this block has its own.
         unsafe {
             let (from, to) = (from.get().offset(i * size), to.get().offset(o * size_out));
             gather(from, [rows.steps[1], row.steps[1]], to, row.len, rows.len);

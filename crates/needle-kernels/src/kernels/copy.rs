@@ -21,7 +21,7 @@ pub fn contiguous(x: &Array) -> Result<Array> {
 /// A copy of `x`, row-major.
 pub fn fresh(x: &Array) -> Result<Array> {
     let out = Array::empty(x.dtype(), x.shape())?;
-    // SAFETY: `out` is fresh, of the same dtype and shape.
+    // SAFETY: `out` is fresh, so nobody else sees it, and of the same dtype and shape.
     unsafe { copy_to(x, &out) };
     Ok(out)
 }
@@ -29,32 +29,35 @@ pub fn fresh(x: &Array) -> Result<Array> {
 /// Copies `x` into `out`, a writable view of the same dtype and shape.
 ///
 /// # Safety
-/// Nobody else reads or writes the elements of `out`.
+/// The dtypes and shapes are the same, and nobody else reads or writes the elements of `out`.
 pub(super) unsafe fn copy_to(x: &Array, out: &Array) {
     // Only the size of an element counts in a copy.
     match x.dtype().size() {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise, and words of this size.
         1 => unsafe { copy_words::<u8>(x, out) },
-        // SAFETY: as above.
+        // SAFETY: the caller's promise, and words of this size.
         2 => unsafe { copy_words::<u16>(x, out) },
-        // SAFETY: as above.
+        // SAFETY: the caller's promise, and words of this size.
         4 => unsafe { copy_words::<u32>(x, out) },
-        // SAFETY: as above.
+        // SAFETY: the caller's promise, and words of this size.
         _ => unsafe { copy_words::<u64>(x, out) },
     }
 }
 
+/// [`copy_to`] by words.
+///
+/// # Safety
+/// As [`copy_to`], `W` being as large as an element.
 unsafe fn copy_words<W: Element>(x: &Array, out: &Array) {
-    // SAFETY: the offset lies within the storage.
-    let start = |a: &Array| unsafe { a.storage().data().cast::<W>().add(a.offset()) };
-    let (from, to) = (Shared::new(start(x)), Shared::new(start(out)));
+    let [from, to] = [x, out].map(|a| Shared::new(a.address().cast::<W>()));
     let mut dims = collapse(x.shape(), [&out.strides(), &x.strides()]);
     if let Some(across) = transposed(&dims) {
         let (rows, columns) = (dims.remove(across), dims.remove(dims.len() - 1));
         layout::for_each(&dims, |[o, i]| {
             threads::for_each(rows.len, COST * columns.len, TILE, |range| {
                 let start = range.start as isize;
-                // SAFETY: the strides stay within both arrays; the caller owns the target.
+                // SAFETY: the strides stay within both arrays, which have one shape; by the
+                // caller's promise the target is ours, and this range has its rows alone.
                 unsafe {
                     let from = from.get().offset(i + start * rows.steps[1]);
                     let to = to.get().offset(o + start * rows.steps[0]);
@@ -67,7 +70,8 @@ unsafe fn copy_words<W: Element>(x: &Array, out: &Array) {
     }
     layout::for_each_row(&dims, COST, |[o, i], row| {
         let [step_to, step_from] = row.steps;
-        // SAFETY: the strides stay within both arrays; the caller owns the target.
+        // SAFETY: the strides stay within both arrays, which have one shape; by the caller's
+        // promise the target is ours, and this row is nobody else's.
         unsafe {
             let (from, to) = (from.get().offset(i), to.get().offset(o));
             copy_row(from, step_from, to, step_to, row.len);
@@ -98,7 +102,7 @@ simd! {
     /// so that each cache line is fetched once on either side.
     ///
     /// # Safety
-    /// All addresses are valid, and nobody else sees `out`.
+    /// These elements can be read and written by the steps, and nobody else sees those of `out`.
     unsafe fn transpose<S>[W: Element](
         x: *const W, step: isize, out: *mut W, step_out: isize, rows: usize, columns: usize
     ) {
@@ -109,7 +113,8 @@ simd! {
             let height = TILE.min(rows - r);
             for c in (0..columns).step_by(TILE) {
                 let width = TILE.min(columns - c);
-                // SAFETY: the caller's promise, and the tile holds 32 rows of 33.
+                // SAFETY: the caller's promise; the tile has room for 32 rows of 33, and what is
+                // read of it was written in this turn.
                 unsafe {
                     for i in 0..width {
                         let line = x.offset((c + i) as isize * step).add(r);
@@ -135,7 +140,7 @@ simd! {
 /// Copies `n` elements.
 ///
 /// # Safety
-/// All addresses are valid, and nobody else sees `out`.
+/// There are `n` elements on either side by its step, and nobody else sees those of `out`.
 #[inline]
 unsafe fn copy_row<W: Element>(x: *const W, step: isize, out: *mut W, step_out: isize, n: usize) {
     // SAFETY: the caller's promise.
@@ -159,7 +164,7 @@ unsafe fn copy_row<W: Element>(x: *const W, step: isize, out: *mut W, step_out: 
 /// that it moves whole vectors.
 ///
 /// # Safety
-/// All addresses are valid, and nobody else sees `out`.
+/// As [`Gather`](super::cast::Gather), for words as large as an element.
 pub(super) unsafe fn gather_words<W: Element>(
     x: *const u8,
     [down, along]: [isize; 2],
@@ -183,6 +188,10 @@ pub(super) unsafe fn gather_words<W: Element>(
     }
 }
 
+/// `n` elements, `along` apart, brought side by side.
+///
+/// # Safety
+/// As [`gather_words`], for one row.
 #[inline(always)]
 unsafe fn copy_steps<W: Element>(x: *const W, along: isize, out: *mut W, n: usize) {
     for i in 0..n {
@@ -211,11 +220,12 @@ pub fn full(dtype: DType, shape: &[usize], value: Scalar) -> Result<Array> {
     let (n, value) = (out.size(), element(value, dtype));
     dispatch!(unsigned: dtype, T => {
         let to = Shared::new(out.address().cast::<T>());
-        // SAFETY: the element's bytes come first.
+        // SAFETY: a word is as large and as aligned as any element, whose bytes come first in it.
         let value = unsafe { (&raw const value).cast::<T>().read() };
         threads::for_each(n, COST, layout::GRAIN, |range| {
             for i in range {
-                // SAFETY: `out` is fresh and has `n` elements.
+                // SAFETY: `out` is fresh and has `n` elements of this size; each index is one
+                // range's.
                 unsafe { to.get().add(i).write(value) };
             }
         });

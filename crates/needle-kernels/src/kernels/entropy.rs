@@ -10,7 +10,7 @@ use super::reduce::{Reduce, reduce};
 use super::threads::{self, Shared};
 use crate::array::Array;
 use crate::dispatch;
-use crate::dtype::Scalar;
+use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 
 /// Picoseconds for an element, roughly.
@@ -29,6 +29,14 @@ pub enum Target<'a> {
 fn rows_of(x: &Array) -> (usize, usize) {
     let n = x.shape().last().copied().unwrap_or(1);
     (n, x.size().checked_div(n).unwrap_or(0))
+}
+
+/// Whether a target is what the type rule and the cast of the op make it.
+fn fits(x: &Array, target: Target) -> bool {
+    match target {
+        Target::Shares(t) => t.shape() == x.shape() && t.dtype() == x.dtype(),
+        Target::Labels(t) => t.size() == rows_of(x).1 && t.dtype() == DType::I64,
+    }
 }
 
 /// The classes that `labels` name.
@@ -84,13 +92,16 @@ fn each_row<T: Number>(
 
 /// `sum(t) logsumexp(x) - sum(t x)` for each row of the last axis, and the mean of that.
 pub fn cross_entropy(x: &Array, target: Target) -> Result<Array> {
+    debug_assert!(fits(x, target));
     let x = contiguous(x)?;
     dispatch!(float: x.dtype(), T => {
         let (n, count) = rows_of(&x);
         let losses = Array::empty(x.dtype(), &[count])?;
         let to = Shared::new(losses.ptr_mut::<T>());
         each_row::<T>("cross_entropy", &x, target, |x, target, i| {
-            // SAFETY: rows have `n` elements, labels are below `n`; the place is this row's.
+            // SAFETY: the op's type rule has compared both shapes and the op cast both to one
+            // dtype, so rows have `n` elements; `classes_of` refused labels from `n` on; the place
+            // is this row's.
             unsafe {
                 let loss = match target {
                     Row::Shares(t) => entropy_row::<T>(x, t, n),
@@ -106,16 +117,20 @@ pub fn cross_entropy(x: &Array, target: Target) -> Result<Array> {
 
 /// `(sum(t) softmax(x) - t) g` for each row, `g` being one number divided by the count.
 pub fn cross_entropy_gradient(g: &Array, x: &Array, target: Target) -> Result<Array> {
+    debug_assert!(fits(x, target) && g.size() == 1 && g.dtype() == x.dtype());
     let x = contiguous(x)?;
     let out = Array::empty(x.dtype(), x.shape())?;
     dispatch!(float: x.dtype(), T => {
         let (n, count) = rows_of(&x);
         let divisor = <T as Number>::from_scalar(Scalar::UInt(count as u64));
-        // SAFETY: `g` has one element.
+        // SAFETY: the op's type rule refuses a `g` with dimensions, so it has one element; the op
+        // cast it to this dtype.
         let g = unsafe { g.ptr::<T>().read() }.div(divisor);
         let to = Shared::new(out.ptr_mut::<T>());
         each_row::<T>("cross_entropy_gradient", &x, target, |x, target, i| {
-            // SAFETY: rows have `n` elements, labels are below `n`; `out` is fresh.
+            // SAFETY: the op's type rule has compared both shapes and the op cast both to one
+            // dtype, so rows have `n` elements; `classes_of` refused labels from `n` on. `out` is
+            // fresh, and has this row for this call alone.
             unsafe {
                 let out = to.get().add(i * n);
                 match target {
@@ -132,6 +147,9 @@ pub fn cross_entropy_gradient(g: &Array, x: &Array, target: Target) -> Result<Ar
 const BLOCK: usize = 256;
 
 /// The maximum of a row and the sum of the exponentials behind it.
+///
+/// # Safety
+/// There are `n` elements.
 #[inline(always)]
 unsafe fn exponentials<S: super::simd::Simd, T: Elementary>(x: *const T, n: usize) -> (T, T) {
     // SAFETY: the caller's promise.

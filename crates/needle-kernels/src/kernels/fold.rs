@@ -67,7 +67,7 @@ const PAIR: usize = 2 * LANES;
 /// A run of fewer than [`PAIR`] elements.
 ///
 /// # Safety
-/// All addresses are valid.
+/// There are `n` elements to be read.
 #[inline(always)]
 unsafe fn fold_few<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
     // SAFETY: the caller's promise.
@@ -147,7 +147,7 @@ unsafe fn fold_block<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
 /// Folds `n` elements, pairwise over blocks; for use inside of `simd!` bodies.
 ///
 /// # Safety
-/// All addresses are valid.
+/// There are `n` elements to be read.
 #[inline(always)]
 pub(super) unsafe fn fold<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
     // SAFETY: the caller's promise.
@@ -163,7 +163,7 @@ pub(super) unsafe fn fold<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
 /// [`fold`] of at most [`BLOCK`] elements, without a call: where it is done block by block.
 ///
 /// # Safety
-/// All addresses are valid.
+/// As [`fold`].
 #[inline(always)]
 pub(super) unsafe fn fold_in_place<T: Number, F: Fold<T>>(x: *const T, n: usize) -> T {
     debug_assert!(n <= BLOCK);
@@ -181,7 +181,7 @@ simd! {
     /// Folds `n` elements, pairwise over blocks.
     ///
     /// # Safety
-    /// All addresses are valid.
+    /// As [`fold`].
     unsafe fn fold_run<S>[T: Number, F: Fold<T>](x: *const T, n: usize) -> T {
         let mut pairs = Pairs::<T, F>::new();
         let mut start = 0;
@@ -204,13 +204,13 @@ simd! {
 /// [`fold`] of elements that are `step` apart: they are brought together block by block.
 ///
 /// # Safety
-/// All addresses are valid.
+/// There are `n` elements to be read, `step` apart.
 pub(super) unsafe fn fold_apart<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
     let mut pairs = Pairs::<T, F>::new();
     let mut block = [const { MaybeUninit::<T>::uninit() }; BLOCK];
     for start in (0..n).step_by(BLOCK) {
         let len = BLOCK.min(n - start);
-        // SAFETY: the caller's promise, and there is room for a block.
+        // SAFETY: the caller's promise; what is folded of the block has been written.
         unsafe {
             let x = x.offset(start as isize * step);
             for (i, place) in block.iter_mut().enumerate().take(len) {
@@ -225,7 +225,7 @@ pub(super) unsafe fn fold_apart<T: Number, F: Fold<T>>(x: *const T, step: isize,
 /// [`fold`] where the order makes no difference, as for integers.
 ///
 /// # Safety
-/// All addresses are valid.
+/// As [`fold_apart`].
 #[inline(always)]
 pub(super) unsafe fn fold_plainly<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
     let mut value = F::NEUTRAL;
@@ -258,7 +258,7 @@ impl<T: Number, F: Fold<T>> Pairs<T, F> {
     pub(super) fn push(&mut self, mut value: T) {
         let mut level = 0;
         while self.count >> level & 1 == 1 {
-            // SAFETY: a level whose bit is set in the count has been written.
+            // SAFETY: where the bit of a level is set in the count, `push` has written it.
             value = F::join(unsafe { self.partial[level].assume_init() }, value);
             level += 1;
         }
@@ -270,7 +270,7 @@ impl<T: Number, F: Fold<T>> Pairs<T, F> {
     #[inline(always)]
     pub(super) fn join(self) -> T {
         let levels = (0..usize::BITS).filter(|level| self.count >> level & 1 == 1);
-        // SAFETY: as above.
+        // SAFETY: where the bit of a level is set in the count, `push` has written it.
         let partial = levels.map(|level| unsafe { self.partial[level as usize].assume_init() });
         partial
             .reduce(|later, earlier| F::join(earlier, later))

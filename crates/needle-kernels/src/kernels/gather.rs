@@ -9,6 +9,7 @@ use crate::array::Array;
 use crate::dispatch;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
+use crate::shape;
 
 /// Picoseconds for an element, roughly.
 const COST: usize = 150;
@@ -25,7 +26,7 @@ pub fn whole_numbers(op: &str, what: &str, x: &Array) -> Result<Array> {
     let numbers = cast(&x, DType::I64)?;
     dispatch!(float: x.dtype(), T => {
         for i in 0..x.size() {
-            // SAFETY: both arrays are contiguous and hold these many elements.
+            // SAFETY: both are row-major of one shape, and T and i64 are their dtypes.
             let (value, number) = unsafe {
                 (x.ptr::<T>().add(i).read(), numbers.ptr::<i64>().add(i).read())
             };
@@ -45,6 +46,7 @@ pub(super) fn checked(
     numbers: &Array,
     read: impl Fn(i64, usize) -> Result<usize>,
 ) -> Result<Vec<usize>> {
+    debug_assert_eq!(numbers.dtype(), DType::I64);
     let numbers = contiguous(numbers)?;
     let mut places = Vec::new();
     let no_memory = |_| Error::Memory(format!("cannot allocate {} indices", numbers.size()));
@@ -52,7 +54,8 @@ pub(super) fn checked(
         .try_reserve_exact(numbers.size())
         .map_err(no_memory)?;
     for i in 0..numbers.size() {
-        // SAFETY: the array is contiguous and holds these many integers.
+        // SAFETY: the array is row-major with these many elements; the ops that hand it over made
+        // it int64 by `whole_numbers`.
         let number = unsafe { numbers.ptr::<i64>().add(i).read_volatile() };
         places.push(read(number, i)?);
     }
@@ -87,6 +90,7 @@ fn places(op: &str, indices: &Array, len: usize) -> Result<Vec<usize>> {
 /// of the result.
 pub fn take(x: &Array, indices: &Array, axis: usize, shape: &[usize]) -> Result<Array> {
     let [outer, len, inner] = around(x.shape(), axis);
+    debug_assert_eq!(shape::size(shape), Some(outer * indices.size() * inner));
     let places = places("take", indices, len)?;
     let x = contiguous(x)?;
     let out = Array::empty(x.dtype(), shape)?;
@@ -98,7 +102,9 @@ pub fn take(x: &Array, indices: &Array, axis: usize, shape: &[usize]) -> Result<
     threads::for_each(outer * places.len(), inner * COST, 1, |range| {
         for i in range {
             let (block, place) = (i / places.len(), places[i % places.len()]);
-            // SAFETY: both runs of `inner` elements are inside; `out` is fresh.
+            // SAFETY: `places` are below `len`, so the run of `inner` elements lies within `x`. The
+            // type rule gave `out` as many runs as there are; it is fresh, and each run is one
+            // range's.
             unsafe {
                 let from = from.get().add((block * len + place) * bytes);
                 to.get()
@@ -114,6 +120,7 @@ pub fn take(x: &Array, indices: &Array, axis: usize, shape: &[usize]) -> Result<
 /// the adjoint of [`take`].
 pub fn take_gradient(g: &Array, indices: &Array, axis: usize, shape: &[usize]) -> Result<Array> {
     let [outer, len, inner] = around(shape, axis);
+    debug_assert_eq!(g.size(), outer * indices.size() * inner);
     let places = places("take_gradient", indices, len)?;
     let g = contiguous(g)?;
     let out = Array::zeros(g.dtype(), shape)?;
@@ -125,7 +132,9 @@ pub fn take_gradient(g: &Array, indices: &Array, axis: usize, shape: &[usize]) -
         for block in 0..outer {
             // In order: an index that comes twice always adds up in the same way.
             for (i, place) in places.iter().enumerate() {
-                // SAFETY: both runs of `inner` elements are inside; `out` is fresh.
+                // SAFETY: `places` are below `len`, so the run of `inner` elements lies within
+                // `out`, which is fresh. The type rule has compared the shape of `g`: it has these
+                // runs.
                 unsafe {
                     let from = from.add((block * places.len() + i) * inner);
                     let to = to.add((block * len + place) * inner);
@@ -142,7 +151,7 @@ simd! {
     /// beginnings in `from` and `to`.
     ///
     /// # Safety
-    /// All addresses are valid, and nobody else sees `to`.
+    /// Both have these rows, `T` being as large as an element, and nobody else sees those of `to`.
     pub(super) unsafe fn add_rows<S>[T: Number](
         from: *const T, to: *mut T, steps: [usize; 2], n: usize, count: usize
     ) {

@@ -57,7 +57,8 @@ fn join(parts: &[&Array], axis: usize, shape: &[usize]) -> Result<Array> {
             let rows: usize = shape[..axis].iter().product();
             let bytes = inner * out.dtype().size();
             for row in 0..rows {
-                // SAFETY: `out` is fresh, and all parts together fill each of its rows.
+                // SAFETY: the lengths and the dtype were compared above, so both runs lie within;
+                // the part is row-major, `out` is fresh, and they are apart.
                 unsafe {
                     let to = out.address().add((row * shape[axis] + start) * bytes);
                     let from = part.address().add(row * len * bytes);
@@ -80,7 +81,8 @@ fn join(parts: &[&Array], axis: usize, shape: &[usize]) -> Result<Array> {
             } else {
                 range(start, len)
             });
-            // SAFETY: `out` is fresh, and the view has the shape of the part.
+            // SAFETY: `out` is fresh; the lengths and the dtype were compared above, so the view
+            // has those of the part.
             unsafe { copy_to(part, &out.index("concat", &index)?) };
         }
         start += len;
@@ -102,7 +104,8 @@ pub fn put(shape: &[usize], index: &[Index], part: &Array) -> Result<Array> {
         ));
     }
     let out = Array::zeros(part.dtype(), shape)?;
-    // SAFETY: `out` is fresh, and the view has the shape of the part.
+    // SAFETY: `out` is fresh and of the part's dtype; the view has the shape of the part, compared
+    // above.
     unsafe { copy_to(part, &out.index("put", index)?) };
     Ok(out)
 }

@@ -1,8 +1,14 @@
 //! Kernels: loops over elements. They know no gradients and no graph.
 //!
-//! Every kernel takes arrays whose shapes and dtypes have been checked by the op that calls
-//! it, and returns a fresh row-major array. Inner loops are plain Rust under the `simd!`
-//! macro of [`simd`], which compiles them once per instruction set.
+//! Every kernel trusts shapes and dtypes, and returns a fresh row-major array. `graph::compute` and
+//! `eager` infer them from the very arrays that they hand over; a program checks its nodes and
+//! arguments before its first step. Inner loops are plain Rust under the `simd!` macro of [`simd`],
+//! which compiles them once per instruction set.
+//!
+//! Lent memory may change while a kernel reads it: Python may write there at any time, through
+//! another library. No value of it steers an address but labels and indices, which
+//! `gather::checked` reads once, so that what was checked is what is used; all others are only
+//! computed with, and the worst is a result that no single moment had.
 
 // Only what is inlined into a `simd!` loop is compiled with its instructions.
 #![allow(clippy::inline_always)]

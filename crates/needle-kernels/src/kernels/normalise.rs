@@ -20,7 +20,8 @@ pub fn layer_norm(x: &Array, axis: usize, eps: f64) -> Result<Array> {
     dispatch!(float: x.dtype(), T => {
         let eps = <T as Number>::from_scalar(Scalar::Float(eps));
         along::<T, 1>([&x], axis, &out, |[x], out, run| {
-            // SAFETY: both have the runs of elements, and `out` is fresh.
+            // SAFETY: `contiguous` laid `x` row-major, T is its dtype; `out` is fresh, of the same
+            // shape, and this run is nobody else's.
             unsafe {
                 match run.width {
                     None => norm_row::<T>(x, out, run.n, eps),
@@ -35,12 +36,14 @@ pub fn layer_norm(x: &Array, axis: usize, eps: f64) -> Result<Array> {
 /// The adjoint of [`layer_norm`]: with `y` and `r = 1 / sqrt(variance + eps)` of a run of
 /// elements along the axis, `r (g - mean(g) - y mean(g y))`.
 pub fn layer_norm_gradient(g: &Array, x: &Array, axis: usize, eps: f64) -> Result<Array> {
+    debug_assert_eq!((g.shape(), g.dtype()), (x.shape(), x.dtype()));
     let (g, x) = (contiguous(g)?, contiguous(x)?);
     let out = Array::empty(x.dtype(), x.shape())?;
     dispatch!(float: x.dtype(), T => {
         let eps = <T as Number>::from_scalar(Scalar::Float(eps));
         along::<T, 2>([&g, &x], axis, &out, |[g, x], out, run| {
-            // SAFETY: all have the runs of elements, and `out` is fresh.
+            // SAFETY: the op's type rule has compared both shapes, the op cast both to one dtype,
+            // and `contiguous` laid them row-major; `out` is fresh, and this run is nobody else's.
             unsafe {
                 match run.width {
                     None => norm_gradient_row::<T>(g, x, out, run.n, eps),
@@ -96,6 +99,9 @@ fn along<T: Number, const N: usize>(
 }
 
 /// The mean of a row and `1 / sqrt(variance + eps)`; `scratch` has room for the row.
+///
+/// # Safety
+/// Both have `n` elements; nobody else sees `scratch`.
 #[inline(always)]
 unsafe fn moments<T: Float>(x: *const T, scratch: *mut T, n: usize, eps: T) -> (T, T) {
     let divisor = T::from_scalar(Scalar::UInt(n as u64));
@@ -189,18 +195,19 @@ fn column_moments<T: Float>(
 
 simd! {
     /// # Safety
-    /// Both have `n` rows of `width` columns, `step` apart; nobody else sees those of `out`.
+    /// For `sizes` of `[n, step, width]` both have `n` rows of `width` columns, `step` apart;
+    /// nobody else sees those of `out`.
     unsafe fn norm_columns<S>[T: Float](
         x: *const T, out: *mut T, sizes: [usize; 3], eps: T
     ) {
         let [n, step, width] = sizes;
-        // SAFETY: the caller's promise, here and below.
+        // SAFETY: the caller's promise; it is asked for rows below `n` and columns below `width`.
         let x = |row: usize, i: usize| unsafe { x.add(row * step + i).read() };
         let (means, scales) = column_moments(n, width, eps, x);
         for row in 0..n {
             for i in 0..width {
                 let value = x(row, i).sub(means[i]).mul(scales[i]);
-                // SAFETY: as above.
+                // SAFETY: the caller's promise: a column of a row of `out`.
                 unsafe { out.add(row * step + i).write(value) };
             }
         }
@@ -209,14 +216,14 @@ simd! {
 
 simd! {
     /// # Safety
-    /// As above, for all three.
+    /// As [`norm_columns`], for all three.
     unsafe fn norm_gradient_columns<S>[T: Float](
         g: *const T, x: *const T, out: *mut T, sizes: [usize; 3], eps: T
     ) {
         let [n, step, width] = sizes;
-        // SAFETY: the caller's promise, here and below.
+        // SAFETY: the caller's promise; it is asked for rows below `n` and columns below `width`.
         let x = |row: usize, i: usize| unsafe { x.add(row * step + i).read() };
-        // SAFETY: as above.
+        // SAFETY: the caller's promise; it is asked for rows below `n` and columns below `width`.
         let g = |row: usize, i: usize| unsafe { g.add(row * step + i).read() };
         let (means, scales) = column_moments(n, width, eps, x);
         let y = |row: usize, i: usize| x(row, i).sub(means[i]).mul(scales[i]);
@@ -225,7 +232,7 @@ simd! {
         for row in 0..n {
             for i in 0..width {
                 let rest = g(row, i).sub(levels[i]).sub(y(row, i).mul(shares[i]));
-                // SAFETY: as above.
+                // SAFETY: the caller's promise: a column of a row of `out`.
                 unsafe { out.add(row * step + i).write(rest.mul(scales[i])) };
             }
         }

@@ -74,6 +74,9 @@ impl Real for f64 {
 ///
 /// `S` is the [`Simd`] type that the body is compiled for. What the body calls must be
 /// `#[inline(always)]`: only inlined code is compiled with the wider instructions.
+///
+/// The loop says in its `# Safety` what its callers promise; to this the choice below adds that the
+/// processor has the instructions of `S`. So bodies may call the methods of [`Vector`].
 macro_rules! simd {
     (
         $(#[$meta:meta])*
@@ -84,12 +87,16 @@ macro_rules! simd {
         #[inline]
         #[allow(clippy::too_many_arguments)]
         $vis unsafe fn $name<$first: $fbound $(, $g: $bound)*>($($arg: $ty),*) $(-> $ret)? {
+            /// # Safety
+            /// What the loop says, and the processor has the instructions of the set.
             #[inline(always)]
             #[allow(clippy::too_many_arguments, clippy::inline_always)]
             unsafe fn body<$S: $crate::kernels::simd::Simd, $first: $fbound $(, $g: $bound)*>(
                 $($arg: $ty),*
             ) $(-> $ret)? $body
 
+            /// # Safety
+            /// As `body`.
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
             #[allow(clippy::too_many_arguments)]
@@ -98,6 +105,8 @@ macro_rules! simd {
                 unsafe { body::<$crate::kernels::simd::Avx2, $first $(, $g)*>($($arg),*) }
             }
 
+            /// # Safety
+            /// As `body`.
             #[cfg(target_arch = "x86_64")]
             #[target_feature(
                 enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,lzcnt,popcnt"
@@ -108,6 +117,8 @@ macro_rules! simd {
                 unsafe { body::<$crate::kernels::simd::Avx512, $first $(, $g)*>($($arg),*) }
             }
 
+            /// # Safety
+            /// As `body`: every processor has the baseline.
             // Not inlined, or it would be compiled again wherever the loop is called.
             #[inline(never)]
             #[allow(clippy::too_many_arguments)]
@@ -123,10 +134,12 @@ macro_rules! simd {
                 return unsafe { scalar::<$first $(, $g)*>($($arg),*) };
             }
             match $crate::kernels::isa::active() {
-                // SAFETY: the caller's promise, and the processor has the instructions.
+                // SAFETY: the caller's promise; `active` gives a set only if `is_supported` found
+                // every feature enabled above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernels::isa::Isa::Avx512 => unsafe { avx512::<$first $(, $g)*>($($arg),*) },
-                // SAFETY: as above.
+                // SAFETY: the caller's promise; `active` gives a set only if `is_supported` found
+                // every feature enabled above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernels::isa::Isa::Avx2 => unsafe { avx2::<$first $(, $g)*>($($arg),*) },
                 // SAFETY: the caller's promise, handed on.

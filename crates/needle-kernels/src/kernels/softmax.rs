@@ -30,8 +30,9 @@ pub fn logsumexp(x: &Array, axes: &[usize], keepdims: bool) -> Result<Array> {
         let (count, n) = (out.size(), x.size() / out.size());
         let scratch = Array::empty(x.dtype(), &[n.max(GROUP.min(x.size()))])?;
         dispatch!(float: x.dtype(), T => {
-            // SAFETY: `count` rows of n elements; `scratch` has n, and a group's if that is
-            // more; both it and `out` are fresh.
+            // SAFETY: `contiguous` laid out `count` rows of n elements, and T is their dtype;
+            // `scratch` has n, or a group of rows if that is more, or all of `x` if that is less
+            // than a group; both it and `out` are fresh.
             unsafe { lse_rows::<T>(x.ptr(), scratch.ptr_mut(), out.ptr_mut(), count, n) };
         }, else return Err(Error::undefined("logsumexp", x.dtype())));
         return Ok(out);
@@ -81,7 +82,8 @@ fn make_finite(max: &Array) {
     dispatch!(float: max.dtype(), T => {
         let at = max.ptr_mut::<T>();
         for i in 0..max.size() {
-            // SAFETY: the array is fresh and has these many elements.
+            // SAFETY: `reduce` has just made the array: row-major, all written, and seen by nobody
+            // else.
             unsafe { at.add(i).write(shift(at.add(i).read())) };
         }
     }, else {});
@@ -107,7 +109,8 @@ fn along_rows(x: &Array, log: bool) -> Result<Array> {
         let (from, to) = (Shared::new(x.ptr::<T>()), Shared::new(out.ptr_mut::<T>()));
         threads::for_each(count, n * COST, group(n), |rows| {
             let start = rows.start * n;
-            // SAFETY: both have `count` rows of `n` elements, and `out` is fresh.
+            // SAFETY: `contiguous` laid the rows out, T is the dtype of both; `out` is fresh, of
+            // the same shape, and this range has its rows alone.
             unsafe {
                 let (x, out) = (from.get().add(start), to.get().add(start));
                 if log {
@@ -124,6 +127,7 @@ fn along_rows(x: &Array, log: bool) -> Result<Array> {
 /// `y (g - sum(g y))` along `axis`: an adjoint `g` behind a softmax `y`. Products are those
 /// of the chain rule.
 pub fn softmax_gradient(g: &Array, y: &Array, axis: usize) -> Result<Array> {
+    debug_assert_eq!((g.shape(), g.dtype()), (y.shape(), y.dtype()));
     if axis + 1 == y.ndim() && y.size() > 0 {
         return gradient_rows(g, y, false);
     }
@@ -134,6 +138,7 @@ pub fn softmax_gradient(g: &Array, y: &Array, axis: usize) -> Result<Array> {
 
 /// `g - exp(y) sum(g)` along `axis`: an adjoint `g` behind a logarithm `y` of a softmax.
 pub fn log_softmax_gradient(g: &Array, y: &Array, axis: usize) -> Result<Array> {
+    debug_assert_eq!((g.shape(), g.dtype()), (y.shape(), y.dtype()));
     if axis + 1 == y.ndim() && y.size() > 0 {
         return gradient_rows(g, y, true);
     }
@@ -151,7 +156,9 @@ fn gradient_rows(g: &Array, y: &Array, log: bool) -> Result<Array> {
         let to = Shared::new(out.ptr_mut::<T>());
         threads::for_each(y.size() / n, n * COST, group(n), |rows| {
             let start = rows.start * n;
-            // SAFETY: all three have these rows of `n` elements, and `out` is fresh.
+            // SAFETY: the op's type rule has compared both shapes, the op cast both to one dtype,
+            // and `contiguous` laid them row-major; `out` is fresh, and this range has its rows
+            // alone.
             unsafe {
                 let (g, y) = (from_g.get().add(start), from_y.get().add(start));
                 let out = to.get().add(start);
@@ -191,7 +198,7 @@ simd! {
 
 simd! {
     /// # Safety
-    /// As above.
+    /// All three have `count` rows of `n` elements, and nobody else sees `out`.
     unsafe fn log_softmax_gradient_rows<S>[T: Elementary](
         g: *const T, y: *const T, out: *mut T, count: usize, n: usize
     ) {
@@ -215,6 +222,9 @@ fn group(n: usize) -> usize {
 }
 
 /// `out = x - max(x)` for each of `count` rows.
+///
+/// # Safety
+/// Both have `count * n` elements; nobody else sees `out`.
 #[inline(always)]
 unsafe fn shift_rows<T: Float>(x: *const T, out: *mut T, count: usize, n: usize) {
     for row in 0..count {
@@ -231,8 +241,8 @@ unsafe fn shift_rows<T: Float>(x: *const T, out: *mut T, count: usize, n: usize)
 
 simd! {
     /// # Safety
-    /// `x` has `count` rows of `n` elements, `out` has `count`, `scratch` a group of rows;
-    /// nobody else sees these two.
+    /// `x` has `count` rows of `n` elements, `out` has `count` elements, `scratch` a group of rows
+    /// (or `count`, if these are fewer); nobody else sees these two.
     unsafe fn lse_rows<S>[T: Elementary](
         x: *const T, scratch: *mut T, out: *mut T, count: usize, n: usize
     ) {

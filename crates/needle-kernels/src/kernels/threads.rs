@@ -105,10 +105,10 @@ fn spread(n: usize, work: usize, grain: usize, body: &(dyn Fn(Range<usize>) + Sy
 #[derive(Clone, Copy)]
 pub(crate) struct Shared<T>(*mut T);
 
-// SAFETY: the type only carries the address. Who reads or writes through it says in an
-// `unsafe` block why that is right: each range has elements of its own.
+// SAFETY: only an address. Kernels read operands from all threads, and give each element of a fresh
+// result to one range; who reads or writes says so in an `unsafe` block.
 unsafe impl<T> Send for Shared<T> {}
-// SAFETY: as above.
+// SAFETY: only an address, as for Send.
 unsafe impl<T> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
@@ -197,7 +197,7 @@ static POOL: AtomicPtr<Pool> = AtomicPtr::new(ptr::null_mut());
 fn pool() -> &'static Pool {
     let process = std::process::id();
     let found = POOL.load(Ordering::Acquire);
-    // SAFETY: what stands there was leaked by the code below.
+    // SAFETY: null, or a pool that the code below has leaked, which is never freed.
     if let Some(pool) = unsafe { found.as_ref() }
         && pool.process == process
     {
@@ -220,12 +220,14 @@ fn pool() -> &'static Pool {
     let current = match won {
         Ok(_) => new,
         Err(other) => {
-            // SAFETY: nobody else has seen the new one.
+            // SAFETY: it comes from the box above, and nobody else has seen it: the exchange
+            // failed.
             drop(unsafe { Box::from_raw(new) });
             other
         }
     };
-    // SAFETY: as above; another thread of this process put it there.
+    // SAFETY: ours or another thread's, leaked by the code above; no null, as only `forget_pool`
+    // stores one, in a child that has a single thread.
     unsafe { &*current }
 }
 
@@ -310,8 +312,8 @@ impl Pool {
             let round = self.round.load(Ordering::SeqCst);
             self.inside.fetch_add(1, Ordering::SeqCst);
             let job = self.job.load(Ordering::SeqCst);
-            // SAFETY: while this thread is counted as inside, the caller keeps the job that
-            // could be found.
+            // SAFETY: `share` takes the job off and then waits until nobody is inside; both sides
+            // are SeqCst, so whoever found the job is waited for.
             if let Some(job) = unsafe { job.as_ref() } {
                 job.join();
             }

@@ -34,7 +34,8 @@ pub fn variance(x: &Array, axes: &[usize], keepdims: bool, divisor: f64) -> Resu
         if n <= PIECE {
             threads::for_each(count, n * COST, 1, |range| {
                 for i in range {
-                    // SAFETY: `count` rows of `n` elements; each place is this row's.
+                    // SAFETY: `contiguous` laid out `count` rows of `n` elements, T is their dtype;
+                    // `out` is fresh, and each place is its row's.
                     unsafe {
                         let row = from.get().add(i * n);
                         let moments = moments_of::<T>(row, n, origin_of::<T>(row, n));
@@ -44,7 +45,8 @@ pub fn variance(x: &Array, axes: &[usize], keepdims: bool, divisor: f64) -> Resu
             });
         } else {
             for i in 0..count {
-                // SAFETY: as above.
+                // SAFETY: `contiguous` laid out `count` rows of `n` elements, T is their dtype;
+                // `out` is fresh.
                 unsafe {
                     let moments = moments_of_pieces::<T>(from.get().add(i * n), n);
                     to.get().add(i).write(moments.squares.div(divisor));
@@ -157,6 +159,9 @@ simd! {
 }
 
 /// The pieces of a long row, on several threads; joined in order, whoever took them.
+///
+/// # Safety
+/// There are `n` elements.
 unsafe fn moments_of_pieces<T: Float>(x: *const T, n: usize) -> Moments<T> {
     let mut pieces = vec![Moments::<T>::NONE; n.div_ceil(PIECE)];
     let (from, to) = (Shared::new(x), Shared::new(pieces.as_mut_ptr()));

@@ -3,29 +3,56 @@
 
 /// A register of several elements.
 ///
-/// # Safety
-/// Every method may use the instructions of the set it belongs to: it must be inlined into
-/// code that is compiled for it, as the bodies of `simd!` are.
+/// Every method may use the instructions of the set that the register belongs to, so the processor
+/// must have them; to be fast it must be inlined into code that is compiled for the set. Both hold
+/// in the bodies of `simd!`.
 pub(crate) trait Vector<T>: Copy {
     /// How many elements.
     const LEN: usize;
     /// The same element everywhere.
+    ///
+    /// # Safety
+    /// The processor has the instructions of the set.
     unsafe fn splat(value: T) -> Self;
     /// The elements from an address on.
+    ///
+    /// # Safety
+    /// As [`Vector::splat`], and there are [`Vector::LEN`] elements to be read.
     unsafe fn load(at: *const T) -> Self;
     /// The first `n` elements from an address on, which alone are read, and zeros.
+    ///
+    /// # Safety
+    /// As [`Vector::splat`], and there are `n` elements to be read, at most [`Vector::LEN`].
     unsafe fn load_first(at: *const T, n: usize) -> Self;
     /// Writes the elements.
+    ///
+    /// # Safety
+    /// As [`Vector::splat`], and nobody else sees the [`Vector::LEN`] elements there.
     unsafe fn store(self, at: *mut T);
     /// Writes the first `n` elements.
+    ///
+    /// # Safety
+    /// As [`Vector::splat`], and nobody else sees the `n` elements there, at most [`Vector::LEN`].
     unsafe fn store_first(self, at: *mut T, n: usize);
     /// `self + a * b`.
+    ///
+    /// # Safety
+    /// As [`Vector::splat`].
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
     /// `self + other`.
+    ///
+    /// # Safety
+    /// As [`Vector::splat`].
     unsafe fn add(self, other: Self) -> Self;
     /// The elements of both in turn, `self`'s first: the first half of them, and the second.
+    ///
+    /// # Safety
+    /// As [`Vector::splat`].
     unsafe fn zip(self, other: Self) -> (Self, Self);
     /// The sum of the elements.
+    ///
+    /// # Safety
+    /// As [`Vector::splat`].
     unsafe fn total(self) -> T;
 }
 
@@ -107,47 +134,47 @@ mod x86 {
                 const LEN: usize = $len;
                 #[inline(always)]
                 unsafe fn splat(value: $T) -> Self {
-                    // SAFETY: the caller's promise, here and below.
+                    // SAFETY: the caller's promise: the processor has the instructions.
                     unsafe { $splat(value) }
                 }
                 #[inline(always)]
                 unsafe fn load(at: *const $T) -> Self {
-                    // SAFETY: as above.
+                    // SAFETY: the caller's promise: they are there to be read, at any alignment.
                     unsafe { $load(at) }
                 }
                 #[inline(always)]
                 unsafe fn load_first(at: *const $T, n: usize) -> Self {
-                    // SAFETY: as above; lanes that are masked are not read.
+                    // SAFETY: the caller's promise; lanes that the mask leaves out are not read.
                     unsafe { $load_first($mask(n), at) }
                 }
                 #[inline(always)]
                 unsafe fn store(self, at: *mut $T) {
-                    // SAFETY: as above.
+                    // SAFETY: the caller's promise: they are ours to be written, at any alignment.
                     unsafe { $store(at, self) }
                 }
                 #[inline(always)]
                 unsafe fn store_first(self, at: *mut $T, n: usize) {
-                    // SAFETY: as above; lanes that are masked are not written.
+                    // SAFETY: the caller's promise; lanes that the mask leaves out are not written.
                     unsafe { $store_first(at, $mask(n), self) }
                 }
                 #[inline(always)]
                 unsafe fn add_product(self, a: Self, b: Self) -> Self {
-                    // SAFETY: as above.
+                    // SAFETY: the caller's promise: the processor has the instructions.
                     unsafe { $fma(a, b, self) }
                 }
                 #[inline(always)]
                 unsafe fn add(self, other: Self) -> Self {
-                    // SAFETY: as above.
+                    // SAFETY: the caller's promise: the processor has the instructions.
                     unsafe { $add(self, other) }
                 }
                 #[inline(always)]
                 unsafe fn zip(self, other: Self) -> (Self, Self) {
-                    // SAFETY: as above.
+                    // SAFETY: the caller's promise: the processor has the instructions.
                     unsafe { $zip(self, other) }
                 }
                 #[inline(always)]
                 unsafe fn total(self) -> $T {
-                    // SAFETY: as above.
+                    // SAFETY: the caller's promise: the processor has the instructions.
                     unsafe { $total(self) }
                 }
             }
@@ -181,6 +208,10 @@ mod x86 {
         zip: |a, b| across!(_mm256_permute2f128_pd, _mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
         total: |v| std::mem::transmute::<__m256d, [f64; 4]>(v).iter().sum());
 
+    /// [`Vector::zip`].
+    ///
+    /// # Safety
+    /// The processor has AVX-512.
     #[inline(always)]
     unsafe fn zip_16(a: __m512, b: __m512) -> (__m512, __m512) {
         // SAFETY: the caller's promise.
@@ -194,6 +225,10 @@ mod x86 {
         }
     }
 
+    /// [`Vector::zip`].
+    ///
+    /// # Safety
+    /// The processor has AVX-512.
     #[inline(always)]
     unsafe fn zip_8(a: __m512d, b: __m512d) -> (__m512d, __m512d) {
         // SAFETY: the caller's promise.
@@ -208,10 +243,13 @@ mod x86 {
     }
 
     /// A mask of AVX2: a register whose lanes are all ones or all zeros.
+    ///
+    /// # Safety
+    /// The processor has AVX.
     #[inline(always)]
     unsafe fn lanes<L, const N: usize>(lanes: &[L; N]) -> __m256i {
         const { assert!(size_of::<[L; N]>() == size_of::<__m256i>()) };
-        // SAFETY: 32 bytes, and the caller's promise.
+        // SAFETY: the array has the 32 bytes that are read, and the caller's promise.
         unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) }
     }
 }

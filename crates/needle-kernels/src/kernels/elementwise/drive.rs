@@ -32,14 +32,15 @@ pub(super) fn map(f: &Map, x: &Array, dtype: DType) -> Result<Array> {
     if x.dtype() == dtype && compiled.dtype == dtype && x.is_contiguous() {
         let (size, run, n) = (dtype.size(), compiled.run, out.size());
         if n <= GRAIN {
-            // SAFETY: both have these elements, row-major; `out` is fresh.
+            // SAFETY: both have `n` elements of `compiled.dtype`, row-major; `out` is fresh.
             unsafe { run(x.address(), out.address(), n) };
             return Ok(out);
         }
         let (from, to) = (Shared::new(x.address()), Shared::new(out.address()));
         threads::for_each(n, f.cost, GRAIN, |range| {
             let at = range.start * size;
-            // SAFETY: both have these elements, row-major; `out` is fresh.
+            // SAFETY: both have `n` elements of `compiled.dtype`, row-major; `out` is fresh, and
+            // this range has its elements alone.
             unsafe { run(from.get().add(at), to.get().add(at), range.len()) };
         });
         return Ok(out);
@@ -76,7 +77,9 @@ fn map_planned(f: &Map, compiled: &Compiled<MapRow>, x: &Array, out: &Array) -> 
             };
             for row in 0..count {
                 let x = x.wrapping_offset(row as isize * down * size as isize);
-                // SAFETY: `go` hands over rows whose elements lie side by side.
+                // SAFETY: `go` hands over rows within the operand or in a tile, of
+                // `compiled.dtype`, whose elements lie side by side; `to` is this block's part of
+                // the fresh result, or a tile.
                 unsafe { (compiled.run)(x, to.add(row * n * size), len) };
             }
         },
@@ -178,7 +181,9 @@ fn zip_number_planned<const LEFT: bool>(
     Ok(())
 }
 
-/// One row over all elements, which lie side by side in each operand that is not repeated.
+/// One row over all elements, which lie side by side in each operand that is not repeated. Both are
+/// of `compiled.dtype`; one that steps has as many elements as `out`, a fresh array of what the
+/// rows write.
 #[inline(always)]
 fn side_by_side(
     cost: usize,
@@ -190,14 +195,16 @@ fn side_by_side(
     let n = out.size();
     if n <= GRAIN {
         let (steps_a, steps_b) = ([0, step_a], [0, step_b]);
-        // SAFETY: all three have these elements, row-major; `out` is fresh.
+        // SAFETY: `zip` and `zip_number` looked at shapes and dtypes: operands have `n` elements
+        // side by side, or one that stays; `out` is fresh.
         unsafe { (compiled.run)(a, steps_a, b, steps_b, out.address(), n, 1) };
         return;
     }
     let (size, size_out, run) = (compiled.dtype.size(), out.dtype().size(), compiled.run);
     let (a, b, to) = (Shared::new(a), Shared::new(b), Shared::new(out.address()));
     threads::for_each(n, cost, GRAIN, |range| {
-        // SAFETY: all three have these elements, row-major; `out` is fresh.
+        // SAFETY: `zip` and `zip_number` looked at shapes and dtypes: operands have `n` elements
+        // side by side, or one that stays; `out` is fresh, and this range has its elements alone.
         unsafe {
             let a = a.get().add(range.start * size * step_a as usize);
             let b = b.get().add(range.start * size * step_b as usize);
@@ -232,7 +239,9 @@ fn zip_plan(
         f.cost,
         |[[_, a], [_, b]], _, _| f.reads([a, b]),
         |[a, b], [steps_a, steps_b], to, n, count| {
-            // SAFETY: `go` hands over rows with such steps.
+            // SAFETY: `go` hands over rows within the operands (whose strides broadcast to `out`)
+            // or in tiles, of `compiled.dtype`, by steps that `reads` allows; `to` is this block's
+            // part of the fresh result, or a tile.
             unsafe { (compiled.run)(a, steps_a, b, steps_b, to, n, count) };
         },
     );
@@ -321,8 +330,9 @@ impl<const N: usize> Plan<N> {
                     let tile = tiles[i].as_mut_ptr().cast::<u8>();
                     inner[i] = [len as isize, 1];
                     let gather = gather_of(self.dtypes[i], self.computed);
-                    // SAFETY: the strides stay within the operand, and a tile has room for
-                    // `rows * len` elements.
+                    // SAFETY: the strides broadcast to `out`, so they stay within the operand; a
+                    // tile has room for `rows * len` elements of any dtype, and is this operand's
+                    // alone.
                     unsafe { gather(from, [down, along], tile, len, rows) };
                     tile.cast_const()
                 });
@@ -342,7 +352,8 @@ impl<const N: usize> Plan<N> {
                     result.as_mut_ptr().cast::<u8>(),
                 );
                 run(operands, inner, tile, len, rows);
-                // SAFETY: as above, and `out` is fresh.
+                // SAFETY: `run` has written `rows * len` elements of the tile; `to` is this block's
+                // part of the fresh result.
                 unsafe { store(tile, [len as isize, 1], to, len, rows) };
             }
         }

@@ -36,7 +36,7 @@ simd! {
     /// See [`MapRow`].
     ///
     /// # Safety
-    /// As there.
+    /// As there, for elements of `T`.
     unsafe fn map_row<S>[T: Element, F: Formula<T>](x: *const u8, out: *mut u8, n: usize) {
         let (x, out) = (x.cast::<T>(), out.cast::<T>());
         // SAFETY: the caller's promise.
@@ -52,6 +52,9 @@ simd! {
 }
 
 /// Sets special elements right. They are rare: it looks for them in blocks, without branches.
+///
+/// # Safety
+/// As [`MapRow`], for elements of `T`.
 #[inline(always)]
 unsafe fn mend<T: Element, F: Formula<T>>(x: *const T, out: *mut T, n: usize) {
     for start in (0..n).step_by(256) {
@@ -79,7 +82,8 @@ simd! {
     /// See [`ZipRows`].
     ///
     /// # Safety
-    /// As there.
+    /// As there, for elements of `T` and results of `F::Out`; a step of 0 within a row only if
+    /// `F::REPEATS`.
     unsafe fn zip_rows<S>[T: Element, F: Formula2<T>](
         a: *const u8, steps_a: [isize; 2], b: *const u8, steps_b: [isize; 2],
         out: *mut u8, n: usize, count: usize
@@ -114,7 +118,7 @@ simd! {
 /// gives is the same under every instruction set.
 ///
 /// # Safety
-/// As [`ZipRows`].
+/// As [`ZipRows`], for elements of `T` and results of `F::Out`.
 unsafe fn call_rows<T: Element, F: Formula2<T>>(
     a: *const u8,
     steps_a: [isize; 2],

@@ -12,7 +12,8 @@ pub(crate) const CHEAP: usize = 150;
 /// Writes a function of `n` elements that lie side by side.
 ///
 /// # Safety
-/// All addresses are valid and aligned for the types of the row, and nobody else sees `out`.
+/// There are `n` elements to be read and room for as many at `out`, both aligned for the types of
+/// the row, and nobody else sees `out`.
 pub(crate) type MapRow = unsafe fn(x: *const u8, out: *mut u8, n: usize);
 
 /// Writes a function of two operands, `count` rows of `n` elements. The steps of an operand are
@@ -20,7 +21,7 @@ pub(crate) type MapRow = unsafe fn(x: *const u8, out: *mut u8, n: usize);
 /// where the function says that it repeats, for one of them 0. The rows of the result lie side by side.
 ///
 /// # Safety
-/// As [`MapRow`].
+/// As [`MapRow`], for `count` rows of `n` elements by such steps.
 pub(crate) type ZipRows = unsafe fn(
     a: *const u8,
     steps_a: [isize; 2],

@@ -272,7 +272,8 @@ impl Fused {
         let mut results = Vec::with_capacity(self.outputs.len());
         for place in &self.outputs {
             let array = Array::empty(self.dtype, &place.shape)?;
-            // SAFETY: as above, and the fresh array has as many elements as the place.
+            // SAFETY: `output` has checked that the place is one of this run; it was written by a
+            // call above, or is an input. The fresh array has as many elements.
             unsafe {
                 let from = bases[place.base].add(place.offset * size);
                 array

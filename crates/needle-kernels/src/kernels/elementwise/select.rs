@@ -4,7 +4,7 @@
 use super::CHEAP;
 use crate::array::Array;
 use crate::dispatch;
-use crate::dtype::{Bool, Element};
+use crate::dtype::{Bool, DType, Element};
 use crate::error::Result;
 use crate::kernels::copy::straighten;
 use crate::kernels::layout::{self, broadcast_strides, collapse};
@@ -15,7 +15,7 @@ simd! {
     /// `out[i] = c[i] ? a[i] : b[i]` for `i < n`, each operand by its own step.
     ///
     /// # Safety
-    /// All addresses are valid, and nobody else sees `out`.
+    /// Each operand has `n` elements by its step, `out` has `n`, and nobody else sees these.
     unsafe fn select_row<S>[T: Element](
         c: *const Bool, a: *const T, b: *const T, steps: [isize; 3], out: *mut T, n: usize
     ) {
@@ -40,6 +40,9 @@ simd! {
 }
 
 /// Element `i` of one or the other. Both are read, so that the choice needs no branch.
+///
+/// # Safety
+/// As [`select_row`], `i` being below its `n`.
 #[inline(always)]
 unsafe fn choose<T: Element>(
     c: *const Bool,
@@ -62,6 +65,7 @@ unsafe fn choose<T: Element>(
 
 /// `a` where `cond` holds, else `b`; all three are broadcast together.
 pub fn select(cond: &Array, a: &Array, b: &Array) -> Result<Array> {
+    debug_assert_eq!((cond.dtype(), a.dtype()), (DType::Bool, b.dtype()));
     let shape = shape::broadcast("where", a.shape(), b.shape())?;
     let shape = shape::broadcast("where", cond.shape(), &shape)?;
     let out = Array::empty(a.dtype(), &shape)?;
@@ -73,7 +77,9 @@ pub fn select(cond: &Array, a: &Array, b: &Array) -> Result<Array> {
         let [a, b] = [a, b].map(|x| Shared::new(x.address().cast::<T>()));
         layout::for_each_row(&dims, CHEAP, |[o, i, j, k], row| {
             let [_, sc, sa, sb] = row.steps;
-            // SAFETY: the strides stay within the four arrays; `out` is fresh.
+            // SAFETY: the strides broadcast to the shape of `out`, so they stay within; the op cast
+            // `cond` to bool and the other two to one dtype. `out` is fresh, and this row is nobody
+            // else's.
             unsafe {
                 let (c, a, b) = (c.get().offset(i), a.get().offset(j), b.get().offset(k));
                 select_row::<T>(c, a, b, [sc, sa, sb], to.get().offset(o), row.len);

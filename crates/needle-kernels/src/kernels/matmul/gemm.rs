@@ -34,8 +34,8 @@ simd! {
     /// its row of `a` and its column of `b` alone.
     ///
     /// # Safety
-    /// All addresses are valid, `space` has room for [`SPACE`] elements, and nobody else sees
-    /// it or `c`.
+    /// The steps of `p` stay within `a` and `b`, `c` has `p.m` rows of `p.n` elements, `space` has
+    /// room for [`SPACE`], and nobody else sees it or these rows.
     pub(super) unsafe fn multiply<S>[T: GemmElement](
         p: &Product, row: usize, a: *const T, b: *const T, c: *mut T, space: *mut T
     ) {
@@ -59,6 +59,10 @@ simd! {
 }
 
 /// `c = a @ b`, or `c += a @ b`, for a block that fits `space`.
+///
+/// # Safety
+/// As [`multiply`], for at most [`DEPTH`] terms and [`COLUMNS`] columns, on a processor with the
+/// instructions of `S`.
 #[inline(always)]
 unsafe fn add_block<S: Simd, T: GemmElement>(
     p: &Product,
@@ -80,7 +84,8 @@ unsafe fn add_block<S: Simd, T: GemmElement>(
             let j = strip.start * len;
             let size = [p.n.min(strip.end * len) - j, p.k];
             let b = b.wrapping_offset(j as isize * p.b[1]);
-            // SAFETY: the caller's promise; packed strips follow each other.
+            // SAFETY: the caller's promise; packed strips follow each other, in whole vectors, and
+            // end within [`DEPTH`] times [`COLUMNS`] elements.
             unsafe {
                 let to = space.add(j * p.k);
                 pack::<S, T>(size, b, [p.b[1], p.b[0]], to, strip.len() * len);
@@ -98,7 +103,8 @@ unsafe fn add_block<S: Simd, T: GemmElement>(
         if pack_a {
             for i in (0..rows).step_by(panel) {
                 let size = [panel.min(rows - i), p.k];
-                // SAFETY: the caller's promise; panels follow each other.
+                // SAFETY: the caller's promise; panels follow each other behind the strips, and end
+                // within [`DEPTH`] times [`ROWS`] elements.
                 unsafe {
                     let a = a.wrapping_offset(i as isize * p.a[0]);
                     pack::<S, T>(size, a, p.a, panels.add(i * p.k), panel);
@@ -128,7 +134,8 @@ unsafe fn add_block<S: Simd, T: GemmElement>(
                     tile.b = space.wrapping_add(j * p.k);
                     tile.b_row = (strip.len() * len) as isize;
                 }
-                // SAFETY: the caller's promise; tiles cover the result once.
+                // SAFETY: the caller's promise; tiles cover the result once, and what was packed
+                // for them stands in `space`. A strip has 1 to [`ACROSS`] vectors.
                 unsafe { tile.rows::<S>(strip.len(), height.min(rows - i)) };
             }
         }
@@ -147,7 +154,8 @@ simd! {
     /// depend on its row of `a` and on `b` alone.
     ///
     /// # Safety
-    /// All addresses are valid, rows of `a` and `b` have steps of 1, and nobody else sees `c`.
+    /// The rows of `a`, and `b`, have `k` elements with steps of 1, `c` has `m`, and nobody else
+    /// sees these.
     pub(super) unsafe fn dots<S>[T: GemmElement](
         m: usize, k: usize, row: isize, a: *const T, b: *const T, c: *mut T
     ) {

@@ -57,7 +57,8 @@ impl LibraryElement for f64 {
 /// `c = a @ b` for rows of `c` that are `row` apart; never reads what `c` held before.
 ///
 /// # Safety
-/// All addresses are valid, and nobody else sees `c`.
+/// The steps of `p` stay within `a` and `b`, `c` has `p.m` rows of `p.n` elements, and nobody else
+/// sees these.
 pub(super) unsafe fn multiply<T: LibraryElement>(
     p: &Product,
     row: usize,
@@ -90,7 +91,8 @@ pub(super) unsafe fn multiply<T: LibraryElement>(
             ([turned.n, turned.m], (b, turned.b), (a, turned.a))
         };
         let ([m, n], (left, l), (right, r)) = (sizes, left, right);
-        // SAFETY: the caller's promise; the blocks cover `k` once.
+        // SAFETY: the caller's promise; the blocks cover `k` once, and the first does not read `c`,
+        // which nobody has written yet.
         unsafe {
             gemm(
                 m,

@@ -31,13 +31,17 @@ const SMALL: usize = 6 * 6 * 6;
 /// `a @ b + bias`, the bias being one row that every row of the product gets: the product is
 /// computed first, so that the bits are those of the two steps.
 pub fn linear(a: &Array, b: &Array, bias: &Array) -> Result<Array> {
+    debug_assert_eq!(bias.dtype(), b.dtype());
+    debug_assert_eq!(Some(&bias.size()), b.shape().last());
     let out = matmul(a, b)?;
     let (n, bias) = (bias.size(), copy::contiguous(bias)?);
     dispatch!(unsigned: out.dtype(), T => {
         let (row, to) = (Shared::new(bias.address().cast::<T>()), Shared::new(out.address().cast::<T>()));
         let rows = out.size().checked_div(n).unwrap_or(0);
         threads::for_each(rows, n * COST, GRAIN, |range| {
-            // SAFETY: `out` is fresh and has `rows` rows as long as the bias.
+            // SAFETY: the op's type rule has compared the bias with the columns of `b` and the op
+            // cast all to one dtype, so `out` has `rows` rows as long as the bias; it is fresh, and
+            // this range has its rows alone.
             unsafe {
                 let to = to.get().add(range.start * n);
                 add_rows::<T>(row.get(), to, [0, n], n, range.len());
@@ -49,6 +53,8 @@ pub fn linear(a: &Array, b: &Array, bias: &Array) -> Result<Array> {
 
 /// `a @ b` by the rules of Python's `@` on arrays; the shapes fit.
 pub fn matmul(a: &Array, b: &Array) -> Result<Array> {
+    debug_assert_eq!(a.dtype(), b.dtype());
+    debug_assert!(shape::matmul("matmul", a.shape(), b.shape()).is_ok());
     if let (&[m, k], &[_, n]) = (a.shape(), b.shape()) {
         let out = Array::empty(a.dtype(), &[m, n])?;
         let (rows_a, rows_b) = (a.strides(), b.strides());
@@ -60,7 +66,8 @@ pub fn matmul(a: &Array, b: &Array) -> Result<Array> {
             a: a_steps,
             b: b_steps,
         };
-        // SAFETY: the strides stay within the arrays, and `out` is fresh.
+        // SAFETY: the op's type rule has compared the inner lengths and the op cast both to one
+        // dtype, so the strides stay within; `out` is fresh.
         unsafe { one(&product, a, 0, b, 0, &out, 0, true) };
         return Ok(out);
     }
@@ -107,13 +114,15 @@ pub fn matmul(a: &Array, b: &Array) -> Result<Array> {
     let count = layout::size(&dims);
     if count < threads::num_threads() {
         layout::for_each(&dims, |[c, i, j]| {
-            // SAFETY: the strides stay within the arrays, and `out` is fresh.
+            // SAFETY: the lengths were compared above and the op cast both to one dtype, so the
+            // strides stay within; `out` is fresh.
             unsafe { one(&product, a, i, b, j, &out, c, true) };
         });
     } else {
         threads::for_each(count, COST * m * n * k, 1, |range| {
             layout::for_each_in(&dims, range, |[c, i, j]| {
-                // SAFETY: as above.
+                // SAFETY: the lengths were compared above and the op cast both to one dtype, so the
+                // strides stay within; `out` is fresh, and each product is one range's.
                 unsafe { one(&product, a, i, b, j, &out, c, false) };
             });
         });
@@ -138,6 +147,10 @@ fn split<'a>(
 }
 
 /// One matrix product at offsets into the arrays, on several `threads` where that pays.
+///
+/// # Safety
+/// All are of one dtype. From the offsets on, the strides stay within the operands, and `out` has
+/// `m * n` elements that nobody else sees.
 #[allow(clippy::too_many_arguments)]
 unsafe fn one(
     p: &Product,
@@ -183,6 +196,9 @@ const DIRECT: usize = 1 << 20;
 const FEW: usize = 256;
 
 /// A product of floats.
+///
+/// # Safety
+/// The strides stay within the operands, `c` has `m * n` elements, and nobody else sees these.
 unsafe fn floats<T: LibraryElement>(
     p: &Product,
     a: *const T,
@@ -214,7 +230,8 @@ unsafe fn floats<T: LibraryElement>(
     if let Some((count, step, rows, vector)) = dots {
         let (rows, vector, c) = (Shared::new(rows), Shared::new(vector), Shared::new(c));
         threads::for_each(count, p.k * DOT_COST, GRAIN, |range| {
-            // SAFETY: the caller's promise; each element is written by one thread.
+            // SAFETY: the caller's promise; rows and vector have steps of 1 here, and each element
+            // of `c` is written by one thread.
             unsafe {
                 let rows = rows.get().offset(range.start as isize * step);
                 let c = c.get().add(range.start);
@@ -239,7 +256,8 @@ unsafe fn floats<T: LibraryElement>(
                 n: columns.len(),
                 ..*p
             };
-            // SAFETY: the caller's promise; each element is written by one thread.
+            // SAFETY: the caller's promise, for a part within the sizes; each element of `c` is in
+            // one part, and `space` is this thread's.
             unsafe {
                 let a = a.get().offset(rows.start as isize * p.a[0]);
                 let b = b.get().offset(columns.start as isize * p.b[1]);
@@ -278,7 +296,7 @@ simd! {
     /// Row by row: a row of `c` gathers multiples of rows of `b`.
     ///
     /// # Safety
-    /// All addresses are valid, and nobody else sees `c`.
+    /// The strides stay within the operands, `c` has `m * n` elements, and nobody else sees these.
     unsafe fn plain<S>[T: Number](p: &Product, a: *const T, b: *const T, c: *mut T) {
         for i in 0..p.m {
             // SAFETY: the caller's promise.
@@ -301,6 +319,9 @@ simd! {
 }
 
 /// `c += factor * b`.
+///
+/// # Safety
+/// `b` has `n` elements, `step` apart, `c` has `n` side by side, and nobody else sees these.
 #[inline(always)]
 unsafe fn add_multiple<T: Number>(factor: T, b: *const T, step: isize, c: *mut T, n: usize) {
     for j in 0..n {

@@ -12,7 +12,8 @@ const LONGEST: usize = 16;
 /// behind them, up to a whole number of vectors.
 ///
 /// # Safety
-/// All addresses are valid, `width` has room for the vectors, and nobody else sees `to`.
+/// The steps stay within `x`; `to` has `depth` rows of `width` elements, and `width` room for the
+/// whole number of vectors; nobody else sees `to`. The processor has the instructions of `S`.
 #[inline(always)]
 pub(super) unsafe fn pack<S: Simd, T: GemmElement>(
     [count, depth]: [usize; 2],
@@ -56,6 +57,9 @@ pub(super) unsafe fn pack<S: Simd, T: GemmElement>(
 }
 
 /// A square of registers, transposed: `lanes` rows of `depth` elements become columns.
+///
+/// # Safety
+/// As [`pack`]; lanes and depth are at most a vector.
 #[inline(always)]
 unsafe fn transpose<S: Simd, T: GemmElement>(
     [lanes, depth]: [usize; 2],

@@ -22,7 +22,9 @@ impl<T: GemmElement> Tile<T> {
     /// `m` rows below each other, `width` vectors across: 1, 2 or 3.
     ///
     /// # Safety
-    /// All addresses are valid, and nobody else sees `c`.
+    /// The steps stay within `a` and `b` for `m` rows, the columns and the terms; there are so many
+    /// columns that the last of the vectors has some. `c` has these rows, and nobody else sees
+    /// them. The processor has the instructions of `S`.
     #[inline(always)]
     pub(super) unsafe fn rows<S: Simd>(self, width: usize, m: usize) {
         // SAFETY: the caller's promise.
@@ -36,6 +38,9 @@ impl<T: GemmElement> Tile<T> {
     }
 
     /// All `m` rows, as many at a time as fit the registers.
+    ///
+    /// # Safety
+    /// As [`Tile::rows`].
     #[inline(always)]
     unsafe fn rows_of<S: Simd, const NV: usize>(self, m: usize) {
         let mut left = m;
@@ -81,6 +86,9 @@ impl<T: GemmElement> Tile<T> {
     }
 
     /// `MR` rows by `NV` vectors.
+    ///
+    /// # Safety
+    /// As [`Tile::rows`].
     #[inline(always)]
     unsafe fn tile<S: Simd, const NV: usize, const MR: usize>(&self) {
         let tail = self.columns - (NV - 1) * <T::Of<S> as Vector<T>>::LEN;
@@ -94,6 +102,10 @@ impl<T: GemmElement> Tile<T> {
         }
     }
 
+    /// [`Tile::tile`], of whose last vectors the first `tail` elements count, all if `WHOLE`.
+    ///
+    /// # Safety
+    /// As [`Tile::rows`].
     #[inline(always)]
     unsafe fn fill<S: Simd, const NV: usize, const MR: usize, const WHOLE: bool>(
         &self,
@@ -159,7 +171,8 @@ impl<T: GemmElement> Tile<T> {
 #[inline(always)]
 fn prefetch<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: SSE is part of the architecture, and a prefetch does not access memory.
+    // SAFETY: SSE is part of the architecture, and a prefetch reads no memory that the program
+    // sees: an address that is not valid does nothing.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(at.cast());

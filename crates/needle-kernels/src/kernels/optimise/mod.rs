@@ -162,7 +162,7 @@ pub unsafe fn run(step: &Step, jobs: &[Job]) {
     let cost = step.cost * total / pieces.len().max(1);
     threads::for_each(pieces.len(), cost, 1, |range| {
         for (job, range) in &pieces[range] {
-            // SAFETY: the caller's promise; pieces do not overlap.
+            // SAFETY: the caller's promise; pieces do not overlap, and each is in one range.
             unsafe { (step.piece)(&step.factors, job, range.clone()) };
         }
     });
@@ -176,11 +176,14 @@ unsafe fn piece<R: Rule>(factors: &[f64; FACTORS], job: &Job, range: Range<usize
     dispatch!(float: job.grad.dtype(), T => {
         let factors = factors.map(|x| <T as Number>::from_scalar(Scalar::Float(x)));
         let state = |i: usize| match job.states.get(i) {
-            // SAFETY: the caller's promise.
+            // SAFETY: `run`'s caller; `Job::new` made the memory ours alone or fresh, and each
+            // piece claims its range of each state once.
             Some(slot) => unsafe { slot.claim::<T>(&range) },
             None => &mut [],
         };
-        // SAFETY: all have these elements, row-major, and only the gradient may be shared.
+        // SAFETY: `run`'s caller; `Job::new` compared the shapes, laid all row-major in one dtype,
+        // and made the memory of the parameter ours alone or fresh; each piece claims its range of
+        // it once.
         unsafe {
             let grad = job.grad.ptr::<T>().add(range.start);
             let param = job.param.claim::<T>(&range);
@@ -196,7 +199,9 @@ impl Slot {
     /// As [`piece`]; and this is called once for the elements.
     #[allow(clippy::mut_from_ref)] // The memory is not the slot's own: see above.
     unsafe fn claim<T: Float>(&self, range: &Range<usize>) -> &mut [T] {
-        // SAFETY: both arrays have these elements, row-major; the caller's promise.
+        // SAFETY: both arrays have these elements, row-major, and T is their dtype (`like`); by the
+        // caller's promise nobody else has those of `new`. If the memory differs, it does not
+        // overlap.
         unsafe {
             let to = self.new.ptr_mut::<T>().add(range.start);
             if !self.new.storage().is_same(self.old.storage()) {
@@ -215,7 +220,7 @@ simd! {
     /// Each operand is an argument of its own, so that the compiler knows them to be apart.
     ///
     /// # Safety
-    /// `g` has as many elements as `p`.
+    /// `g` has as many elements as `p`, and is in none of the other operands.
     unsafe fn row<S>[T: Float, R: Rule](
         p: &mut [T], g: *const T, a: &mut [T], b: &mut [T], c: &mut [T], factors: &[T; FACTORS]
     ) {

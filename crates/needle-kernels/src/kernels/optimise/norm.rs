@@ -57,7 +57,7 @@ simd! {
     /// The sum of squares of `n` elements.
     ///
     /// # Safety
-    /// The elements can be read.
+    /// There are `n` elements to be read.
     unsafe fn squares<S>[T: Float](x: *const T, n: usize) -> f64 {
         let mut lanes = [0.0; LANES];
         let whole = n - n % LANES;

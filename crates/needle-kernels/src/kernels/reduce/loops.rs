@@ -77,7 +77,8 @@ impl Folds {
     /// pays.
     ///
     /// # Safety
-    /// All addresses are valid, and nobody else sees `out`.
+    /// There are `n` elements of the dtype that these loops are for, `out` has one, and nobody else
+    /// sees that.
     pub(super) unsafe fn all(&self, x: *const u8, size: usize, n: usize, out: *mut u8) {
         if n <= PIECE {
             // SAFETY: the caller's promise.
@@ -92,14 +93,16 @@ impl Folds {
         threads::for_each(pieces, PIECE * COST, 1, |range| {
             for i in range {
                 let (start, len) = (i * PIECE, PIECE.min(n - i * PIECE));
-                // SAFETY: the caller's promise; each place is written by one thread.
+                // SAFETY: the caller's promise, for a piece within the `n` elements; a place has a
+                // word, room for any element, and is written by one thread.
                 unsafe {
                     let (x, out) = (from.get().add(start * size), to.get().add(i * size));
                     (self.run)(x, len, out);
                 }
             }
         });
-        // SAFETY: as many values as pieces.
+        // SAFETY: each piece has its value, side by side from the first word on; `out` is the
+        // caller's.
         unsafe { (self.join)(to.get(), out, pieces) };
     }
 }
@@ -111,7 +114,7 @@ const PIECE: usize = 32 * BLOCK;
 /// Joins values that stand for pieces of a run, pairwise.
 ///
 /// # Safety
-/// All addresses are valid, and nobody else sees `out`.
+/// There are `count` values of `T`, `out` has one, and nobody else sees that.
 unsafe fn join<T: Number, F: Fold<T>>(values: *const u8, out: *mut u8, count: usize) {
     let mut pairs = Pairs::<T, F>::new();
     // SAFETY: the caller's promise.
@@ -127,7 +130,7 @@ simd! {
     /// Folds `n` elements that lie side by side.
     ///
     /// # Safety
-    /// All addresses are valid, and nobody else sees `out`.
+    /// There are `n` elements of `T`, `out` has one, and nobody else sees that.
     unsafe fn run<S>[T: Number, F: Fold<T>](x: *const u8, n: usize, out: *mut u8) {
         // SAFETY: the caller's promise.
         unsafe { out.cast::<T>().write(fold_any::<T, F>(x.cast(), 1, n)) };
@@ -137,7 +140,7 @@ simd! {
 /// Folds `n` elements in whatever way their type and step ask for.
 ///
 /// # Safety
-/// All addresses are valid.
+/// There are `n` elements to be read, `step` apart.
 #[inline(always)]
 unsafe fn fold_any<T: Number, F: Fold<T>>(x: *const T, step: isize, n: usize) -> T {
     // SAFETY: the caller's promise.
@@ -156,7 +159,8 @@ simd! {
     /// `first`, else joined to what is there. The steps are those from run to run and within one.
     ///
     /// # Safety
-    /// All addresses are valid, and nobody else sees `out`.
+    /// There are these elements of `T` by their steps, and `count` results of `T` that nobody else
+    /// sees; unless `first`, they have been written.
     unsafe fn rows<S>[T: Number, F: Fold<T>](
         x: *const u8, steps: [isize; 2], out: *mut u8, out_step: isize, sizes: [usize; 2],
         first: bool
@@ -175,7 +179,7 @@ simd! {
                     }
                 }
                 for (lane, value) in lanes.iter().enumerate() {
-                    // SAFETY: as above.
+                    // SAFETY: the caller's promise: results below `count`.
                     unsafe { out.offset((done + lane) as isize * out_step).write(*value) };
                 }
                 done += SIDE;
@@ -195,6 +199,9 @@ simd! {
 
 /// Joins `count` rows of `n` elements, `row` apart, to the row `out`: eight at a time and
 /// these pairwise, where the order counts.
+///
+/// # Safety
+/// As [`join_rows`].
 #[inline(always)]
 unsafe fn join_apart<T: Number, F: Fold<T>>(
     x: *const T,
@@ -221,13 +228,13 @@ unsafe fn join_apart<T: Number, F: Fold<T>>(
                 F::join(at(r + 6, i), at(r + 7, i)),
             );
             let block = F::join(left, right);
-            // SAFETY: as above.
+            // SAFETY: the caller's promise: `out` has `n` elements.
             unsafe { out.add(i).write(F::join(out.add(i).read(), block)) };
         }
     }
     for r in whole..count {
         for i in 0..n {
-            // SAFETY: as above.
+            // SAFETY: the caller's promise: `out` has `n` elements.
             unsafe { out.add(i).write(F::join(out.add(i).read(), at(r, i))) };
         }
     }
@@ -237,7 +244,8 @@ simd! {
     /// [`join_apart`], with loads of whole vectors where the elements of a row lie side by side.
     ///
     /// # Safety
-    /// All addresses are valid, and nobody else sees `out`.
+    /// There are `count` rows of `n` elements by their steps; `out` has `n` that have been written,
+    /// and nobody else sees these.
     unsafe fn join_rows<S>[T: Number, F: Fold<T>](
         x: *const T, steps: [isize; 2], count: usize, out: *mut T, n: usize
     ) {
@@ -256,7 +264,8 @@ simd! {
 /// joined to what is there. The steps are those from row to row and within one.
 ///
 /// # Safety
-/// All addresses are valid, and nobody else sees `out`.
+/// There are `count` rows of `n` elements of `T` by their steps, and `n` results of `T` that nobody
+/// else sees; unless `first`, they have been written.
 unsafe fn columns<T: Number, F: Fold<T>>(
     x: *const u8,
     [row, step]: [isize; 2],

@@ -37,7 +37,7 @@ pub fn any_negative(x: &Array) -> Result<bool> {
     }
     let axes: Vec<usize> = (0..x.ndim()).collect();
     let least = cast(&reduce(Reduce::Min, x, &axes, false)?, DType::I64)?;
-    // SAFETY: one element of this type.
+    // SAFETY: over all axes, so one element, which `cast` made int64.
     Ok(unsafe { least.ptr::<i64>().read() } < 0)
 }
 
@@ -45,7 +45,8 @@ fn reduce_with(folds: &Folds, x: &Array, axes: &[usize], out: &Array) {
     let (from, to) = (Shared::new(x.address()), Shared::new(out.address()));
     let (size, width) = (x.size(), x.dtype().size());
     if x.is_contiguous() && axes.len() == x.ndim() {
-        // SAFETY: `size` elements, row-major; `out` is fresh and has one element.
+        // SAFETY: `size` elements, row-major, of the dtype that `folds` are for; `out` is fresh and
+        // has one.
         unsafe { folds.all(from.get(), width, size, to.get()) };
         return;
     }
@@ -66,7 +67,9 @@ fn reduce_with(folds: &Folds, x: &Array, axes: &[usize], out: &Array) {
         let (o, i) = (o + start * out_step, i + start * kept_step);
         let mut first = true;
         layout::for_each(gone_outer, |[j]| {
-            // SAFETY: the strides stay within both arrays, and `out` is fresh.
+            // SAFETY: the steps of both nests are strides of `x` and of its reduced shape, so they
+            // stay within both arrays, of the dtype that `folds` are for. `out` is fresh, and each
+            // part is one range's; `first` is true until its results were written.
             unsafe {
                 let x = from.get().offset((i + j) * width as isize);
                 let out = to.get().offset(o * width as isize);
