@@ -34,7 +34,8 @@ pub fn backward(
         .or_raise()?
         .into_iter()
         .filter_map(|found| {
-            let object = live_object(py, graph::embedder_of(found.node))?;
+            // SAFETY: the word is read here, with the GIL, and nothing of Python runs in between.
+            let object = unsafe { live_object(py, graph::embedder_of(found.node)) }?;
             Some((object, found.gradient))
         })
         .collect();
@@ -199,6 +200,20 @@ pub fn empty_cache() {
     needle_core::array::pool::empty_cache();
 }
 
+/// A long kernel, to be run without the GIL.
+struct Kernel<'a>(&'a mut dyn FnMut());
+
+// SAFETY: it stays on its thread: `detach` asks for Send to keep Python's objects out, and kernels
+// of the op table touch none. A handle on lent memory that they drop is never the last: their
+// caller has one.
+unsafe impl Send for Kernel<'_> {}
+
+impl Kernel<'_> {
+    fn run(self) {
+        (self.0)();
+    }
+}
+
 /// Lets other Python threads run during a long kernel.
 fn unlocked(body: &mut dyn FnMut()) {
     // A kernel may run on a thread that Python does not know.
@@ -206,15 +221,8 @@ fn unlocked(body: &mut dyn FnMut()) {
     if unsafe { ffi::PyGILState_Check() } == 0 {
         return body();
     }
-    // SAFETY: this thread holds the GIL, and the kernel in `body` touches no Python object.
-    unsafe {
-        let state = ffi::PyEval_SaveThread();
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
-        ffi::PyEval_RestoreThread(state);
-        if let Err(panic) = result {
-            std::panic::resume_unwind(panic);
-        }
-    }
+    let kernel = Kernel(body);
+    Python::attach(|py| py.detach(|| kernel.run()));
 }
 
 /// Sets up what the core asks of its embedder.

@@ -62,8 +62,8 @@ pub fn to_numpy<'py>(
     };
     let base = Bound::new(py, Buffer { export })?;
     let descr = dtype::to_numpy(py, array.dtype())?;
-    // SAFETY: shape and strides (in bytes) stay within the storage, which the base keeps
-    // alive; NewFromDescr takes over the descriptor, SetBaseObject the base.
+    // SAFETY: shape and strides are the array's, which stay within its storage; base keeps that.
+    // Both calls take over descr and base, also where they fail.
     unsafe {
         let object = PY_ARRAY_API.PyArray_NewFromDescr(
             py,
@@ -99,7 +99,8 @@ pub fn copy_in(
     let own = dtype_of(array)?;
     let result = Array::empty(dtype.unwrap_or(own), array.shape()).or_raise()?;
     let view = to_numpy(py, &result, Access::Internal)?;
-    // SAFETY: both are NumPy arrays of one shape, and the target is writable.
+    // SAFETY: both are live NumPy arrays and the target is writable. Making the view may have run
+    // finalisers that reshaped the source: NumPy compares the shapes again.
     let status =
         unsafe { PY_ARRAY_API.PyArray_CopyInto(py, view.as_ptr().cast(), array.as_ptr().cast()) };
     if status < 0 {
@@ -119,7 +120,7 @@ pub fn alias_in(array: &Bound<'_, PyUntypedArray>) -> PyResult<Array> {
         .iter()
         .all(|&s| s >= 0 && s % size as isize == 0);
     let native = array.dtype().is_native_byteorder() != Some(false);
-    // SAFETY: a NumPy array object starts with its fields; we read flags and data.
+    // SAFETY: a live ndarray, GIL held; no Python runs from here until `owner` holds it.
     let (data, flags) = unsafe {
         let fields = array.as_array_ptr();
         ((*fields).data.cast::<u8>(), (*fields).flags)
@@ -170,8 +171,8 @@ pub fn alias_in(array: &Bound<'_, PyUntypedArray>) -> PyResult<Array> {
 fn origin(array: &Bound<'_, PyUntypedArray>) -> Option<Storage> {
     let mut at = array.as_any().clone();
     while let Ok(array) = at.cast_exact::<PyUntypedArray>() {
-        // SAFETY: a NumPy array object starts with its fields; its base is null or an object that it
-        // keeps.
+        // SAFETY: a live ndarray, GIL held; its base is null or an object that it keeps, and
+        // nothing of Python runs before we hold that too.
         at = unsafe {
             let base = (*array.as_array_ptr()).base;
             Bound::from_borrowed_ptr_or_opt(array.py(), base)?
@@ -191,16 +192,17 @@ pub fn adopt(object: Bound<'_, PyAny>) -> PyResult<Array> {
     } else {
         1
     };
-    // SAFETY: reading fields and the count of live objects with the GIL held.
-    let fresh = unsafe {
+    let is_plain = array.cast_exact::<PyUntypedArray>().is_ok();
+    // SAFETY: live object, GIL held. Views, buffers and DLPack capsules count as references, weak
+    // ones are looked for: nobody else can reach it.
+    let is_alone = unsafe {
         let fields = array.as_array_ptr();
         (*fields).flags & NPY_ARRAY_OWNDATA != 0
             && (*fields).base.is_null()
             && (*fields).weakreflist.is_null()
-            && pyo3::ffi::Py_TYPE(array.as_ptr())
-                == npyffi::get_type_object(array.py(), npyffi::NpyTypes::PyArray_Type)
             && pyo3::ffi::Py_REFCNT(array.as_ptr()) == expected
     };
+    let fresh = is_plain && is_alone;
     if fresh {
         alias_in(&array)
     } else {

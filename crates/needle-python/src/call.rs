@@ -27,7 +27,7 @@ impl<'py> Given<'_, 'py> {
     ///
     /// # Safety
     /// `args` are `nargs` objects, then one for each of `names`, which is null or a tuple
-    /// of strings; they and `slf` live during the call.
+    /// of strings; they and `slf` live as long as what is made here.
     pub unsafe fn new(
         py: Python<'py>,
         slf: Option<*mut ffi::PyObject>,
@@ -37,20 +37,28 @@ impl<'py> Given<'_, 'py> {
     ) -> Self {
         let mut positional = SmallVec::new();
         let mut named = Named::new();
-        // SAFETY: the caller's promise.
-        unsafe {
+        // SAFETY: the caller's promise. The references are borrowed from the caller's frame or a
+        // tuple of arguments, not from a container that may change.
+        let names = unsafe {
             if let Some(slf) = slf {
                 positional.push(Borrowed::from_ptr(py, slf));
             }
             for i in 0..nargs {
                 positional.push(Borrowed::from_ptr(py, *args.add(i)));
             }
-            if let Some(names) = Bound::from_borrowed_ptr_or_opt(py, names) {
-                let names = names.cast_into_unchecked::<PyTuple>();
-                for (i, name) in names.iter().enumerate() {
-                    let value = Bound::from_borrowed_ptr(py, *args.add(nargs + i));
-                    named.push((name.cast_into_unchecked::<PyString>(), value));
-                }
+            Bound::from_borrowed_ptr_or_opt(py, names)
+        };
+        if let Some(names) = names {
+            let Ok(names) = names.cast_into::<PyTuple>() else {
+                unreachable!("names of arguments are a tuple");
+            };
+            for (i, name) in names.iter().enumerate() {
+                let Ok(name) = name.cast_into::<PyString>() else {
+                    unreachable!("names of arguments are strings");
+                };
+                // SAFETY: the caller's promise: behind the others is an argument for each name.
+                let value = unsafe { Bound::from_borrowed_ptr(py, *args.add(nargs + i)) };
+                named.push((name, value));
             }
         }
         Self { positional, named }

@@ -6,8 +6,9 @@ use std::cell::UnsafeCell;
 /// costs as much as the arithmetic of a small op.
 pub struct Once<T>(UnsafeCell<Option<T>>);
 
-// SAFETY: the cell is only written by `set`, whose callers hold the GIL, and never again
-// once it is full; shared references to the value exist only after that.
+// SAFETY: `set` needs a Python token, and `get` is only reached through objects of Python's that a
+// caller with the GIL holds: both under it. A full cell is never written again until `take`, which
+// has it exclusively.
 unsafe impl<T: Send + Sync> Sync for Once<T> {}
 
 impl<T> Once<T> {
@@ -24,7 +25,9 @@ impl<T> Once<T> {
     /// The value.
     #[inline]
     pub fn get(&self) -> Option<&T> {
-        // SAFETY: nothing writes to a full cell, and an empty one hands out no reference.
+        // SAFETY: the GIL is held (see Sync), so nobody is within `set`. A full cell is never
+        // written again until `take`, which has it exclusively; an empty one hands out no
+        // reference.
         unsafe { (*self.0.get()).as_ref() }
     }
 
@@ -35,7 +38,8 @@ impl<T> Once<T> {
         if self.get().is_some() {
             return Err(value);
         }
-        // SAFETY: the GIL is held, and there is no reference into an empty cell.
+        // SAFETY: the token says that the GIL is held, so nobody else is here or in `get`, and
+        // there is no reference into an empty cell.
         unsafe { *self.0.get() = Some(value) };
         Ok(())
     }

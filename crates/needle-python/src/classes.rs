@@ -95,11 +95,11 @@ fn make<'py>(module: &Bound<'py, PyModule>, op: &OpDef) -> PyResult<Bound<'py, P
         flags: flags as c_uint,
         slots: slots.as_mut_ptr(),
     };
-    // SAFETY: the specification is complete; CPython copies the documentation, and the name
-    // is leaked because older versions keep the pointer.
-    unsafe {
-        let object = ffi::PyType_FromModuleAndSpec(module.as_ptr(), &raw mut spec, base.as_ptr());
-        std::mem::forget(name);
-        Ok(Bound::from_owned_ptr_or_err(py, object)?.cast_into::<PyType>()?)
-    }
+    // SAFETY: name, doc and slots outlive the call; since 3.11 CPython copies name and doc. It
+    // gives a new reference, or null and an exception.
+    let object = unsafe {
+        let made = ffi::PyType_FromModuleAndSpec(module.as_ptr(), &raw mut spec, base.as_ptr());
+        Bound::from_owned_ptr_or_err(py, made)?
+    };
+    Ok(object.cast_into::<PyType>()?)
 }

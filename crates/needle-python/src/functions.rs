@@ -51,7 +51,8 @@ fn guard(body: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>>) -> *mut ffi::PyOb
 /// `carrier` is an object of the carrier type.
 #[allow(clippy::cast_ptr_alignment)] // The word follows the fields of a pointer-aligned object.
 unsafe fn place_of(carrier: *mut ffi::PyObject) -> *mut usize {
-    // SAFETY: the type was made with room for one word at this offset.
+    // SAFETY: `carrier_type` has set the offset and made the type with room for one word there, as
+    // much aligned as the pointers before it.
     unsafe {
         carrier
             .cast::<u8>()
@@ -60,21 +61,32 @@ unsafe fn place_of(carrier: *mut ffi::PyObject) -> *mut usize {
     }
 }
 
+/// A function of the module.
+///
+/// # Safety
+/// Called by CPython as `METH_FASTCALL | METH_KEYWORDS`, with the GIL, and made by [`add_to`].
 unsafe extern "C" fn function(
     carrier: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
     nargs: ffi::Py_ssize_t,
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: `carrier` is one of ours, with the place at this offset.
+    // SAFETY: `add_to` made this function with a carrier; `__self__` is read-only, the type final,
+    // and the class of its objects cannot be changed.
     let place = unsafe { place_of(carrier).read() };
     guard(|py| {
-        // SAFETY: the arguments are as CPython passed them.
+        // SAFETY: CPython's vectorcall keeps args and names alive until we return, also while
+        // `__index__` runs.
         let given = unsafe { Given::new(py, None, args, nargs as usize, names) };
         call(py, ops::ALL[place], &given).map(Bound::unbind)
     })
 }
 
+/// A method of tensors.
+///
+/// # Safety
+/// Called by CPython as `METH_FASTCALL | METH_KEYWORDS`, with the GIL, through a descriptor of
+/// [`add_methods`].
 unsafe extern "C" fn method<const OP: usize>(
     slf: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
@@ -82,7 +94,8 @@ unsafe extern "C" fn method<const OP: usize>(
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     guard(|py| {
-        // SAFETY: the arguments are as CPython passed them; `slf` is a Tensor.
+        // SAFETY: CPython's vectorcall keeps args, names and slf alive until we return, also while
+        // `__index__` runs; the descriptor has checked that slf is a Tensor.
         let given = unsafe { Given::new(py, Some(slf), args, nargs as usize, names) };
         call(py, ops::ALL[OP], &given).map(Bound::unbind)
     })
@@ -123,7 +136,9 @@ fn definition(name: &str, text: &str, function: Fast) -> PyResult<*mut ffi::PyMe
 
 /// A subtype of the module type with room for one word.
 fn carrier_type(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    // SAFETY: the base is a static type of CPython; the word lies behind its fields.
+    // SAFETY: the base is a static type of CPython, ready since Python runs; the word lies behind
+    // its fields. Spec and slots outlive the call, and the name is a constant. The call gives a new
+    // reference, or null and an exception.
     unsafe {
         let base = &raw mut ffi::PyModule_Type;
         let size = (*base).tp_basicsize;
@@ -152,7 +167,8 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let holder = carrier.call1(("needle",))?;
         let def = definition(op.name, &text_signature(op, "$module"), function)?;
         let name = "needle".into_pyobject(py)?;
-        // SAFETY: the holder has room for the place; the definition lives for good.
+        // SAFETY: the holder was just made of the carrier type, with room for the place; the
+        // definition was leaked. The call gives a new reference, or null and an exception.
         let object = unsafe {
             place_of(holder.as_ptr()).write(place);
             let made = ffi::PyCFunction_NewEx(def, holder.as_ptr(), name.as_ptr());
@@ -201,16 +217,13 @@ pub fn add_methods(py: Python<'_>) -> PyResult<()> {
         }
         let text = text_signature(op, "$self").replacen("$self, a", "$self", 1);
         let def = definition(method_name(op), &text, function)?;
-        // SAFETY: the class is ours and just made; the definition lives for good.
-        unsafe {
-            let descr = ffi::PyDescr_NewMethod(class.as_type_ptr(), def);
-            let descr = Bound::from_owned_ptr_or_err(py, descr)?;
-            let dict = (*class.as_type_ptr()).tp_dict;
-            if ffi::PyDict_SetItemString(dict, (*def).ml_name, descr.as_ptr()) < 0 {
-                return Err(PyErr::fetch(py));
-            }
-            ffi::PyType_Modified(class.as_type_ptr());
-        }
+        // SAFETY: the class lives, and the definition was leaked. The call gives a new reference,
+        // or null and an exception.
+        let descr = unsafe {
+            let made = ffi::PyDescr_NewMethod(class.as_type_ptr(), def);
+            Bound::from_owned_ptr_or_err(py, made)?
+        };
+        class.setattr(method_name(op), descr)?;
     }
     Ok(())
 }

@@ -316,8 +316,8 @@ impl PyTensor {
         if handle(slf)?.ty().or_raise()?.shape.is_empty() {
             return Err(PyTypeError::new_err("iteration over a 0-d tensor"));
         }
-        // SAFETY: any object with __getitem__ and __len__ may be wrapped in a sequence
-        // iterator, which stops at the IndexError.
+        // SAFETY: the GIL is held and the object lives; the iterator takes a reference of its own.
+        // The call gives a new reference, or null and an exception.
         unsafe { Bound::from_owned_ptr_or_err(slf.py(), pyo3::ffi::PySeqIter_New(slf.as_ptr())) }
     }
 

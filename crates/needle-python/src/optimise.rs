@@ -54,7 +54,8 @@ fn take(step: &Step, params: &Tensors<'_>, states: States<'_, '_>) -> PyResult<(
         .map(|at| Job::new(step, &at.param, &at.grad, &at.states, 2))
         .collect::<needle_core::Result<Vec<_>>>()
         .or_raise()?;
-    // SAFETY: the GIL is held since the jobs were made, and no code of Python's has run.
+    // SAFETY: the GIL is held since the jobs were made and no Python has run. Kernels of other
+    // threads that run without it hold handles of their own, which `Job::new` has counted.
     unsafe { optimise::run(step, &jobs) };
     for (found, job) in list.into_iter().zip(jobs) {
         let (value, arrays) = job.results();

@@ -44,7 +44,7 @@ macro_rules! may_unwind {
     ($function:path, ($($argument:ty),*)) => {{
         type Plain = unsafe extern "C" fn($($argument),*) -> *mut ffi::PyObject;
         type Unwinding = unsafe extern "C-unwind" fn($($argument),*) -> *mut ffi::PyObject;
-        // SAFETY: the two types differ in nothing else.
+        // SAFETY: the two types differ in the unwinding alone, which is what the function may do.
         std::hint::black_box(unsafe { std::mem::transmute::<Plain, Unwinding>($function) })
     }};
 }
@@ -97,7 +97,8 @@ impl Level {
                 "maximum recursion depth exceeded: ops written in Python call each other",
             ));
         }
-        // SAFETY: as above; an exception is set where it is not 0.
+        // SAFETY: the GIL is held, and the text is a constant; an exception is set where the result
+        // is not 0.
         if unsafe { ffi::Py_EnterRecursiveCall(c" in an op written in Python".as_ptr()) } != 0 {
             return Err(PyErr::fetch(py));
         }
@@ -109,7 +110,8 @@ impl Level {
 impl Drop for Level {
     fn drop(&mut self) {
         DEPTH.set(DEPTH.get() - 1);
-        // SAFETY: `enter` has counted one up, and the GIL is held again.
+        // SAFETY: `enter` has counted one up on this thread, as `call` has the level on its stack;
+        // the GIL is held again.
         unsafe { ffi::Py_LeaveRecursiveCall() };
     }
 }

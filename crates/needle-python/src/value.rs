@@ -130,12 +130,15 @@ impl Drop for PyValue {
 
 /// The live object behind the word of a node.
 ///
-/// Nothing of Python may run between reading the word and this: an object clears it first
-/// thing when it is deallocated, but memory that is freed is used again.
-pub fn live_object(py: Python<'_>, word: usize) -> Option<Bound<'_, PyAny>> {
+/// # Safety
+/// The word was read from a node or a handle under this hold of the GIL, and nothing of Python has
+/// run since: an object clears it first thing when it is deallocated, but memory that is freed is
+/// used again.
+pub unsafe fn live_object(py: Python<'_>, word: usize) -> Option<Bound<'_, PyAny>> {
     let object = word as *mut pyo3::ffi::PyObject;
-    // SAFETY: with the GIL held since the word was read, the pointer is valid; an object
-    // with a count of 0 is on its way out and counts as gone.
+    // SAFETY: the caller's promise; `PyValue::drop` clears the word before memory is freed. A count
+    // of 0 says that the object is on its way out: up to CPython 3.13, the trashcan leaves the
+    // count alone.
     unsafe {
         if object.is_null() || pyo3::ffi::Py_REFCNT(object) == 0 {
             return None;
@@ -146,7 +149,8 @@ pub fn live_object(py: Python<'_>, word: usize) -> Option<Bound<'_, PyAny>> {
 
 /// The Python object of a handle: the one that lives on its node, or a new plain one.
 pub fn wrap(py: Python<'_>, tensor: Tensor) -> PyResult<Bound<'_, PyAny>> {
-    if let Some(object) = live_object(py, tensor.embedder()) {
+    // SAFETY: the word is read here, with the GIL, and nothing of Python runs in between.
+    if let Some(object) = unsafe { live_object(py, tensor.embedder()) } {
         return Ok(object);
     }
     if tensor.is_tuple() {

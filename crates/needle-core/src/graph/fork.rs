@@ -20,7 +20,8 @@ pub fn install_fork_handlers() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         #[cfg(unix)]
-        // SAFETY: the handlers are plain functions that live as long as the process.
+        // SAFETY: the handlers are plain functions that live as long as the process: no library of
+        // Python's is unloaded. They take locks and give them back, nothing else.
         unsafe {
             libc::pthread_atfork(Some(before), Some(after), Some(after_in_child));
         }
