@@ -29,3 +29,9 @@ fn an_array_is_made_of_any_view() {
     let none = ArrayD::<f32>::zeros(vec![2, 0]);
     assert_eq!(Array::from_ndarray(&none.view()).unwrap().shape(), [2, 0]);
 }
+
+#[test]
+#[should_panic(expected = "left == right")]
+fn an_array_is_not_read_as_another_type() {
+    Array::zeros(DType::U8, &[1]).unwrap().to_vec::<u64>();
+}
