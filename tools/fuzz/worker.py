@@ -27,7 +27,7 @@ from tools.fuzz.families import FAMILIES, evil
 
 # The first cases of a slice are run again so often, to see whether anything grows; where it seems
 # so, more and more often, since what allocators keep for later grows too, up to an end.
-REPEATED_CASES, REPEATS = 12, (5, 12, 40)
+REPEATED_CASES, REPEATS = 12, (5, 12, 40, 160)
 # What counts as growth: blocks of Python's allocator in every repeat, of which it is exact; bytes
 # of malloc's on average in each part of the repeats, since caches give and take a little.
 LEAST_BLOCKS, LEAST_BYTES, PARTS = 1, 500, 3

@@ -188,7 +188,10 @@ impl PythonOp {
         let (shape, dtype): (Bound<'_, PyAny>, Bound<'_, PyAny>) = result.extract()?;
         let shape = user_code::collect(&shape)?;
         Ok(Some(TensorType {
-            shape: shape.iter().map(|n| n.extract()).collect::<PyResult<_>>()?,
+            shape: shape
+                .iter()
+                .map(PyAnyMethods::extract::<usize>)
+                .collect::<PyResult<_>>()?,
             dtype: crate::dtype::extract(&dtype)?,
         }))
     }

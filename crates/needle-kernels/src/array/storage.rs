@@ -294,9 +294,10 @@ thread_local! {
 /// Drops lent memory. Its owner may be the last to hold other lent memory, through arrays of another
 /// library: that waits in a list, so that a chain of any length needs no stack.
 fn drop_iteratively(lent: Box<Lent>) {
-    // A thread that is ending has no list any more.
+    // A thread that is ending has no list any more: then it is dropped here and now.
     if DROPPING.try_with(Cell::get).unwrap_or(false) {
-        DROPPED.with_borrow_mut(|list| list.push(*lent));
+        let mut waiting = Some(*lent);
+        let _ = DROPPED.try_with(|list| list.borrow_mut().extend(waiting.take()));
         return;
     }
     let _ = DROPPING.try_with(|dropping| dropping.set(true));
