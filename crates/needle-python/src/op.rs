@@ -121,7 +121,7 @@ pub fn apply_native(
         }
         _ => args,
     };
-    op.check_count(args.len()).or_raise()?;
+    check_count(op, args.len())?;
     afford(op.name, args.len()).or_raise()?;
     let inputs = coerce::inputs(args)?;
     if std::ptr::eq(op, &raw const tuple::TUPLE_GET_ITEM)
@@ -134,6 +134,12 @@ pub fn apply_native(
     let handles: SmallVec<[&Tensor; 4]> =
         inputs.iter().map(Input::tensor).collect::<PyResult<_>>()?;
     graph::apply(op, attrs, &handles).or_raise()
+}
+
+/// Refuses another number of operands than the op has.
+fn check_count(op: &OpDef, count: usize) -> PyResult<()> {
+    op.check_count(count)
+        .map_err(|error| PyTypeError::new_err(error.to_string()))
 }
 
 fn is_sequence(object: &Bound<'_, PyAny>) -> bool {
@@ -217,6 +223,7 @@ impl PyOp {
             return Err(abstract_method(slf, "compute"));
         };
         let py = slf.py();
+        check_count(op, args.len())?;
         let inputs = args
             .iter()
             .map(|arg| Ok(Tensor::leaf(coerce::copy(&arg, None)?, false)))
