@@ -5,7 +5,6 @@ command. In any other process it does nothing.
 """
 
 import os
-import signal
 import sys
 from itertools import pairwise
 from types import FrameType
@@ -57,6 +56,8 @@ def _is_command(started: list[str], program: str) -> bool:
 
 
 def _begin() -> None:
+    import signal  # takes as long as much of the package, and only the command needs it
+
     for number, default in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGTERM, signal.SIG_DFL),

@@ -79,10 +79,12 @@ pub const MOST_DIMS: usize = 64;
 /// [`size`], or the reason why no array has this shape.
 #[inline]
 pub fn check(op: &str, shape: &[usize]) -> Result<usize> {
-    match size(shape) {
-        Some(size) if shape.len() <= MOST_DIMS => Ok(size),
-        _ => Err(refuse(op, shape)),
+    if shape.len() <= MOST_DIMS
+        && let Some(size) = size(shape)
+    {
+        return Ok(size);
     }
+    Err(refuse(op, shape))
 }
 
 #[cold]

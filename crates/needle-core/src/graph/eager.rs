@@ -198,12 +198,12 @@ fn compute_small(
     types: &[TypeRef],
 ) -> Option<Result<Array>> {
     // As `OpDef::infer_one`, whose count is needed here.
-    let checked = infer(attrs, types).and_then(|ty| {
-        let size = shape::check(op.name, &ty.shape)?;
-        Ok((ty, size))
-    });
-    let (ty, size) = match checked {
-        Ok(checked) => checked,
+    let ty = match infer(attrs, types) {
+        Ok(ty) => ty,
+        Err(error) => return Some(Err(error)),
+    };
+    let size = match shape::check(op.name, &ty.shape) {
+        Ok(size) => size,
         Err(error) => return Some(Err(error)),
     };
     (size <= SMALL).then(|| forward(attrs, arrays, &ty))

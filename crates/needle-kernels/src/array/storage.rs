@@ -293,6 +293,7 @@ thread_local! {
 
 /// Drops lent memory. Its owner may be the last to hold other lent memory, through arrays of another
 /// library: that waits in a list, so that a chain of any length needs no stack.
+#[cold]
 fn drop_iteratively(lent: Box<Lent>) {
     // A thread that is ending has no list any more: then it is dropped here and now.
     if DROPPING.try_with(Cell::get).unwrap_or(false) {
