@@ -58,6 +58,24 @@ def test_gradients_are_those_of_floats(op: Any, inputs: list[Tensor], dtype: str
             np.testing.assert_allclose(got, reference, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", DTYPES[:-2])
+def test_adjoints_of_roots_that_are_no_floats_add_up(dtype: str) -> None:
+    for body in (lambda x: x + x, lambda x: ndl.stack([x, x]), lambda x: ndl.concat([x, x])):
+        x = Tensor(np.ones(3, dtype))
+        body(x).backward()
+        assert x.grad.numpy().tolist() == [2, 2, 2]
+        assert x.grad.dtype == ("float64" if dtype == "uint64" else "int64")
+    x = Tensor(np.ones(3, dtype))
+    ndl.take(x, Tensor([0, 0, 2])).backward()
+    assert x.grad.numpy().tolist() == [2, 0, 1]
+
+
+def test_large_numbers_without_a_sign() -> None:
+    x = Tensor(np.array([3], "uint64"))
+    (x * 2**63).backward()
+    assert x.grad.item() == 2.0**63
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64"])
 def test_adjoints_of_what_has_no_sign_have_one(dtype: str) -> None:
     for body in (lambda a: -a, lambda a: 3 - a, lambda a: -(a * a) * 2):

@@ -180,6 +180,18 @@ impl DType {
         }
     }
 
+    /// The dtype of derivatives of what has this one: floats keep theirs. Those of bool and integers
+    /// are counts, may be negative, and larger than a narrow dtype holds: int64, or float64 for
+    /// uint64, whose numbers int64 does not hold.
+    #[inline]
+    pub fn of_derivatives(self) -> Self {
+        match self {
+            Self::F32 | Self::F64 => self,
+            Self::U64 => Self::F64,
+            _ => Self::I64,
+        }
+    }
+
     /// The dtype of a sum: as NumPy, integers are summed in 64 bits.
     #[inline]
     pub fn accumulator(self) -> Self {

@@ -4,7 +4,7 @@ use crate::coerce;
 use crate::dtype;
 use crate::errors::{OrRaise, ShapeError};
 use crate::index;
-use crate::user_code::{instead_of_type_error, type_name};
+use crate::user_code::{self, instead_of_type_error, type_name};
 use needle_core::dtype::Scalar;
 use needle_core::ops::{Attr, Attrs, OpDef, Param, ParamKind};
 use needle_core::shape::{self, MOST_DIMS};
@@ -161,15 +161,14 @@ fn integer(op: &OpDef, param: &Param, value: &Bound<'_, PyAny>) -> PyResult<isiz
     if value.is_instance_of::<PyBool>() {
         return Err(wrong(op, param, "an integer", value));
     }
-    value.extract::<isize>().map_err(|error| {
-        let py = value.py();
-        if error.is_instance_of::<PyOverflowError>(py) {
-            return PyOverflowError::new_err(format!(
-                "{}: {} is out of the range of 64-bit integers",
-                op.name, param.name
-            ));
-        }
-        instead_of_type_error(error, py, || wrong(op, param, "an integer", value))
+    let index = user_code::index(value).map_err(|error| {
+        instead_of_type_error(error, value.py(), || wrong(op, param, "an integer", value))
+    })?;
+    index.extract().map_err(|_| {
+        PyOverflowError::new_err(format!(
+            "{}: {} is out of the range of 64-bit integers",
+            op.name, param.name
+        ))
     })
 }
 
@@ -214,7 +213,7 @@ fn attribute(
                 Ok(one) if param.kind == ParamKind::Axes => Ok(Attr::Int(one)),
                 Ok(one) => Ok(Attr::Ints([one].into())),
                 Err(error) if error.is_instance_of::<PyTypeError>(value.py()) => {
-                    let items = value.try_iter().map_err(|error| {
+                    let items = user_code::iterate(value).map_err(|error| {
                         let several = || wrong(op, param, "an integer or several", value);
                         instead_of_type_error(error, value.py(), several)
                     })?;
@@ -224,7 +223,7 @@ fn attribute(
             }
         }
         ParamKind::Int => integer(op, param, value).map(Attr::Int),
-        ParamKind::Bool => Ok(Attr::Bool(value.is_truthy()?)),
+        ParamKind::Bool => user_code::truth(value).map(Attr::Bool),
         ParamKind::DType => dtype::extract(value).map(Attr::DType),
         ParamKind::Index => match indexed_shape(op, known, shape)? {
             Some(shape) => Ok(Attr::Index(index::parse(value, &shape)?.into())),

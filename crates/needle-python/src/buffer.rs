@@ -90,6 +90,10 @@ fn dtype_of(array: &Bound<'_, PyUntypedArray>) -> PyResult<needle_core::DType> {
     dtype::from_descr(&descr).ok_or_else(|| dtype::unsupported(&descr))
 }
 
+/// Elements from which NumPy lets other threads run while it copies; the end of the interpreter may
+/// stop the thread then, as in the user's code.
+const MANY: usize = 256;
+
 /// A fresh array with the values of a NumPy array, whatever its strides and byte order.
 pub fn copy_in(
     array: &Bound<'_, PyUntypedArray>,
@@ -99,6 +103,14 @@ pub fn copy_in(
     let own = dtype_of(array)?;
     let result = Array::empty(dtype.unwrap_or(own), array.shape()).or_raise()?;
     let view = to_numpy(py, &result, Access::Internal)?;
+    if array.len() >= MANY {
+        user_code::call_method(
+            &view,
+            "__setitem__",
+            &(py.Ellipsis(), array).into_pyobject(py)?,
+        )?;
+        return Ok(result);
+    }
     // SAFETY: both are live NumPy arrays and the target is writable. Making the view may have run
     // finalisers that reshaped the source: NumPy compares the shapes again.
     let status =

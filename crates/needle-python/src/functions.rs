@@ -31,7 +31,7 @@ type Fast = unsafe extern "C" fn(
 /// Runs `body`, turning errors and panics into Python exceptions.
 fn guard(body: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>>) -> *mut ffi::PyObject {
     let run = || {
-        Python::attach(|py| match body(py) {
+        attached(|py| match body(py) {
             Ok(object) => object.into_ptr(),
             Err(error) => {
                 error.restore(py);
@@ -40,9 +40,24 @@ fn guard(body: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>>) -> *mut ffi::PyOb
         })
     };
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-        Python::attach(|py| PySystemError::new_err("needle: internal error").restore(py));
+        attached(|py| PySystemError::new_err("needle: internal error").restore(py));
         std::ptr::null_mut()
     })
+}
+
+/// Runs `body` in a function that CPython calls.
+fn attached<R>(body: impl FnOnce(Python<'_>) -> R) -> R {
+    let mut body = Some(body);
+    let mut result = Python::try_attach(|py| body.take().map(|body| body(py))).flatten();
+    if let Some(body) = body {
+        // At the end of the interpreter PyO3 attaches no more, but finalisers still call.
+        // SAFETY: CPython holds the GIL when it calls a function.
+        result = Some(body(unsafe { Python::assume_attached() }));
+    }
+    match result {
+        Some(result) => result,
+        None => unreachable!("one of both has run it"),
+    }
 }
 
 /// Where a carrier keeps its op's place in the table.

@@ -4,7 +4,7 @@ use crate::user_code::{self, type_name};
 use needle_core::array::{Index, Slice};
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyEllipsis, PyInt, PySlice, PyTuple};
+use pyo3::types::{PyBool, PyEllipsis, PySlice, PyTuple};
 
 /// The entries of a key for an array of `shape`.
 pub fn parse(key: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<Vec<Index>> {
@@ -60,14 +60,8 @@ pub fn parse(key: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<Vec<Index>> {
 
 /// A position. Bool is refused, because NumPy means a mask by it.
 fn integer(key: &Bound<'_, PyAny>) -> PyResult<isize> {
-    if key.is_exact_instance_of::<PyInt>()
-        && let Ok(index) = key.extract()
-    {
-        return Ok(index);
-    }
-    if !key.is_instance_of::<PyBool>() && key.hasattr("__index__")? {
-        let index = user_code::call_method(key, "__index__", &PyTuple::empty(key.py()));
-        match index {
+    if !key.is_instance_of::<PyBool>() {
+        match user_code::index(key) {
             Ok(index) => {
                 let far = || PyIndexError::new_err("getitem: index is out of any bounds");
                 return index.extract().map_err(|_| far());

@@ -358,7 +358,7 @@ pub fn project<'py>(
                 key.to_string_lossy()
             )));
         }
-        fold = value.is_truthy()?;
+        fold = user_code::truth(&value)?;
     }
     let Ok(tuple) = value.cast::<PyTensorTuple>() else {
         return Err(PyAssertionError::new_err(format!(

@@ -380,11 +380,11 @@ impl PyTensor {
         } else {
             array
         };
-        shown.call_method1("__format__", (spec,))
+        user_code::call_method(&shown, "__format__", &(spec,).into_pyobject(slf.py())?)
     }
 
     fn __str__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyString>> {
-        Self::numpy(slf)?.into_any().str()
+        user_code::text(Self::numpy(slf)?.as_any())
     }
 
     /// Pickle and copy: leaves only, with data, dtype, `requires_grad` and class.

@@ -9,7 +9,7 @@ use pyo3::Borrowed;
 use pyo3::exceptions::{PyException, PyMemoryError, PyRecursionError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyBool, PyInt, PyString, PyTuple};
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::ops::Deref;
@@ -55,9 +55,17 @@ pub fn call<'py>(
     callable: &Bound<'py, PyAny>,
     args: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let _level = Level::enter(callable.py())?;
+    call_here(callable, args)
+}
+
+/// [`call`] on a level that was entered.
+fn call_here<'py>(
+    callable: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyAny>> {
     type Object = *mut ffi::PyObject;
     let py = callable.py();
-    let _level = Level::enter(py)?;
     let function = may_unwind!(ffi::PyObject_Call, (Object, Object, Object));
     let (callable, args) = (callable.as_ptr(), args.as_ptr());
     // SAFETY: the GIL is held, and both objects live during the call, which returns a new reference,
@@ -74,7 +82,38 @@ pub fn call_method<'py>(
     name: &str,
     args: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    call(&object.getattr(name)?, args)
+    // The attribute may be code of the user's, too.
+    let _level = Level::enter(object.py())?;
+    call_here(&object.getattr(name)?, args)
+}
+
+/// `str(object)`.
+pub fn text<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+    let py = object.py();
+    let text = call(&py.get_type::<PyString>(), &PyTuple::new(py, [object])?)?;
+    Ok(text.cast_into()?)
+}
+
+/// `bool(object)`.
+pub fn truth(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if let Ok(known) = object.cast::<PyBool>() {
+        return Ok(known.is_true());
+    }
+    let py = object.py();
+    call(&py.get_type::<PyBool>(), &PyTuple::new(py, [object])?)?.is_truthy()
+}
+
+/// `operator.index(object)`: an integer of any size. TypeError for what is none.
+pub fn index<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyInt>> {
+    if let Ok(known) = object.cast_exact::<PyInt>() {
+        return Ok(known.clone());
+    }
+    let none = || PyTypeError::new_err("expected an integer");
+    if !object.hasattr("__index__")? {
+        return Err(none());
+    }
+    let index = call_method(object, "__index__", &PyTuple::empty(object.py()))?;
+    index.cast_into::<PyInt>().map_err(|_| none())
 }
 
 thread_local! {
@@ -84,6 +123,8 @@ thread_local! {
 /// The share of Python's recursion limit that nested calls of ours may reach: one takes as much stack
 /// as several calls of Python functions from C, and CPython 3.12 and 3.13 count no more than those.
 const SHARE: c_int = 5;
+/// And never more, whatever the limit: so many fit on the stack of a small thread.
+const DEEPEST: c_int = 200;
 
 /// One more call of the user's code on this thread's stack.
 struct Level;
@@ -92,7 +133,7 @@ impl Level {
     fn enter(py: Python<'_>) -> PyResult<Self> {
         // SAFETY: the GIL is held.
         let limit = unsafe { ffi::Py_GetRecursionLimit() };
-        if DEPTH.get() >= limit / SHARE {
+        if DEPTH.get() >= DEEPEST.min(limit / SHARE) {
             return Err(PyRecursionError::new_err(
                 "maximum recursion depth exceeded: ops written in Python call each other",
             ));
@@ -128,7 +169,7 @@ pub fn type_name(object: &Bound<'_, PyAny>) -> String {
 
 /// An object as text, also where its own `__str__` raises an error.
 pub fn shown(object: &Bound<'_, PyAny>) -> PyResult<String> {
-    match object.str() {
+    match text(object) {
         Ok(text) => Ok(text.to_string_lossy().into_owned()),
         Err(error) if is_exception(&error, object.py()) => Ok(format!("<{}>", type_name(object))),
         Err(error) => Err(error),
@@ -155,28 +196,55 @@ pub fn instead_of_type_error(
     }
 }
 
-/// What an iterable gives, by an iterator of the user's that may never end: MemoryError instead of
-/// an abort.
-pub fn collect<'py>(iterable: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let next = may_unwind!(ffi::PyIter_Next, (*mut ffi::PyObject));
+/// What an iterable gives, one after the other.
+pub struct Items<'py>(Bound<'py, PyAny>);
+
+/// `iter(iterable)`.
+pub fn iterate<'py>(iterable: &Bound<'py, PyAny>) -> PyResult<Items<'py>> {
     let py = iterable.py();
-    let iterator = iterable.try_iter()?;
-    let mut items = Vec::new();
-    loop {
-        // SAFETY: the GIL is held, and the iterator lives; it gives a new reference, or null with or
-        // without an exception.
+    let _level = Level::enter(py)?;
+    let iter = may_unwind!(ffi::PyObject_GetIter, (*mut ffi::PyObject));
+    // SAFETY: the GIL is held, and the object lives; the result is a new reference, or null and an
+    // exception.
+    unsafe {
+        let iterator = stopping(|| iter(iterable.as_ptr()));
+        Bound::from_owned_ptr_or_err(py, iterator).map(Items)
+    }
+}
+
+impl<'py> Iterator for Items<'py> {
+    type Item = PyResult<Bound<'py, PyAny>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let py = self.0.py();
+        let _level = match Level::enter(py) {
+            Ok(level) => level,
+            Err(error) => return Some(Err(error)),
+        };
+        let next = may_unwind!(ffi::PyIter_Next, (*mut ffi::PyObject));
+        // SAFETY: the GIL is held, and the iterator lives; the result is a new reference, or null with
+        // or without an exception.
         let item = unsafe {
-            let item = stopping(|| next(iterator.as_ptr()));
+            let item = stopping(|| next(self.0.as_ptr()));
             Bound::from_owned_ptr_or_opt(py, item)
         };
-        let Some(item) = item else {
-            return PyErr::take(py).map_or(Ok(items), Err);
-        };
+        match item {
+            Some(item) => Some(Ok(item)),
+            None => PyErr::take(py).map(Err),
+        }
+    }
+}
+
+/// All that an iterable gives, which may never end: MemoryError instead of an abort.
+pub fn collect<'py>(iterable: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let mut items = Vec::new();
+    for item in iterate(iterable)? {
         items.try_reserve(1).map_err(|_| {
             PyMemoryError::new_err(format!("no memory for more than {} values", items.len()))
         })?;
-        items.push(item);
+        items.push(item?);
     }
+    Ok(items)
 }
 
 /// Tensors as an argument, in any iterable. What its `__len__` says is not asked: a list made by

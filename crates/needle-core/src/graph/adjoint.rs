@@ -224,7 +224,7 @@ fn fit_tuple(
         Types::One(ty) => format!("a tensor of shape {}", display(&ty.shape)),
         Types::Many(types) => {
             let shapes: Vec<_> = types.iter().map(|ty| display(&ty.shape)).collect();
-            format!("a tuple of {} tensors ({})", types.len(), shapes.join(", "))
+            format!("a tuple of tensors of the shapes {}", shapes.join(", "))
         }
         Types::Unknown => "a value of unknown type".to_owned(),
     };

@@ -17,7 +17,7 @@ use super::tape::{Slot, Tape};
 use super::tensor::Tensor;
 use super::versions;
 use crate::array::Array;
-use crate::dtype::{DType, Kind, Scalar};
+use crate::dtype::Scalar;
 use crate::error::{Error, Result};
 use crate::ops::{Attr, Attrs, Run, arithmetic, tuple};
 use crate::shape::{self, TensorType};
@@ -57,13 +57,10 @@ pub fn backward(root: &Tensor, seed: Option<Tensor>) -> Result<Vec<Gradient>> {
     })
 }
 
-/// The adjoint of a root for which none is given: ones of its shape and dtype, but of int64 for any
-/// integers: derivatives may be negative, and larger than what a narrow dtype holds.
+/// The adjoint of a root for which none is given: ones of its shape, and of its dtype as derivatives
+/// have it ([`crate::dtype::DType::of_derivatives`]).
 pub(super) fn ones_for(ty: &TensorType) -> Result<Array> {
-    let dtype = match ty.dtype.kind() {
-        Kind::Signed | Kind::Unsigned => DType::I64,
-        Kind::Float | Kind::Bool => ty.dtype,
-    };
+    let dtype = ty.dtype.of_derivatives();
     Ok(Array::scalar(Scalar::Int(1), dtype)?.broadcast_to(&ty.shape))
 }
 

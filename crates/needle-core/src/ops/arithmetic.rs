@@ -252,7 +252,8 @@ pub static POWER: OpDef = OpDef {
                 return b.chain(a.power(b.add_scalar(Constant::int(-1))));
             }
             // Integers have no power -1; where b is 0 the factor b makes the result 0.
-            let (a, b) = (a.cast(DType::I64), b.cast(DType::I64));
+            let dtype = s.y().dtype().of_derivatives();
+            let (a, b) = (a.cast(dtype), b.cast(dtype));
             let lower = b.maximum(b.constant(1.0)).add_scalar(Constant::int(-1));
             b.chain(a.power(lower))
         }),
@@ -295,7 +296,7 @@ pub static POWER_SCALAR: OpDef = OpDef {
         let x = if s.y().dtype().is_float() {
             s.x(0)
         } else {
-            s.x(0).cast(DType::I64)
+            s.x(0).cast(s.y().dtype().of_derivatives())
         };
         match c.value {
             value if value.to_f64() == 0.0 => s.x(0).full_like(0.0),

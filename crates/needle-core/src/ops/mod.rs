@@ -216,7 +216,7 @@ impl OpDef {
         }
     }
 
-    /// The type of its one output by its [`Infer`], which no array of that shape is refused for.
+    /// The type of its one output by its [`Infer`]; refuses a shape that no array can have.
     /// Every type rule is called from here or from [`Self::infer_many`]: kernels may count on
     /// lengths that multiply without wrapping.
     #[inline]
