@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from tools.fuzz.arrays import LAYOUTS, in_layout
 
 import needle as ndl
 from needle import Tensor
@@ -24,7 +25,6 @@ FLOATS = ["float32", "float64"]
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 DTYPES = ["bool", *INTEGERS, *FLOATS]
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
-LAYOUTS = ["C", "F", "reversed", "stepped", "swapped axes", "repeated", "byte order", "misaligned"]
 
 
 def elements(dtype: str, special: bool) -> Any:
@@ -37,35 +37,11 @@ def elements(dtype: str, special: bool) -> Any:
     return st.integers(0 if kind == "u" else -9, 9)
 
 
-def laid_out(a: np.ndarray, layout: str) -> np.ndarray:
-    """The same values in another memory layout."""
-    if layout == "F":
-        return np.asfortranarray(a)
-    if layout == "reversed":
-        flip = (slice(None, None, -1),) * a.ndim
-        return np.ascontiguousarray(a[flip])[flip]
-    if layout == "stepped" and a.ndim:
-        wide = np.zeros((*a.shape[:-1], a.shape[-1] * 3 + 1), a.dtype)
-        view = wide[..., 1::3]
-        view[...] = a
-        return view
-    if layout == "swapped axes" and a.ndim > 1:
-        return np.ascontiguousarray(a.swapaxes(0, -1)).swapaxes(0, -1)
-    if layout == "repeated" and a.ndim and a.shape[0]:
-        return np.broadcast_to(a[:1], a.shape)
-    if layout == "byte order":
-        return a.astype(a.dtype.newbyteorder())
-    if layout == "misaligned" and a.size:
-        raw = np.frombuffer(b"\0" + a.tobytes(), "u1")[1:]
-        return raw.view(a.dtype).reshape(a.shape)
-    return a
-
-
 @st.composite
 def arrays(draw: Any, dtypes: Any = DTYPES, shape: Any = SHAPES, special: bool = True) -> Any:
     dtype = draw(st.sampled_from(dtypes))
     a = draw(hnp.arrays(dtype, shape, elements=elements(dtype, special)))
-    return laid_out(a, draw(st.sampled_from(LAYOUTS)))
+    return in_layout(a, draw(st.sampled_from(LAYOUTS)))
 
 
 def tensor(draw_alias: bool, a: np.ndarray) -> Tensor:

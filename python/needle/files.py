@@ -17,6 +17,9 @@ from typing import BinaryIO, cast
 if sys.platform != "win32":
     import fcntl
 
+# Deflate makes at most so many bytes of one.
+INFLATION = 1032
+
 # What is written has a random name until it is whole: nobody can put something in its place.
 _PART = ".needle-{}.part"
 _PARTS = re.compile(r"\.needle-[0-9a-f]{32}\.part")

@@ -55,9 +55,13 @@ def values(case: Case, dtype: str, of: Shape, special: bool = False) -> Array:
     return a
 
 
-def laid_out(case: Case, a: Array, layout: str | None = None) -> Array:
-    """The same elements in another layout; "repeated" repeats the first row."""
-    layout, a = layout or case.choice(LAYOUTS), np.asarray(a)
+def laid_out(case: Case, a: Array) -> Array:
+    """The same elements in any layout."""
+    return in_layout(np.asarray(a), case.choice(LAYOUTS))
+
+
+def in_layout(a: Array, layout: str) -> Array:
+    """The same elements in this layout; "repeated" repeats the first row."""
     if layout == "F" and a.ndim:
         return np.asfortranarray(a)
     if layout == "reversed" and a.ndim:

@@ -20,14 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from needle.data.errors import DataError
-from needle.files import opened, size_of
+from needle.files import INFLATION, opened, size_of
 
 # The third byte is the element type (8: unsigned byte), the fourth the number of dimensions.
 IMAGES_MAGIC = 0x00000803
 LABELS_MAGIC = 0x00000801
-
-# Deflate makes at most 1032 bytes of one.
-_INFLATION = 1032
 
 
 def read_idx_images(path: str | PathLike[str]) -> NDArray[np.uint8]:
@@ -80,7 +77,7 @@ def _read_idx(path: Path, magic: int, kind: str) -> NDArray[np.uint8]:
         expected = math.prod(shape)
         sizes = " x ".join(str(size) for size in shape)
         promised = f"{path}: {expected} bytes of {kind} expected after the header ({sizes}), found"
-        if expected > _INFLATION * size_of(file):
+        if expected > INFLATION * size_of(file):
             raise DataError(f"{promised} a file of {size_of(file)} bytes")
         content = stream.read(expected)
         if len(content) < expected:

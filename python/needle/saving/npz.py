@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from needle.errors import FileFormatError
-from needle.files import size_of
+from needle.files import INFLATION, size_of
 
-# Deflate makes at most 1032 bytes of one, and a member that is very short has some bytes besides.
-_INFLATION = 1032
+# A deflated member that is very short has some bytes besides.
 _SLACK = 64
 
 # NumPy itself reads no longer headers.
@@ -88,7 +87,7 @@ def _in_member(name: str) -> Iterator[None]:
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError("stored or deflated data expected, as NumPy writes")
-    ratio = 1 if info.compress_type == zipfile.ZIP_STORED else _INFLATION
+    ratio = 1 if info.compress_type == zipfile.ZIP_STORED else INFLATION
     if info.file_size > info.compress_size * ratio + _SLACK:
         raise ValueError(
             f"{info.compress_size} bytes cannot hold the {info.file_size} that are announced"
