@@ -245,3 +245,38 @@ def test_data_that_a_gradient_replaces_is_not_read_by_the_rules_to_come(value: l
     # The graph is as usable as before.
     (x * w.sum()).sum().backward()
     assert x.grad.tolist() == [sum(value)] * 2
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_gradient_of_another_kind_than_the_input_is_refused(many: bool, lazy: bool) -> None:
+    class Mixed(TensorOp):
+        def compute(self, a: np.ndarray, b: Any) -> np.ndarray:
+            return a + (b[0] if many else b)
+
+        def gradient(self, out_grad: Tensor, node: Tensor) -> Any:
+            return out_grad, out_grad if many else ndl.make_tuple(out_grad, out_grad)
+
+    x, y = Tensor([1.0, 2.0]), Tensor([3.0, 4.0])
+    with ndl.lazy(lazy):
+        result = Mixed()(x, ndl.make_tuple(y, y) if many else y)
+        with pytest.raises(ndl.GradError, match="Mixed: gradient for input 1 is a t"):
+            result.backward()
+
+
+def test_a_gradient_may_be_a_tuple_where_the_input_is_one() -> None:
+    class First(TensorOp):
+        def compute(self, pair: tuple[np.ndarray, ...]) -> np.ndarray:
+            return pair[0] * 1.0
+
+        def gradient(self, out_grad: Tensor, node: Tensor) -> Any:
+            return ndl.make_tuple(out_grad, *parts)
+
+    x, y = Tensor([1.0, 2.0]), Tensor([3.0, 4.0])
+    parts = [Tensor([0.0, 0.0])]
+    First()(ndl.make_tuple(x, y)).backward()
+    assert x.grad.numpy().tolist() == [1.0, 1.0]
+    assert y.grad.numpy().tolist() == [0.0, 0.0]
+    parts.clear()
+    with pytest.raises(ndl.GradError, match="input 0 is a tuple of tensors of the shapes"):
+        First()(ndl.make_tuple(x, y)).backward()
