@@ -24,6 +24,7 @@ _PLACES = {
     "resnet": "resnet.resnet",
     "zero-copy": "zero_copy.zero_copy",
     "small": "small.small",
+    "left": "small.left",
     "mlp": "training.mlp",
     "second-order": "training.second_order",
     "optimisers": "training.optimisers",

@@ -38,6 +38,20 @@ def small(plan: Plan) -> list[Figure]:
     return figures + [_beside_numpy(code, (32, 32), plan) for code in (*codes, "a @ a")]
 
 
+def left(plan: Plan) -> list[Figure]:
+    """an array or a np.float64 on the left of a tensor, np.sum, and a.numpy()"""
+    a = _array((3,), 0)
+    figures = []
+    for code in ("array * a", "scalar * a", "np.sum(a)", "a.numpy()"):
+        names = {"array": _array((3,), 1), "scalar": np.float64(2), "np": np}
+        contestants = [Contestant(NEEDLE, Repeated(code, {"a": _tensor(a), **names}))]
+        if code != "a.numpy()":
+            contestants.append(Contestant(NUMPY, Repeated(code, {"a": a, **names})))
+        samples = compete(contestants, plan.without_threads())[""]
+        figures.append(Figure(f"left/{code}", f"{code}, 3 float32, recorded", samples))
+    return figures
+
+
 def _beside_numpy(code: str, shape: tuple[int, ...], plan: Plan) -> Figure:
     a = _array(shape, 0)
     contestants = [
