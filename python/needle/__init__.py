@@ -27,7 +27,14 @@ from needle.autograd import (
 )
 from needle.backend_selection import NDArray
 from needle.device import all_devices, cpu, cpu_numpy, cuda, default_device
-from needle.errors import AxisError, DTypeError, FileFormatError, GradError, ShapeError
+from needle.errors import (
+    AxisError,
+    DTypeError,
+    FileFormatError,
+    GradError,
+    GraphCutWarning,
+    ShapeError,
+)
 from needle.init import ones, ones_like, zeros, zeros_like
 from needle.machine import get_num_threads, set_num_threads, show_config
 from needle.modes import lazy, no_grad
@@ -62,6 +69,7 @@ __all__ = [
     "DTypeError",
     "FileFormatError",
     "GradError",
+    "GraphCutWarning",
     "NDArray",
     "Op",
     "ShapeError",

@@ -1,8 +1,15 @@
-"""The exceptions of needle, each also of the class that NumPy users would catch."""
+"""The exceptions of needle, each also of the class that NumPy users would catch, and a warning."""
 
 import numpy as np
 
-__all__ = ["AxisError", "DTypeError", "FileFormatError", "GradError", "ShapeError"]
+__all__ = [
+    "AxisError",
+    "DTypeError",
+    "FileFormatError",
+    "GradError",
+    "GraphCutWarning",
+    "ShapeError",
+]
 
 
 class ShapeError(ValueError):
@@ -23,3 +30,13 @@ class GradError(RuntimeError):
 
 class FileFormatError(ValueError):
     """A file that is damaged, incomplete, or of another kind than it should be."""
+
+
+class GraphCutWarning(UserWarning):
+    """A tensor through which a gradient would flow was converted without a word: by `float`, by
+    `numpy.asarray`, by another library. No gradient flows back through the value.
+
+    It comes once for each line of the user's code. What is meant is said by `t.numpy()`, `t.item()`,
+    `t.tolist()` or `t.detach()`; ``warnings.simplefilter("error", needle.GraphCutWarning)`` makes it
+    an exception.
+    """

@@ -12,6 +12,7 @@ const fn sine(name: &'static str, derivative: Derivative) -> OpDef {
     OpDef {
         name,
         class: "Sine",
+        numpy: &[],
         doc: "A sine for this test.",
         inputs: Inputs::Named(&["a"]),
         params: &[],

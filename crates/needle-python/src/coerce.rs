@@ -11,7 +11,9 @@ use numpy::{PyArrayDescr, PyUntypedArray};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PyTuple, PyType};
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyRange, PyTuple, PyType,
+};
 use smallvec::SmallVec;
 
 /// An operand, by what it is.
@@ -43,10 +45,33 @@ pub fn classify<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<Operand<'a, 
     if object.cast::<PyUntypedArray>().is_ok()
         || object.cast::<PyList>().is_ok()
         || object.cast::<PyTuple>().is_ok()
+        || is_array_like(object)?
     {
         return Ok(Operand::ArrayLike);
     }
     Ok(Operand::Other)
+}
+
+/// Whether an object offers its numbers by a protocol that `numpy.asarray` knows, and does not ask to
+/// be left alone: a pandas Series, an `array.array`, a range.
+fn is_array_like(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let class = object.get_type();
+    if let Some(protocol) = class.getattr_opt("__array_ufunc__")?
+        && protocol.is_none()
+    {
+        return Ok(false);
+    }
+    for protocol in ["__array__", "__array_interface__", "__array_struct__"] {
+        if class.hasattr(protocol)? {
+            return Ok(true);
+        }
+    }
+    if object.is_instance_of::<PyBytes>() || object.is_instance_of::<PyByteArray>() {
+        return Ok(false);
+    }
+    // SAFETY: a live object; the call looks at its type alone.
+    let has_buffer = unsafe { pyo3::ffi::PyObject_CheckBuffer(object.as_ptr()) } != 0;
+    Ok(has_buffer || object.is_instance_of::<PyRange>())
 }
 
 /// A Python or NumPy number.

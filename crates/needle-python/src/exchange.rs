@@ -2,6 +2,7 @@
 
 use crate::buffer::{self, Access};
 use crate::coerce;
+use crate::protocols;
 use crate::tensor::{PyTensor, handle, view};
 use crate::user_code::type_name;
 use crate::value::PyValue;
@@ -15,7 +16,10 @@ use pyo3::types::{PyTuple, PyType};
 pub fn reduce<'py>(slf: &Bound<'py, PyTensor>) -> PyResult<Bound<'py, PyTuple>> {
     let py = slf.py();
     let tensor = handle(slf)?;
-    if !tensor.is_leaf() {
+    if !tensor.is_leaf() && protocols::is_copied_by_library(py)? {
+        // It is plotted, say, and wants the values: a conversion like any other.
+        protocols::announce(slf)?;
+    } else if !tensor.is_leaf() {
         return Err(PyRuntimeError::new_err(
             "only leaves can be pickled or copied: this tensor is the result of an op\nhint: use detach()",
         ));
@@ -24,7 +28,8 @@ pub fn reduce<'py>(slf: &Bound<'py, PyTensor>) -> PyResult<Bound<'py, PyTuple>> 
     let copy = view(py, tensor, Access::ReadOnly)?
         .into_any()
         .call_method0("copy")?;
-    let arguments = (slf.get_type(), copy, tensor.requires_grad());
+    let requires_grad = tensor.is_leaf() && tensor.requires_grad();
+    let arguments = (slf.get_type(), copy, requires_grad);
     let state = match slf.as_any().getattr("__dict__") {
         Ok(state) => state,
         Err(_) => py.None().into_bound(py),

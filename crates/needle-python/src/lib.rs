@@ -21,6 +21,7 @@ mod machine;
 mod op;
 mod operators;
 mod optimise;
+mod protocols;
 mod rules;
 mod table;
 mod tensor;
@@ -69,5 +70,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(optimise::global_norm, module)?)?;
     module.add_function(wrap_pyfunction!(table::op_table, module)?)?;
     module.add_function(wrap_pyfunction!(table::op_names, module)?)?;
+    module.add_function(wrap_pyfunction!(protocols::numpy_names, module)?)?;
+    module.add_function(wrap_pyfunction!(protocols::is_recorded, module)?)?;
     machine::warn_of_settings(module.py())
 }

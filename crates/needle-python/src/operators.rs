@@ -4,6 +4,7 @@ use crate::buffer::Access;
 use crate::coerce::{self, Operand};
 use crate::errors::OrRaise;
 use crate::index;
+use crate::protocols::announce;
 use crate::tensor::{self, PyTensor, handle};
 use crate::value::{PyValue, wrap};
 use needle_core::dtype::{Kind, Scalar};
@@ -115,6 +116,35 @@ fn negated(constant: Constant, dtype: DType) -> Option<Constant> {
         value,
         dtype: constant.dtype,
     })
+}
+
+type Method = for<'py> fn(&Bound<'py, PyTensor>, &Object<'py>) -> PyResult<Object<'py>>;
+
+/// Ops that operators stand for: with the tensor on the left, and with it on the right.
+static OPERATORS: [(&OpDef, Method, Method); 6] = [
+    (&arithmetic::ADD, PyTensor::__add__, PyTensor::__radd__),
+    (&arithmetic::MULTIPLY, PyTensor::__mul__, PyTensor::__rmul__),
+    (&arithmetic::SUBTRACT, PyTensor::__sub__, PyTensor::__rsub__),
+    (&arithmetic::DIVIDE, PyTensor::__truediv__, PyTensor::__rtruediv__),
+    (&linalg::MATMUL, PyTensor::__matmul__, PyTensor::__rmatmul__),
+    (
+        &arithmetic::POWER,
+        |slf, other| PyTensor::__pow__(slf, other, None),
+        |slf, other| PyTensor::__rpow__(slf, other, None),
+    ),
+];
+
+/// The op by the operator that stands for it, of the tensor among the two; `None` where none does.
+pub fn by_operator<'py>(
+    op: &OpDef,
+    left: &Object<'py>,
+    right: &Object<'py>,
+) -> Option<PyResult<Object<'py>>> {
+    let (_, forward, reflected) = OPERATORS.iter().find(|row| std::ptr::eq(row.0, op))?;
+    if let Ok(tensor) = left.cast::<PyTensor>() {
+        return Some(forward(tensor, right));
+    }
+    Some(reflected(right.cast::<PyTensor>().ok()?, left))
 }
 
 fn single<'py>(slf: &Bound<'py, PyTensor>) -> PyResult<Object<'py>> {
@@ -348,6 +378,7 @@ impl PyTensor {
     }
 
     fn __float__(slf: &Bound<'_, Self>) -> PyResult<f64> {
+        announce(slf)?;
         single(slf)?.call_method0("__float__")?.extract()
     }
 

@@ -8,7 +8,7 @@ use needle_core::{Array, Tensor, shape};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-/// One dict per op: name, class, doc, inputs, params, whether it is differentiable and has
+/// One dict per op: name, class, names in NumPy, doc, inputs, params, whether it is differentiable and has
 /// several results, and samples (attributes and input tensors, float64 or what their domain says).
 #[pyfunction]
 pub fn op_table(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
@@ -29,6 +29,7 @@ fn row<'py>(py: Python<'py>, op: &'static ops::OpDef) -> PyResult<Bound<'py, PyD
     let row = PyDict::new(py);
     row.set_item("name", op.name)?;
     row.set_item("class", op.class)?;
+    row.set_item("numpy", op.numpy)?;
     row.set_item("doc", op.doc)?;
     let (inputs, variadic) = match &op.inputs {
         Inputs::Named(names) => (names.to_vec(), false),

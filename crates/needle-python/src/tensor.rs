@@ -308,55 +308,6 @@ impl PyTensor {
         device(slf.py())
     }
 
-    /// NumPy hands operations with arrays on the left to this class.
-    #[classattr]
-    #[allow(non_upper_case_globals)]
-    const __array_ufunc__: Option<bool> = None;
-
-    /// NumPy's protocol: the read-only view, or a copy where dtype or `copy` ask for one.
-    #[pyo3(signature = (dtype=None, copy=None))]
-    fn __array__<'py>(
-        slf: &Bound<'py, Self>,
-        dtype: Option<&Bound<'py, PyAny>>,
-        copy: Option<bool>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let array = Self::numpy(slf)?.into_any();
-        let py = slf.py();
-        let differs = match dtype {
-            Some(dtype) => {
-                let descr = PyArrayDescr::new(py, dtype)?;
-                !array.getattr("dtype")?.eq(descr)?
-            }
-            None => false,
-        };
-        if differs && copy == Some(false) {
-            return Err(PyValueError::new_err(
-                "__array__: a change of dtype needs a copy, and copy=False forbids one",
-            ));
-        }
-        match dtype {
-            Some(dtype) if differs => array.call_method1("astype", (dtype,)),
-            _ if copy == Some(true) => array.call_method0("copy"),
-            _ => Ok(array),
-        }
-    }
-
-    #[pyo3(signature = (**kwargs))]
-    fn __dlpack__<'py>(
-        slf: &Bound<'py, Self>,
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        Self::numpy(slf)?
-            .into_any()
-            .call_method("__dlpack__", (), kwargs)
-    }
-
-    fn __dlpack_device__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        Self::numpy(slf)?
-            .into_any()
-            .call_method0("__dlpack_device__")
-    }
-
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         // A debugger looks at everything: a value that was released and cannot be had
         // again must not raise here.

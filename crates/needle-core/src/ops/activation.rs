@@ -12,15 +12,15 @@ use crate::shape::TensorType;
 
 unary! { UNARY:
     /// Softplus.
-    SOFTPLUS, "softplus", "Softplus", &math::SOFTPLUS, real, Real,
+    SOFTPLUS, "softplus", "Softplus", [], &math::SOFTPLUS, real, Real,
     Partial::Of(Needs::X0, |s| s.x(0).apply(&elementary::SIGMOID, Attrs::none())),
     "Elementwise `log(1 + exp(a))`, without overflow: a smooth rectifier.\n\nShape of `a`; integers give floats. The derivative is `sigmoid(a)`.";
     /// Gaussian error linear unit.
-    GELU, "gelu", "GELU", &math::GELU, real, Real,
+    GELU, "gelu", "GELU", [], &math::GELU, real, Real,
     Partial::Fused(Needs::X0, &slopes::GELU_GRADIENT),
     "Elementwise `a F(a)` with the distribution function `F` of the standard normal distribution, `F(a) = (1 + erf(a / sqrt(2))) / 2` (Hendrycks and Gimpel 2016, the exact form).\n\nShape of `a`; integers give floats; 0 at -inf.";
     /// Sigmoid linear unit.
-    SILU, "silu", "SiLU", &math::SILU, real, Real,
+    SILU, "silu", "SiLU", [], &math::SILU, real, Real,
     Partial::Fused(Needs::X0, &slopes::SILU_GRADIENT),
     "Elementwise `a sigmoid(a)`, also known as swish (Hendrycks and Gimpel 2016; Ramachandran, Zoph and Le 2017).\n\nShape of `a`; integers give floats; 0 at -inf.";
 }
@@ -36,6 +36,7 @@ fn slope(attrs: &Attrs) -> f64 {
 pub static LEAKY_RELU: OpDef = OpDef {
     name: "leaky_relu",
     class: "LeakyReLU",
+    numpy: &[],
     doc: "Elementwise `a` above 0, else `slope * a`; NaN for NaN (Maas, Hannun and Ng 2013).\n\nShape of `a`; integers give floats. The derivative is 1 above 0 and `slope` elsewhere, `slope` at 0 included.",
     inputs: Inputs::Named(&["a"]),
     params: &[Param::optional("slope", ParamKind::Scalar, "0.01")],

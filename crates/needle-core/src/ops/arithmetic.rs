@@ -68,6 +68,7 @@ fn with_constant(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorTyp
 pub static ADD: OpDef = OpDef {
     name: "add",
     class: "EWiseAdd",
+    numpy: &["add"],
     doc: "Elementwise sum `a + b`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one (bool: logical or). Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
@@ -83,6 +84,7 @@ pub static ADD: OpDef = OpDef {
 pub static ADD_SCALAR: OpDef = OpDef {
     name: "add_scalar",
     class: "AddScalar",
+    numpy: &[],
     doc: "Elementwise sum `a + scalar`.\n\nA Python number keeps the dtype of `a` (an integer tensor with a float becomes float64); a NumPy scalar promotes. Raises OverflowError for an integer that the dtype cannot hold.",
     inputs: A,
     params: SCALAR,
@@ -101,6 +103,7 @@ pub static ADD_SCALAR: OpDef = OpDef {
 pub static SUBTRACT: OpDef = OpDef {
     name: "subtract",
     class: "EWiseSub",
+    numpy: &["subtract"],
     doc: "Elementwise difference `a - b` as one node.\n\nShapes broadcast as in NumPy; the dtype is the promoted one. The operator `a - b` on tensors records `Negate` and `EWiseAdd` instead. Raises ShapeError where the shapes do not fit, DTypeError for two bool operands.",
     inputs: AB,
     params: &[],
@@ -116,6 +119,7 @@ pub static SUBTRACT: OpDef = OpDef {
 pub static MULTIPLY: OpDef = OpDef {
     name: "multiply",
     class: "EWiseMul",
+    numpy: &["multiply"],
     doc: "Elementwise product `a * b`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one (bool: logical and). Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
@@ -134,6 +138,7 @@ pub static MULTIPLY: OpDef = OpDef {
 pub static MUL_SCALAR: OpDef = OpDef {
     name: "mul_scalar",
     class: "MulScalar",
+    numpy: &[],
     doc: "Elementwise product `a * scalar`.\n\nA Python number keeps the dtype of `a` (an integer tensor with a float becomes float64); a NumPy scalar promotes. Raises OverflowError for an integer that the dtype cannot hold.",
     inputs: A,
     params: SCALAR,
@@ -168,6 +173,7 @@ fn quotient(op: &str, types: &[TypeRef]) -> Result<TensorType> {
 pub static DIVIDE: OpDef = OpDef {
     name: "divide",
     class: "EWiseDiv",
+    numpy: &["divide"],
     doc: "Elementwise quotient `a / b`.\n\nShapes broadcast as in NumPy. Integers are divided in float64. Division by zero follows IEEE. Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
@@ -186,6 +192,7 @@ pub static DIVIDE: OpDef = OpDef {
 pub static DIVIDE_SCALAR: OpDef = OpDef {
     name: "divide_scalar",
     class: "DivScalar",
+    numpy: &[],
     doc: "Elementwise quotient `a / scalar`.\n\nA Python number keeps the dtype of a float `a`; integers are divided in float64. Division by zero follows IEEE.",
     inputs: A,
     params: SCALAR,
@@ -229,6 +236,7 @@ fn refuse_negative_powers(
 pub static POWER: OpDef = OpDef {
     name: "power",
     class: "EWisePow",
+    numpy: &["power"],
     doc: "Elementwise power `a ** b`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one. Derivatives: `b a^(b-1)` by `a` (0 where `b` is 0), `a^b ln a` by `b` (0 where `a` is 0). Raises ShapeError where the shapes do not fit, ValueError for an integer to a negative integer power.",
     inputs: AB,
     params: &[],
@@ -274,6 +282,7 @@ pub static POWER: OpDef = OpDef {
 pub static POWER_SCALAR: OpDef = OpDef {
     name: "power_scalar",
     class: "PowerScalar",
+    numpy: &[],
     doc: "Elementwise power `a ** scalar`.\n\nA Python number keeps the dtype of `a` (an integer tensor to a float power becomes float64). Derivative: `scalar * a^(scalar-1)`, and 0 for the exponent 0. Raises ValueError for an integer tensor to a negative integer power.",
     inputs: A,
     params: SCALAR,
@@ -332,6 +341,7 @@ pub static POWER_SCALAR: OpDef = OpDef {
 pub static NEGATE: OpDef = OpDef {
     name: "negate",
     class: "Negate",
+    numpy: &["negative"],
     doc: "Elementwise `-a`.\n\nShape and dtype of `a`; integers without sign wrap as in NumPy. Raises DTypeError for bool.",
     inputs: A,
     params: &[],
@@ -350,6 +360,7 @@ pub static NEGATE: OpDef = OpDef {
 pub static CHAIN_PRODUCT: OpDef = OpDef {
     name: "chain_product",
     class: "ChainProduct",
+    numpy: &[],
     doc: "Elementwise product that is 0 wherever either factor is exactly 0, even against an infinity or NaN.\n\nDerivative rules multiply adjoint and derivative with it, so that a branch that was not taken cannot poison a gradient. Shapes broadcast; the dtype is the promoted one. Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],

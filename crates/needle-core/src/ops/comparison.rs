@@ -25,6 +25,7 @@ macro_rules! comparisons {
             pub static $item: OpDef = OpDef {
                 name: $name,
                 class: $class,
+                numpy: &[$name],
                 doc: concat!(
                     "Elementwise `a ", $symbol, " b` as a bool tensor.\n\n",
                     "Shapes broadcast as in NumPy; operands are compared in their promoted dtype. ",
@@ -75,6 +76,7 @@ pub(super) const OPS: &[&OpDef] = &[&WHERE];
 pub static WHERE: OpDef = OpDef {
     name: "where",
     class: "Where",
+    numpy: &["where"],
     doc: "Elementwise `a` where `condition` is true, else `b`.\n\nAll three broadcast together; `condition` is bool (numbers count as true where they are not 0), the dtype is the promoted one of `a` and `b`. The gradient selects too: what was not chosen gets exactly 0, whatever its value. Raises ShapeError where the shapes do not fit.",
     inputs: Inputs::Named(&["condition", "a", "b"]),
     params: &[],

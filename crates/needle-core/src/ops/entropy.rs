@@ -71,6 +71,7 @@ fn is_labelled(logits: Expr, target: Expr) -> bool {
 pub static CROSS_ENTROPY: OpDef = OpDef {
     name: "cross_entropy",
     class: "CrossEntropy",
+    numpy: &[],
     doc: "The mean over all rows of the last axis of `-sum(target * log_softmax(logits))`.\n\n`target` holds probabilities, one-hot rows for instance, in the shape of `logits`; or, with one dimension less, the number of the class of each row, in any dtype. The result has no dimensions; integers give floats. Raises ShapeError where the shapes do not fit or there is no last axis with elements, IndexError for a number that is no class, ValueError for one that is not whole.",
     inputs: Inputs::Named(&["logits", "target"]),
     params: &[],
@@ -146,6 +147,7 @@ fn per_row(x: Expr) -> Constant {
 pub static CROSS_ENTROPY_GRADIENT: OpDef = OpDef {
     name: "cross_entropy_gradient",
     class: "CrossEntropyGradient",
+    numpy: &[],
     doc: "`g (sum(target) softmax(logits) - target) / rows`: the adjoint of the logits behind `cross_entropy`.\n\n`g` has no dimensions, `logits` and `target` are as in `cross_entropy`; labels stand for rows of zeros with a one. Integers give floats. Raises ShapeError where the shapes do not fit, IndexError for a number that is no class, ValueError for one that is not whole.",
     inputs: Inputs::Named(&["g", "logits", "target"]),
     params: &[],

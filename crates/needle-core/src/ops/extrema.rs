@@ -23,6 +23,7 @@ const EXTREMA: &[Sample] = &[
 pub static MAXIMUM: OpDef = OpDef {
     name: "maximum",
     class: "Maximum",
+    numpy: &["maximum"],
     doc: "Elementwise larger of `a` and `b`; NaN where either is NaN.\n\nShapes broadcast; the dtype is the promoted one. At ties the derivative is 1/2 for each. Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],
@@ -41,6 +42,7 @@ pub static MAXIMUM: OpDef = OpDef {
 pub static MINIMUM: OpDef = OpDef {
     name: "minimum",
     class: "Minimum",
+    numpy: &["minimum"],
     doc: "Elementwise smaller of `a` and `b`; NaN where either is NaN.\n\nShapes broadcast; the dtype is the promoted one. At ties the derivative is 1/2 for each. Raises ShapeError where the shapes do not fit.",
     inputs: AB,
     params: &[],

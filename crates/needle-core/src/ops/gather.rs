@@ -27,6 +27,7 @@ fn picked(shape: &[usize], axis: usize, indices: &[usize]) -> Dims {
 pub static TAKE: OpDef = OpDef {
     name: "take",
     class: "Take",
+    numpy: &["take"],
     doc: "The slices of `a` at `indices` along `axis`, as NumPy's `take`: the rows of a table, say.\n\nThe axes of `indices` stand in place of `axis`; negative numbers count from the end, and any dtype will do whose values are whole. The gradient of a slice that was taken twice is the sum. Raises IndexError for a number out of bounds, ValueError for one that is not whole, AxisError for an axis that `a` does not have.",
     inputs: Inputs::Named(&["a", "indices"]),
     params: &[Param::optional("axis", ParamKind::Int, "0")],
@@ -95,6 +96,7 @@ fn gradient_type(attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
 pub static TAKE_GRADIENT: OpDef = OpDef {
     name: "take_gradient",
     class: "TakeGradient",
+    numpy: &[],
     doc: "Zeros of `shape` to which the slices of `g` are added at `indices` along `axis`: the adjoint of `take`.\n\nDtype of `g`. Raises ShapeError where `g` does not have the shape that `take` gives, IndexError, ValueError and AxisError as `take` does.",
     inputs: Inputs::Named(&["g", "indices"]),
     params: &[

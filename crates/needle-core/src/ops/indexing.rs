@@ -15,6 +15,7 @@ pub(super) const OPS: &[&OpDef] = &[&GETITEM, &PUT];
 pub static GETITEM: OpDef = OpDef {
     name: "getitem",
     class: "GetItem",
+    numpy: &[],
     doc: "`a[index]` for integers, slices, `...` and `None`, by NumPy's rules.\n\nA view: nothing is copied. Raises IndexError for an index out of range or too many of them.",
     inputs: Inputs::Named(&["a"]),
     params: &[Param::required("index", ParamKind::Index)],
@@ -86,6 +87,7 @@ fn put_type(attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
 pub static PUT: OpDef = OpDef {
     name: "put",
     class: "Put",
+    numpy: &[],
     doc: "Zeros of `shape` with `a` at a basic `index`: the transpose of `getitem`.\n\nDtype of `a`. Raises ShapeError where the index picks another shape than `a` has, IndexError where it does not suit `shape`.",
     inputs: Inputs::Named(&["a"]),
     params: &[

@@ -89,6 +89,7 @@ fn next_axis(s: &Site) -> Attrs {
 pub static STACK: OpDef = OpDef {
     name: "stack",
     class: "Stack",
+    numpy: &["stack"],
     doc: "Tensors of equal shape along a new `axis` (0 to ndim).\n\n`args` is a list or tuple of tensors, or a TensorTuple. The dtype is the promoted one. Raises ShapeError where the shapes differ, AxisError for an axis out of range, ValueError without tensors.",
     inputs: Inputs::Many("args"),
     params: &[Param::optional("axis", ParamKind::Int, "0")],
@@ -148,6 +149,7 @@ pub static STACK: OpDef = OpDef {
 pub static SPLIT: OpDef = OpDef {
     name: "split",
     class: "Split",
+    numpy: &[],
     doc: "The slices of `a` along `axis`, without that axis, as a TensorTuple.\n\nThe inverse of `stack`. Raises AxisError for an axis that `a` does not have.",
     inputs: Inputs::Named(&["a"]),
     params: &[Param::optional("axis", ParamKind::Int, "0")],
@@ -200,6 +202,7 @@ pub static SPLIT: OpDef = OpDef {
 pub static CONCAT: OpDef = OpDef {
     name: "concat",
     class: "Concat",
+    numpy: &["concatenate"],
     doc: "Tensors one after the other along an existing `axis`.\n\n`args` is a list or tuple of tensors whose shapes agree in every other axis. The dtype is the promoted one. Raises ShapeError where they do not agree, AxisError for an axis out of range, ValueError without tensors.",
     inputs: Inputs::Many("args"),
     params: &[Param::optional("axis", ParamKind::Int, "0")],

@@ -18,6 +18,7 @@ pub(super) const OPS: &[&OpDef] = &[&MATMUL, &TRANSPOSED_MATMUL, &LINEAR];
 pub static MATMUL: OpDef = OpDef {
     name: "matmul",
     class: "MatMul",
+    numpy: &["matmul"],
     doc: "Matrix product `a @ b` by NumPy's rules.\n\n(..., m, k) @ (..., k, n) gives (..., m, n); leading axes broadcast; a 1-D operand is a row on the left and a column on the right, and its axis goes away. The dtype is the promoted one. Raises ShapeError where the inner dimensions differ or an operand has none.",
     inputs: Inputs::Named(&["a", "b"]),
     params: &[],
@@ -92,6 +93,7 @@ fn swapped(left: bool, right: bool) -> Attrs {
 pub static TRANSPOSED_MATMUL: OpDef = OpDef {
     name: "transposed_matmul",
     class: "TransposedMatMul",
+    numpy: &[],
     doc: "`a @ b` of two matrices, of which the first (if `left`) and the second (if `right`) are transposed before.\n\nNothing is copied for it: the adjoints of products are made of it. The dtype is the promoted one. Raises ShapeError where an operand is no matrix or the inner dimensions differ.",
     inputs: Inputs::Named(&["a", "b"]),
     params: &[
@@ -165,6 +167,7 @@ pub static TRANSPOSED_MATMUL: OpDef = OpDef {
 pub static LINEAR: OpDef = OpDef {
     name: "linear",
     class: "Linear",
+    numpy: &[],
     doc: "`a @ weight + bias`: a linear layer in one op.\n\n(..., k) @ (k, n) plus (n,) or (1, n) gives (..., n), for a single row too. The dtype is the promoted one of all three. Raises ShapeError where the shapes do not fit.",
     inputs: Inputs::Named(&["a", "weight", "bias"]),
     params: &[],

@@ -46,6 +46,10 @@ pub struct OpDef {
     pub name: &'static str,
     /// Name of the operator class, such as `Exp`.
     pub class: &'static str,
+    /// What NumPy calls it: the functions ("sum", "linalg.norm"), ufuncs ("add") and reductions of
+    /// ufuncs ("add.reduce") that this op answers to when they are called with a tensor. Their
+    /// operands are the op's, in this order; what else the op takes has the same name there.
+    pub numpy: &'static [&'static str],
     /// Documentation: the first line says what it computes, the rest shapes, dtypes,
     /// errors, and where a formula comes from.
     pub doc: &'static str,

@@ -65,6 +65,7 @@ fn same(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
 pub static LAYER_NORM: OpDef = OpDef {
     name: "layer_norm",
     class: "LayerNorm",
+    numpy: &[],
     doc: "`(a - mean) / sqrt(variance + eps)` along `axis`, with the biased variance (Ba, Kiros and Hinton 2016, without gain and bias).\n\nShape of `a`; integers give floats. Raises ShapeError where the axis has no elements, AxisError for an axis that `a` does not have.",
     inputs: Inputs::Named(&["a"]),
     params: PARAMS,
@@ -95,6 +96,7 @@ fn pulled<'a>(s: &Site<'a>, g: Expr<'a>, x: Expr<'a>) -> Expr<'a> {
 pub static LAYER_NORM_GRADIENT: OpDef = OpDef {
     name: "layer_norm_gradient",
     class: "LayerNormGradient",
+    numpy: &[],
     doc: "`r (g - mean(g) - y mean(g y))` along `axis`, with `y = layer_norm(a)` and `r = 1 / sqrt(variance + eps)`: the adjoint behind a layer normalisation.\n\n`g` and `a` have one shape; integers give floats. Raises ShapeError where the shapes differ or the axis has no elements, AxisError for an axis that they do not have.",
     inputs: Inputs::Named(&["g", "a"]),
     params: PARAMS,

@@ -81,6 +81,7 @@ const SAMPLES: &[Sample] = &[
 pub static SUMMATION: OpDef = OpDef {
     name: "summation",
     class: "Summation",
+    numpy: &["sum", "add.reduce"],
     doc: "Sum over `axes`: `None` for all, an integer or several.\n\nReduced axes go away, or stay with length 1 with `keepdims`. Integers and bool are summed in 64 bits. `axes=()` reduces nothing. Raises AxisError for an axis that `a` does not have or that is named twice.",
     inputs: A,
     params: REDUCTION_PARAMS,
@@ -105,6 +106,7 @@ fn mean_dtype(dtype: DType) -> DType {
 pub static MEAN: OpDef = OpDef {
     name: "mean",
     class: "Mean",
+    numpy: &["mean"],
     doc: "Arithmetic mean over `axes`: `None` for all, an integer or several.\n\nReduced axes go away, or stay with length 1 with `keepdims`. Integers give float64; the mean of nothing is NaN. Raises AxisError for an axis that `a` does not have or that is named twice.",
     inputs: A,
     params: REDUCTION_PARAMS,
@@ -134,6 +136,7 @@ pub static MEAN: OpDef = OpDef {
 pub static VAR: OpDef = OpDef {
     name: "var",
     class: "Var",
+    numpy: &["var"],
     doc: "Variance over `axes`: the mean of the squared distances from the mean.\n\nThe sum of the squares is divided by the number of elements less `correction`: 0 for the biased variance, 1 for the unbiased one; `axes` and `keepdims` are as in `summation`. Integers give float64; without more elements than `correction` it is NaN or infinite. Raises AxisError for an axis that `a` does not have or that is named twice.",
     inputs: A,
     params: &[
@@ -222,13 +225,15 @@ fn extremum_tangent<'a>(s: &Site<'a>, t: &[Option<Expr<'a>>]) -> Option<Expr<'a>
     Some(mean.reshape(&s.y().shape()))
 }
 
-/// A row: name, class, kernel, adjective.
+/// A row: name, class, names in NumPy, kernel, adjective.
 macro_rules! extremum {
-    ($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $kernel:ident, $what:literal) => {
+    ($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $numpy:expr, $kernel:ident,
+     $what:literal) => {
         $(#[$doc])*
         pub static $item: OpDef = OpDef {
             name: $name,
             class: $class,
+            numpy: &$numpy,
             doc: concat!(
                 $what, " element over `axes`: `None` for all, an integer or several; ",
                 "NaN where any is NaN.\n\n",
@@ -255,9 +260,9 @@ macro_rules! extremum {
 
 extremum!(
     /// Largest element.
-    MAX, "max", "Max", Max, "Largest"
+    MAX, "max", "Max", ["max", "amax", "maximum.reduce"], Max, "Largest"
 );
 extremum!(
     /// Smallest element.
-    MIN, "min", "Min", Min, "Smallest"
+    MIN, "min", "Min", ["min", "amin", "minimum.reduce"], Min, "Smallest"
 );

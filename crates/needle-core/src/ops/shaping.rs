@@ -19,6 +19,7 @@ const A: Inputs = Inputs::Named(&["a"]);
 pub static BROADCAST_TO: OpDef = OpDef {
     name: "broadcast_to",
     class: "BroadcastTo",
+    numpy: &["broadcast_to"],
     doc: "`a` with axes of length 1 repeated, and new leading axes, to `shape`.\n\nA view: nothing is copied. Raises ShapeError where `a` does not broadcast to `shape`.",
     inputs: A,
     params: &[Param::required("shape", ParamKind::Shape)],
@@ -57,6 +58,7 @@ pub static BROADCAST_TO: OpDef = OpDef {
 pub static RESHAPE: OpDef = OpDef {
     name: "reshape",
     class: "Reshape",
+    numpy: &["reshape"],
     doc: "The elements of `a` in row-major order under another `shape`; one length may be -1.\n\nA view where the memory allows it. Raises ShapeError where the sizes differ.",
     inputs: A,
     params: &[Param::required("shape", ParamKind::Shape)],
@@ -93,12 +95,8 @@ pub static RESHAPE: OpDef = OpDef {
 fn swapped(attrs: &Attrs, ndim: usize) -> Result<Dims> {
     let mut order: Dims = (0..ndim).collect();
     let (a, b) = match attrs.ints(0) {
-        None if ndim < 2 => {
-            return Err(Error::shape(
-                "transpose",
-                format_args!("needs at least two dimensions, got {ndim}"),
-            ));
-        }
+        // As in NumPy, the transpose of a vector is the vector.
+        None if ndim < 2 => return Ok(order),
         None => (ndim - 2, ndim - 1),
         Some(&[a, b]) => (
             shape::normalize_axis("transpose", a, ndim)?,
@@ -119,7 +117,8 @@ fn swapped(attrs: &Attrs, ndim: usize) -> Result<Dims> {
 pub static TRANSPOSE: OpDef = OpDef {
     name: "transpose",
     class: "Transpose",
-    doc: "`a` with two axes swapped: the two given, or the last two.\n\nA view: nothing is copied. Not a permutation of all axes: see `permute`. Raises AxisError for an axis that `a` does not have, ShapeError for fewer than two dimensions.",
+    numpy: &[],
+    doc: "`a` with two axes swapped: the two given, or the last two.\n\nA view: nothing is copied. What has fewer than two dimensions stays as it is. Not a permutation of all axes: see `permute`. Raises AxisError for an axis that `a` does not have.",
     inputs: A,
     params: &[Param::optional("axes", ParamKind::Axes, "None")],
     run: Run::One {
@@ -142,11 +141,14 @@ pub static TRANSPOSE: OpDef = OpDef {
                 let axes = axes.iter().map(|&axis| axis + isize::from(axis >= 0));
                 Attrs::one(Attr::Ints(axes.collect()))
             }
+            // Stacked vectors are no vector, and stay as they are.
+            None if s.x(0).shape().len() == 1 => Attrs::one(ints(&[0, 0])),
             None => s.attrs.clone(),
         }),
     },
     samples: &[
         Sample::with(|| Attrs::one(Attr::None), &[(&[2, 3], Domain::Real)]),
+        Sample::with(|| Attrs::one(Attr::None), &[(&[3], Domain::Real)]),
         Sample::with(
             || Attrs::one(Attr::Ints([0, -1].into())),
             &[(&[2, 3, 4], Domain::Real)],
@@ -155,7 +157,9 @@ pub static TRANSPOSE: OpDef = OpDef {
 };
 
 fn order_of(attrs: &Attrs, ndim: usize) -> Result<Dims> {
-    let given = attrs.ints(0).unwrap_or_default();
+    let Some(given) = attrs.ints(0) else {
+        return Ok((0..ndim).rev().collect());
+    };
     let order = given
         .iter()
         .map(|&axis| shape::normalize_axis("permute", axis, ndim))
@@ -174,9 +178,10 @@ fn order_of(attrs: &Attrs, ndim: usize) -> Result<Dims> {
 pub static PERMUTE: OpDef = OpDef {
     name: "permute",
     class: "Permute",
-    doc: "`a` with its axes in another order: axis `i` of the result is axis `axes[i]` of `a`.\n\nA view: nothing is copied. Raises AxisError for an axis that `a` does not have or that is named twice, ShapeError where one is missing.",
+    numpy: &["transpose"],
+    doc: "`a` with its axes in another order: axis `i` of the result is axis `axes[i]` of `a`; reversed for `None`.\n\nA view: nothing is copied. Raises AxisError for an axis that `a` does not have or that is named twice, ShapeError where one is missing.",
     inputs: A,
-    params: &[Param::required("axes", ParamKind::Shape)],
+    params: &[Param::optional("axes", ParamKind::Axes, "None")],
     run: Run::One {
         infer: |attrs, t| {
             let order = order_of(attrs, t[0].shape.len())?;
@@ -216,6 +221,7 @@ pub static PERMUTE: OpDef = OpDef {
 pub static ASTYPE: OpDef = OpDef {
     name: "astype",
     class: "AsType",
+    numpy: &["astype"],
     doc: "The values of `a` in another dtype.\n\nFloats become integers by truncation, numbers become bool by `!= 0`, as in NumPy. The gradient passes between float dtypes; none flows through integers or bool. Raises DTypeError for a dtype that needle does not have.",
     inputs: A,
     params: &[Param::required("dtype", ParamKind::DType)],

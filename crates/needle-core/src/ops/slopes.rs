@@ -31,6 +31,7 @@ macro_rules! slopes {
             pub static $item: OpDef = OpDef {
                 name: $name,
                 class: $class,
+                numpy: &[],
                 doc: concat!(
                     $formula,
                     ", 0 wherever a factor is 0.\n\nShapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises ShapeError where the shapes do not fit."
@@ -119,6 +120,7 @@ fn affine(x: Expr, factor: i64, offset: i64) -> Expr {
 pub static RELU_GRADIENT: OpDef = OpDef {
     name: "relu_gradient",
     class: "ReluGradient",
+    numpy: &[],
     doc: "Elementwise `g` where `y` is above 0, else 0: the adjoint behind `relu(y)`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one. The derivative by `y` is 0. Raises ShapeError where the shapes do not fit.",
     inputs: GY,
     params: &[],
@@ -169,6 +171,7 @@ fn in_floats<'a>(s: &Site<'a>) -> (Expr<'a>, Expr<'a>) {
 pub static SOFTMAX_GRADIENT: OpDef = OpDef {
     name: "softmax_gradient",
     class: "SoftmaxGradient",
+    numpy: &[],
     doc: "`y (g - sum(g y))` along `axis`: the adjoint behind `y = softmax(a)`.\n\n`g` and `y` have one shape; integers give floats. Raises ShapeError where the shapes differ, AxisError for an axis that they do not have.",
     inputs: GY,
     params: AXIS,
@@ -205,6 +208,7 @@ pub static SOFTMAX_GRADIENT: OpDef = OpDef {
 pub static LOG_SOFTMAX_GRADIENT: OpDef = OpDef {
     name: "log_softmax_gradient",
     class: "LogSoftmaxGradient",
+    numpy: &[],
     doc: "`g - exp(y) sum(g)` along `axis`: the adjoint behind `y = log_softmax(a)`.\n\n`g` and `y` have one shape; integers give floats. Raises ShapeError where the shapes differ, AxisError for an axis that they do not have.",
     inputs: GY,
     params: AXIS,

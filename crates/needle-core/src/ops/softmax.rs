@@ -21,6 +21,7 @@ pub(super) const AXIS: &[Param] = &[Param::optional("axis", ParamKind::Int, "-1"
 pub static LOGSUMEXP: OpDef = OpDef {
     name: "logsumexp",
     class: "LogSumExp",
+    numpy: &[],
     doc: "`log(sum(exp(a)))` over `axes`: `None` for all, an integer or several.\n\nStable: the maximum is taken out first. Reduced axes go away, or stay with length 1 with `keepdims`; integers give floats. The gradient is the softmax over the axes. Raises AxisError for an axis that `a` does not have or that is named twice, ValueError where a reduced axis is empty.",
     inputs: A,
     params: REDUCTION_PARAMS,
@@ -96,6 +97,7 @@ const SAMPLES: &[Sample] = &[
 pub static SOFTMAX: OpDef = OpDef {
     name: "softmax",
     class: "Softmax",
+    numpy: &[],
     doc: "`exp(a) / sum(exp(a))` along `axis`.\n\nStable: the maximum is taken out first. Shape of `a`; integers give floats. Raises AxisError for an axis that `a` does not have.",
     inputs: A,
     params: AXIS,
@@ -121,6 +123,7 @@ pub static SOFTMAX: OpDef = OpDef {
 pub static LOG_SOFTMAX: OpDef = OpDef {
     name: "log_softmax",
     class: "LogSoftmax",
+    numpy: &[],
     doc: "`a - logsumexp(a)` along `axis`: the logarithm of the softmax.\n\nStable: the maximum is taken out first. Shape of `a`; integers give floats. Raises AxisError for an axis that `a` does not have.",
     inputs: A,
     params: AXIS,

@@ -16,6 +16,7 @@ pub(super) const OPS: &[&OpDef] = &[&MAKE_TUPLE, &TUPLE_GET_ITEM, &FUSED_ADD_SCA
 pub static MAKE_TUPLE: OpDef = OpDef {
     name: "make_tuple",
     class: "MakeTensorTuple",
+    numpy: &[],
     doc: "A TensorTuple of the given tensors, which may differ in shape and dtype.",
     inputs: Inputs::Many("args"),
     params: &[],
@@ -42,6 +43,7 @@ pub static MAKE_TUPLE: OpDef = OpDef {
 pub static TUPLE_GET_ITEM: OpDef = OpDef {
     name: "tuple_get_item",
     class: "TupleGetItem",
+    numpy: &[],
     doc: "Element `index` of a TensorTuple.\n\nOf a tuple that `make_tuple` built, that very tensor, unless `fold_const` is false. Raises AssertionError for anything but a TensorTuple, IndexError for an index out of range.",
     inputs: Inputs::Named(&["value"]),
     params: &[Param::required("index", ParamKind::Int)],
@@ -59,6 +61,7 @@ pub static TUPLE_GET_ITEM: OpDef = OpDef {
 pub static FUSED_ADD_SCALARS: OpDef = OpDef {
     name: "fused_add_scalars",
     class: "FusedAddScalars",
+    numpy: &[],
     doc: "The TensorTuple `(a + c0, a + c1)`.\n\nThe dtypes are those of the sums with a scalar.",
     inputs: Inputs::Named(&["a"]),
     params: &[

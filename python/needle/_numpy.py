@@ -1,0 +1,291 @@
+"""NumPy's functions on tensors: what runs as an op, what on values, and what is refused.
+
+A row of the op table says which names of NumPy its op answers to; a call of such a function is a
+call of the op. A function whose result carries no derivative runs on the values of the tensors, and
+so does any function where nothing requires a gradient. All others are refused: they would cut the
+graph, and every gradient through it would be too small.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import site
+import sys
+import sysconfig
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from needle import _core, ops
+from needle._core import Tensor, TensorTuple, Value
+from needle.errors import GraphCutWarning
+
+OPS: Mapping[str, str] = _core.numpy_names()
+"""The op that a name in NumPy means."""
+
+ON_VALUES = frozenset(
+    # Questions about shapes, types and memory.
+    """
+    shape ndim size can_cast common_type result_type min_scalar_type may_share_memory shares_memory
+    iscomplexobj isrealobj einsum_path
+    """
+    # Predicates.
+    """
+    all any allclose array_equal array_equiv isclose iscomplex isin isneginf isposinf isreal
+    isnan isfinite isinf isnat signbit logical_and logical_or logical_xor logical_not
+    logical_and.reduce logical_or.reduce logical_xor.reduce
+    """
+    # Positions, counts, and what is in order.
+    """
+    argmax argmin argpartition argsort argwhere count_nonzero digitize flatnonzero lexsort nanargmax
+    nanargmin nonzero searchsorted linalg.matrix_rank
+    unique unique_all unique_counts unique_inverse unique_values
+    """
+    # Functions that are constant between their jumps.
+    """
+    ceil fix floor floor_divide rint round around trunc spacing
+    bitwise_and bitwise_or bitwise_xor bitwise_count invert left_shift right_shift gcd lcm
+    packbits unpackbits
+    """
+    # Input, output, and arrays that take the shape alone.
+    """
+    array2string array_repr array_str save savetxt savez savez_compressed
+    empty_like ones_like zeros_like
+    """.split()
+)
+"""Functions whose result carries no derivative, or one that is 0 wherever there is one."""
+
+UP_TO = {"bincount": 1, "full_like": 1}
+"""Of these that is said of the first so many arguments alone."""
+
+_UFUNC_DEFAULTS: Mapping[str, Any] = {
+    "casting": "same_kind",
+    "dtype": None,
+    "order": "K",
+    "out": None,
+    "subok": True,
+    "where": True,
+}
+
+
+def _signature(*operands: str, **others: Any) -> inspect.Signature:
+    kinds = inspect.Parameter
+    parameters = [kinds(name, kinds.POSITIONAL_OR_KEYWORD) for name in operands]
+    for name, default in others.items():
+        parameters.append(kinds(name, kinds.POSITIONAL_OR_KEYWORD, default=default))
+    return inspect.Signature(parameters)
+
+
+_REDUCE = _signature(
+    "array", axis=0, dtype=None, out=None, keepdims=False, initial=np._NoValue, where=True
+)
+
+
+def array_function(
+    function: Callable[..., Any],
+    types: Iterable[type],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> Any:
+    """What `Tensor.__array_function__` gives.
+
+    Raises TypeError for a function, or an argument of one, that no op answers to, where a gradient
+    would be lost.
+    """
+    if not all(issubclass(class_, (Tensor, np.ndarray)) for class_ in types):
+        return NotImplemented
+    name = f"{function.__module__}.{function.__name__}".removeprefix("numpy.")
+    return _run(name, function, inspect.signature, args, kwargs)
+
+
+def array_ufunc(
+    ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: Mapping[str, Any] | None
+) -> Any:
+    """What `Tensor.__array_ufunc__` gives, where it is no plain call of an op.
+
+    Raises TypeError as `array_function` does.
+    """
+    if method == "__call__":
+        operands = [f"x{i + 1}" for i in range(ufunc.nin)]
+        signature = _signature(*operands, **_UFUNC_DEFAULTS)
+        return _run(ufunc.__name__, ufunc, lambda _: signature, inputs, kwargs or {})
+    name = f"{ufunc.__name__}.{method}"
+    return _run(name, getattr(ufunc, method), lambda _: _REDUCE, inputs, kwargs or {})
+
+
+def _run(
+    name: str,
+    function: Callable[..., Any],
+    signature: Callable[[Callable[..., Any]], inspect.Signature],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> Any:
+    op = OPS.get(name)
+    refusal = f"np.{name}: no op of needle answers to it"
+    if op is not None and not (name == "where" and len(args) == 1):
+        bound = signature(function).bind(*args, **kwargs)
+        bound.apply_defaults()
+        operands, parameters, unknown = _for_op(op, bound)
+        if not unknown:
+            return getattr(_core, op)(*operands, **parameters)
+        refusal = f"np.{name}: needle.{op}, which answers to it, takes no {unknown}"
+    elif name in ON_VALUES or not _any_recorded((args[UP_TO.get(name, 0) :], kwargs)):
+        return function(*_values(args), **_values(dict(kwargs)))
+    if not _any_recorded((args, kwargs)):
+        return function(*_values(args), **_values(dict(kwargs)))
+    caller = _caller(sys._getframe(1))
+    if caller is None or _is_own(caller) or not _is_installed(caller.f_code.co_filename):
+        raise TypeError(
+            f"{refusal}, and NumPy's own result would lose the gradient\nhint: {_instead(name)}"
+        )
+    # The user cannot change a call inside of a library: it is a conversion like any other.
+    announce()
+    return function(*_values(args), **_values(dict(kwargs)))
+
+
+@cache
+def _op_parameters(op: str) -> tuple[int, frozenset[str]]:
+    """How many operands an op has, and the names of its parameters."""
+    row = next(row for row in _core.op_table() if row["name"] == op)
+    return len(row["inputs"]), frozenset(name for name, _, _ in row["params"])
+
+
+def _for_op(
+    op: str, bound: inspect.BoundArguments
+) -> tuple[list[Any], dict[str, Any], str | None]:
+    """Operands and parameters of the op, and the first argument that it has no place for."""
+    count, known = _op_parameters(op)
+    named = list(bound.arguments.items())
+    operands = [value for _, value in named[:count]]
+    parameters = {}
+    for name, value in named[count:]:
+        own = {"axis": "axes", "ddof": "correction"}.get(name, name)
+        default = bound.signature.parameters[name].default
+        if value is np._NoValue:
+            continue
+        if own in known or name in known:
+            parameters[own if own in known else name] = value
+        elif value is not default and not (isinstance(value, str) and value == default):
+            return [], {}, f"'{name}'"
+    if op == "take" and parameters["axis"] is None:
+        # NumPy's default reads the elements of the array in one row.
+        operands[0], parameters["axis"] = _core.reshape(operands[0], -1), 0
+    return operands, parameters, None
+
+
+def _instead(name: str) -> str:
+    """What to write instead of a function that is refused."""
+    if name.endswith(".at") or name in ("copyto", "fill_diagonal", "place", "put", "putmask"):
+        other = "needle.where(mask, t, a)"
+    else:
+        short = name.rpartition(".")[2]
+        close = difflib.get_close_matches(short, [op for op in ops.__all__ if op.islower()], n=1)
+        other = f"needle.{close[0]}, if that is meant" if close else "ops of needle (needle.ops)"
+    return f"write it with {other}, or take t.numpy() for values without a gradient"
+
+
+def _tensors(given: Any) -> Iterator[Value]:
+    """The tensors in arguments, also those in lists, tuples and dicts."""
+    if isinstance(given, Value):
+        yield given
+    elif isinstance(given, (list, tuple)):
+        for item in given:
+            yield from _tensors(item)
+    elif isinstance(given, dict):
+        yield from _tensors(list(given.values()))
+
+
+def _any_recorded(given: Any) -> bool:
+    return any(_core.is_recorded(tensor) for tensor in _tensors(given))
+
+
+def _values(given: Any) -> Any:
+    """The arguments with arrays in the place of tensors."""
+    if isinstance(given, Tensor):
+        return given.numpy()
+    if isinstance(given, TensorTuple):
+        return [tensor.numpy() for tensor in given]
+    if isinstance(given, list):
+        return [_values(item) for item in given]
+    if type(given) is tuple:
+        return tuple(_values(item) for item in given)
+    if isinstance(given, dict):
+        return {name: _values(value) for name, value in given.items()}
+    return given
+
+
+def announce() -> None:
+    """Warns that a tensor is converted without a word, at the line of the user's that does it.
+
+    Nothing is said of needle's own calls, and of comparisons in tests.
+    """
+    caller = _caller(sys._getframe(1))
+    if caller is None or _is_own(caller):
+        return
+    place: FrameType | None = caller
+    while place is not None and _is_installed(place.f_code.co_filename):
+        place = place.f_back
+    # Where nobody but libraries calls, the innermost is named.
+    place = place or caller
+    file, line = place.f_code.co_filename, place.f_lineno
+    # One text for all ways out: the filters of warnings know a line by what is said of it.
+    warnings.warn_explicit(
+        f"line {line} of {Path(file).name} takes the value of a tensor that requires a gradient, and "
+        "no gradient flows back through it\nhint: where the value alone is meant, say t.numpy(), "
+        "t.item() or t.detach(); where it is not, use what needle has: needle.exp in place of "
+        "math.exp, needle.stack([a, b]) in place of np.array([a, b])",
+        GraphCutWarning,
+        file,
+        line,
+        module=_module(place),
+        registry=place.f_globals.setdefault("__warningregistry__", {}),
+    )
+
+
+_COMPARING = ("numpy.testing", "_pytest.")
+
+
+def _module(frame: FrameType) -> str:
+    return frame.f_globals.get("__name__") or "<unknown>"
+
+
+def _caller(frame: FrameType | None) -> FrameType | None:
+    """Who called NumPy, or converted the tensor itself; None for a comparison in a test."""
+    while frame is not None:
+        module = _module(frame)
+        if module.startswith(_COMPARING):
+            return None
+        if not module.startswith(("numpy.", __name__)):
+            break
+        frame = frame.f_back
+    return frame
+
+
+def is_copied_by_library() -> bool:
+    """Whether an installed library is calling `copy.copy`. Matplotlib does, of what it plots."""
+    frame: FrameType | None = sys._getframe(1)
+    if frame is None or _module(frame) != "copy" or frame.f_code.co_name != "copy":
+        return False
+    caller = frame.f_back
+    return caller is not None and _is_installed(caller.f_code.co_filename)
+
+
+_HERE = str(Path(__file__).parent)
+
+
+def _is_own(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(_HERE)
+
+
+@cache
+def _is_installed(file: str) -> bool:
+    """Whether a file of code is Python's own, or that of an installed library."""
+    paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    paths |= {*site.getsitepackages(), site.getusersitepackages()}
+    return file.startswith(("<frozen ", *paths))
