@@ -23,6 +23,7 @@ _Key: TypeAlias = SupportsIndex | slice | EllipsisType | None
 _Index: TypeAlias = _Key | tuple[_Key, ...]
 # TensorTuple has a method of the name `tuple`.
 _Tensors: TypeAlias = tuple[Tensor, ...]
+_Args: TypeAlias = tuple[Any, ...]
 
 class Value:
     """A value in a graph: a tensor or a tuple of tensors."""
@@ -84,8 +85,9 @@ class Tensor(Value):
     for lists of unequal length.
     """
 
-    # NumPy leaves `array * tensor` to Tensor.
-    __array_ufunc__: ClassVar[None]
+    # pandas leaves `series * tensor` to Tensor.
+    __pandas_priority__: ClassVar[int]
+    __array_priority__: ClassVar[int]
     def __init__(
         self,
         array: _TensorLike,
@@ -210,7 +212,21 @@ class Tensor(Value):
     def __float__(self) -> float: ...
     def __int__(self) -> int: ...
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        """NumPy's protocol: the read-only view, or a copy where dtype or `copy` ask for one."""
+        """NumPy's protocol: the read-only view, or a copy where dtype or `copy` ask for one. Warns
+        with GraphCutWarning where a gradient would have flowed through the tensor.
+        """
+
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, /, *inputs: Any, **kwargs: Any
+    ) -> Any:
+        """NumPy's protocol for ufuncs: the op that answers to the name. A ufunc without an op runs on
+        values where no gradient is lost, else TypeError.
+        """
+
+    def __array_function__(
+        self, func: Any, types: Iterable[type], args: _Args, kwargs: dict[str, Any]
+    ) -> Any:
+        """NumPy's protocol for its other functions, by the same rule."""
 
     def __dlpack__(self, **kwargs: Any) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
@@ -412,15 +428,17 @@ class Tensor(Value):
     def transpose(self, axes: _Axes = None) -> Tensor:
         """`a` with two axes swapped: the two given, or the last two.
 
-        A view: nothing is copied. Not a permutation of all axes: see `permute`. Raises AxisError
-        for an axis that `a` does not have, ShapeError for fewer than two dimensions.
+        A view: nothing is copied. What has fewer than two dimensions stays as it is. Not a
+        permutation of all axes: see `permute`. Raises AxisError for an axis that `a` does not
+        have.
         """
 
     @overload
     def transpose(self, *axes: SupportsIndex) -> Tensor: ...
     @overload
-    def permute(self, axes: _Shape) -> Tensor:
-        """`a` with its axes in another order: axis `i` of the result is axis `axes[i]` of `a`.
+    def permute(self, axes: _Axes = None) -> Tensor:
+        """`a` with its axes in another order: axis `i` of the result is axis `axes[i]` of `a`;
+        reversed for `None`.
 
         A view: nothing is copied. Raises AxisError for an axis that `a` does not have or that is
         named twice, ShapeError where one is missing.
@@ -585,6 +603,13 @@ def tangents(
     where an op of the user's stands between.
     """
 
+def gradients_by(
+    roots: Sequence[Tensor], seeds: list[Tensor | None], inputs: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """The gradients of the sum of all elements of `roots`, weighted by `seeds`, by each of `inputs`,
+    as `backward()` finds them; no `.grad` is written. None for one that no root depends on.
+    """
+
 def graph_elements(outputs: Sequence[Tensor]) -> int:
     """How many elements all values have that `outputs` depend on, their own included: what a
     sweep may have to keep for one direction.
@@ -691,8 +716,16 @@ def empty_cache() -> None:
     """Returns the memory that waits for reuse to the system."""
 
 def op_table() -> list[dict[str, Any]]:
-    """One dict per op: name, class, doc, inputs, params, whether it is differentiable and has
+    """One dict per op: name, class, names in NumPy, doc, inputs, params, whether it is differentiable and has
     several results, and samples (attributes and input tensors, float64 or bool).
+    """
+
+def numpy_names() -> dict[str, str]:
+    """The names in NumPy that ops answer to, each with the name of the op."""
+
+def is_recorded(tensor: Value) -> bool:
+    """Whether a gradient flows through what is computed from `tensor` now: not in `no_grad`, and
+    not where it is bool.
     """
 
 def op_names() -> list[str]:
@@ -954,10 +987,12 @@ class Transpose(TensorOp):
     def __init__(self, axes: _Axes = None) -> None: ...
 
 class Permute(TensorOp):
-    """`a` with its axes in another order: axis `i` of the result is axis `axes[i]` of `a`."""
+    """`a` with its axes in another order: axis `i` of the result is axis `axes[i]` of `a`;
+    reversed for `None`.
+    """
 
-    axes: Final[tuple[int, ...]]
-    def __init__(self, axes: _Shape) -> None: ...
+    axes: Final[int | tuple[int, ...] | None]
+    def __init__(self, axes: _Axes = None) -> None: ...
 
 class AsType(TensorOp):
     """The values of `a` in another dtype."""
@@ -1469,12 +1504,13 @@ def reshape(a: _TensorLike, shape: _Shape) -> Tensor:
 def transpose(a: _TensorLike, axes: _Axes = None) -> Tensor:
     """`a` with two axes swapped: the two given, or the last two.
 
-    A view: nothing is copied. Not a permutation of all axes: see `permute`. Raises AxisError for
-    an axis that `a` does not have, ShapeError for fewer than two dimensions.
+    A view: nothing is copied. What has fewer than two dimensions stays as it is. Not a
+    permutation of all axes: see `permute`. Raises AxisError for an axis that `a` does not have.
     """
 
-def permute(a: _TensorLike, axes: _Shape) -> Tensor:
-    """`a` with its axes in another order: axis `i` of the result is axis `axes[i]` of `a`.
+def permute(a: _TensorLike, axes: _Axes = None) -> Tensor:
+    """`a` with its axes in another order: axis `i` of the result is axis `axes[i]` of `a`;
+    reversed for `None`.
 
     A view: nothing is copied. Raises AxisError for an axis that `a` does not have or that is
     named twice, ShapeError where one is missing.

@@ -6,7 +6,7 @@
 
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import add
 from typing import Any
@@ -23,11 +23,13 @@ from needle._core import (
     find_topo_sort,
     get_lazy_mode,
     get_tensor_counter,
+    gradients_by,
     set_lazy_mode,
     set_tensor_counter,
 )
 from needle.backend_selection import NDArray
 from needle.device import Device, all_devices, cpu
+from needle.errors import GradError
 
 __all__ = [
     "LAZY_MODE",
@@ -45,6 +47,7 @@ __all__ = [
     "compute_gradient_of_variables",
     "cpu",
     "find_topo_sort",
+    "grad",
     "sum_node_list",
     "topo_sort_dfs",
 ]
@@ -61,6 +64,91 @@ def compute_gradient_of_variables(output_tensor: Tensor, out_grad: Tensor | None
     `out_grad` of another shape.
     """
     output_tensor.backward(out_grad)
+
+
+def grad(
+    outputs: Tensor | Iterable[Tensor],
+    inputs: Tensor | Iterable[Tensor],
+    grad_outputs: Tensor | Iterable[Tensor | None] | None = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool | None = None,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = True,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the sum of all elements of `outputs` by each of `inputs`, which may be leaves
+    or intermediate results: a tuple with one tensor for each, of its shape and dtype.
+
+    Nothing is written into `.grad`, neither here nor elsewhere. `grad_outputs` are the weights of
+    the elements (the vector in a vector-Jacobian product), one for each output, of its shape; None
+    stands for ones. The gradients can be differentiated again, by a further `grad` or `backward()`.
+    An input that no output depends on gets zeros. With ``materialize_grads=False`` it is an error,
+    or None with ``allow_unused=True``.
+
+    `retain_graph` and `create_graph` are taken for those who know them from PyTorch, and have no
+    effect: graphs stay until nobody holds them, and every gradient has a history.
+
+    Raises GradError for an output or an input that does not require a gradient, and for an input
+    without one as said above; ShapeError for weights of another shape, ValueError for another number
+    of them than outputs, and for ``allow_unused=False`` beside ``materialize_grads=True``.
+    """
+    del retain_graph, create_graph
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "grad: materialize_grads=True gives zeros for unused inputs, which allow_unused=False "
+            "forbids\nhint: leave one of the two out"
+        )
+    roots, by = _tensors("outputs", outputs), _tensors("inputs", inputs)
+    if isinstance(grad_outputs, Tensor) or grad_outputs is None:
+        weights: list[Tensor | None] = [grad_outputs] if grad_outputs is not None else []
+    else:
+        weights = list(grad_outputs)
+    if grad_outputs is None:
+        weights = [None] * len(roots)
+    if len(weights) != len(roots):
+        raise ValueError(
+            f"grad: expected {len(roots)} grad_outputs, one for each output, got {len(weights)}"
+        )
+    for kind, tensors in (("output", roots), ("input", by)):
+        for i, tensor in enumerate(tensors):
+            if not tensor.requires_grad:
+                raise GradError(
+                    f"grad: {kind} {i} does not require a gradient\n"
+                    f"hint: {_WITHOUT_GRADIENT[kind]}"
+                )
+    found: list[Tensor | None] = gradients_by(roots, weights, by) if roots else [None] * len(by)
+    for i, (tensor, gradient) in enumerate(zip(by, found, strict=True)):
+        if gradient is None and materialize_grads:
+            found[i] = _zeros(tensor)
+        elif gradient is None and not allow_unused:
+            raise GradError(
+                f"grad: no output depends on input {i}\n"
+                "hint: allow_unused=True gives None for it, materialize_grads=True zeros"
+            )
+    return tuple(found)
+
+
+_WITHOUT_GRADIENT = {
+    "input": "make it a leaf with requires_grad=True, and compute the outputs from it",
+    "output": "compute it from a tensor with requires_grad=True, outside of no_grad and without "
+    "detach on the way",
+}
+
+
+def _tensors(what: str, given: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    tensors = [given] if isinstance(given, Tensor) else list(given)
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"grad: {what} expects a tensor or several, got {type(tensor).__name__}"
+            )
+    return tensors
+
+
+def _zeros(tensor: Tensor) -> Tensor:
+    """What a gradient by `tensor` is through which nothing flows."""
+    dtype = tensor.dtype if tensor.dtype.kind == "f" else "int64"
+    return Tensor(array_api.zeros(tensor.shape, dtype), requires_grad=False)
 
 
 def topo_sort_dfs(node: Value, visited: Any, topo_order: list[Value]) -> None:

@@ -6,12 +6,13 @@ use crate::tensor::{PyTensor, handle};
 use crate::user_code::{self, Tensors};
 use crate::value::{OBJECTS, PyValue, live_object, wrap};
 use needle_core::Tensor;
-use needle_core::graph::{self, Mode};
+use needle_core::graph::{self, Mode, NodeId};
 use needle_core::ops::{Attrs, arithmetic};
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicIsize, Ordering};
 
 /// Runs the sweep and hands the gradients to the objects that are alive.
@@ -21,13 +22,7 @@ pub fn backward(
     accumulate: bool,
 ) -> PyResult<()> {
     let py = root.py();
-    let seed = match out_grad {
-        Some(given) => {
-            let input = coerce::input(given, Some(crate::tensor::dtype_of(handle(root)?)?))?;
-            Some(input.tensor()?.clone())
-        }
-        None => None,
-    };
+    let seed = out_grad.map(|given| seed(root, given)).transpose()?;
     // First the objects, held: assigning a gradient drops the old one, which may run
     // anything, and so may the rules of the sweep; so no pointer is older than this pass.
     let found: Vec<(Bound<'_, PyAny>, Tensor)> = graph::backward(handle(root)?, seed)
@@ -52,6 +47,33 @@ pub fn backward(
         value.get().set_grad(Some(wrap(py, gradient)?.unbind()));
     }
     Ok(())
+}
+
+/// What a user gives as the adjoint of `root`.
+fn seed(root: &Bound<'_, PyTensor>, given: &Bound<'_, PyAny>) -> PyResult<Tensor> {
+    let input = coerce::input(given, Some(crate::tensor::dtype_of(handle(root)?)?))?;
+    Ok(input.tensor()?.clone())
+}
+
+/// The gradients of the sum of all elements of `roots`, weighted by `seeds`, by each of `inputs`, as
+/// `backward()` finds them; no `.grad` is written. None for one that no root depends on.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // Lists that were made for this call.
+pub fn gradients_by<'py>(
+    py: Python<'py>,
+    roots: Tensors<'py>,
+    seeds: Vec<Option<Bound<'py, PyAny>>>,
+    inputs: Tensors<'py>,
+) -> PyResult<Found<'py>> {
+    let seeded = roots.iter().zip(&seeds).map(|(root, given)| {
+        let seed = given.as_ref().map(|given| seed(root, given)).transpose()?;
+        Ok((handle(root)?, seed))
+    });
+    let seeded = seeded.collect::<PyResult<Vec<_>>>()?;
+    let swept = graph::backward_from(&seeded).or_raise()?;
+    let swept: HashMap<NodeId, Tensor> = swept.into_iter().map(|g| (g.node, g.gradient)).collect();
+    let of = |input: &Tensor| input.node_id().and_then(|node| swept.get(&node).cloned());
+    wrapped(py, handles(&inputs)?.into_iter().map(of).collect())
 }
 
 /// The gradients of the sum of `root`, weighted by `seed`, by each of `leaves`: see

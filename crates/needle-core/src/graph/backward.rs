@@ -35,15 +35,24 @@ pub struct Gradient {
 /// The gradients of the sum of `root` (weighted by `seed`) by every held tensor that it
 /// depends on.
 pub fn backward(root: &Tensor, seed: Option<Tensor>) -> Result<Vec<Gradient>> {
-    if !root.requires_grad() {
-        return Err(Error::Grad(
-            "backward: the tensor does not require a gradient\nhint: make a leaf with requires_grad=True, and do not detach on the way"
-                .to_owned(),
-        ));
+    backward_from(&[(root, seed)])
+}
+
+/// [`backward`] from several roots, each with its seed, in one sweep.
+pub fn backward_from(roots: &[(&Tensor, Option<Tensor>)]) -> Result<Vec<Gradient>> {
+    let mut seeds = Vec::with_capacity(roots.len());
+    for (root, seed) in roots {
+        if !root.requires_grad() {
+            return Err(Error::Grad(
+                "backward: the tensor does not require a gradient\nhint: make a leaf with requires_grad=True, and do not detach on the way"
+                    .to_owned(),
+            ));
+        }
+        seeds.push(seed_for(root, seed.clone())?);
     }
-    let seed = seed_for(root, seed)?;
+    let nodes: Vec<NodeId> = roots.iter().map(|(root, _)| root.promote()).collect();
     let mut missing = Vec::new();
-    let (mut sweep, keeps) = Sweep::collect(root.promote(), &mut missing)?;
+    let (mut sweep, places, keeps) = Sweep::collect(&nodes, &mut missing)?;
     let mode = Mode {
         transient: true,
         keeps,
@@ -53,7 +62,10 @@ pub fn backward(root: &Tensor, seed: Option<Tensor>) -> Result<Vec<Gradient>> {
         if !mode.is_lazy() && !missing.is_empty() {
             realise::realise(&missing, Access::Nodes)?;
         }
-        sweep.run(seed, mode)
+        for (place, seed) in places.into_iter().zip(seeds) {
+            sweep.add(place as usize, 0, 1, seed, mode)?;
+        }
+        sweep.run(mode)
     })
 }
 
@@ -90,7 +102,7 @@ pub(super) fn seed_for(root: &Tensor, seed: Option<Tensor>) -> Result<Tensor> {
 
 /// What the sweep knows of a node it will visit.
 ///
-/// The root's handle keeps all of these nodes and their inputs as long as the sweep runs,
+/// The handles of the roots keep all of these nodes and their inputs as long as the sweep runs,
 /// so that no handle is counted for them.
 struct Visit {
     id: NodeId,
@@ -131,13 +143,13 @@ fn keeps_values(higher: bool) -> bool {
 
 impl Sweep {
     /// The visits from the newest node to the oldest, with what their rules will read
-    /// saved; the values of it that are not there are listed. And whether small values
-    /// should be kept for later sweeps.
-    fn collect(root: NodeId, missing: &mut Vec<NodeId>) -> Result<(Self, bool)> {
+    /// saved; the values of it that are not there are listed. Where the roots stand among them, and
+    /// whether small values should be kept for later sweeps.
+    fn collect(roots: &[NodeId], missing: &mut Vec<NodeId>) -> Result<(Self, Vec<u32>, bool)> {
         let mut arena = arena::lock();
         let sweep = arena.next_sweep();
         let mut order: Vec<(u64, NodeId)> = Vec::new();
-        let mut stack = vec![root];
+        let mut stack = roots.to_vec();
         let mut higher = false;
         while let Some(id) = stack.pop() {
             let node = arena.node_mut(id);
@@ -185,13 +197,13 @@ impl Sweep {
                 adjoints: SmallVec::new(),
             });
         }
-        Ok((Self { visits }, keeps))
+        let places = roots.iter().map(|&root| arena.node(root).place).collect();
+        Ok((Self { visits }, places, keeps))
     }
 
-    fn run(&mut self, seed: Tensor, mode: Mode) -> Result<Vec<Gradient>> {
+    fn run(&mut self, mode: Mode) -> Result<Vec<Gradient>> {
         let tape = Tape::default();
         let mut gradients = Vec::new();
-        self.visits[0].adjoints.push(Some(seed));
         // What the rule before has read is given up under the lock that is taken anyway.
         let mut read = None;
         for at in 0..self.visits.len() {
