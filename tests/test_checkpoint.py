@@ -118,7 +118,7 @@ class Training:
 def plain(state: Any) -> Any:
     """A state as something that can be compared, with every bit in it."""
     if isinstance(state, ndl.Tensor | np.ndarray | np.generic):
-        array = np.asarray(state)
+        array = state.numpy() if isinstance(state, ndl.Tensor) else np.asarray(state)
         return type(state).__name__, array.dtype.str, array.shape, array.tobytes()
     if isinstance(state, Mapping):
         return {key: plain(value) for key, value in state.items()}

@@ -76,6 +76,7 @@ ORDINARY = (
     MemoryError,
     NotImplementedError,
     RuntimeError,
+    ndl.GraphCutWarning,
 )
 
 METHODS = [n for n in dir(Tensor) if callable(getattr(Tensor, n)) and not n.startswith("__")]

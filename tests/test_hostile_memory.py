@@ -198,7 +198,7 @@ CASES = {
         for again in (ndl.from_dlpack, lambda t: ndl.from_numpy(t.numpy()),
                       lambda t: Tensor.make_const(t.numpy()),
                       lambda t: ndl.from_numpy(t.cached_data),
-                      lambda t: ndl.from_numpy(np.from_dlpack(t))):
+                      lambda t: ndl.from_numpy(np.from_dlpack(t.detach()))):
             t = w
             for _ in range(60_000):
                 t = again(t)

@@ -177,7 +177,7 @@ def test_the_array_lives_as_long_as_the_tensor() -> None:
 
 
 def test_dlpack_shares_memory_both_ways() -> None:
-    t = Tensor(np.arange(5.0))
+    t = Tensor(np.arange(5.0), requires_grad=False)
     out = np.from_dlpack(t)
     assert address(out) == address(t.numpy())
     a = np.arange(5.0)
@@ -188,7 +188,7 @@ def test_dlpack_shares_memory_both_ways() -> None:
 
 
 def test_array_protocol() -> None:
-    t = Tensor([1.0, 2.0])
+    t = Tensor([1.0, 2.0], requires_grad=False)
     assert address(np.asarray(t)) == address(t.numpy())
     copy = np.array(t)
     assert address(copy) != address(t.numpy())

@@ -92,7 +92,9 @@ def chain_product(op: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def transpose(op: Any, a: np.ndarray) -> np.ndarray:
-    return np.swapaxes(a, *((-1, -2) if op.axes is None else op.axes))
+    if op.axes is None:
+        return a if a.ndim < 2 else np.swapaxes(a, -1, -2)
+    return np.swapaxes(a, *op.axes)
 
 
 # What each op means: a function of the op object and the arrays.

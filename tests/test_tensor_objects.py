@@ -95,7 +95,7 @@ def test_bool_len_iter_float_int_item() -> None:
     for ask in (len, iter, list):
         with pytest.raises(TypeError):
             ask(Tensor(1.0))
-    assert float(Tensor([2.5])) == 2.5
+    assert float(Tensor([2.5], requires_grad=False)) == 2.5
     assert int(Tensor(2.9)) == 2
     item = Tensor([[7]]).item()
     assert type(item) is int

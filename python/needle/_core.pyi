@@ -75,9 +75,9 @@ class Value:
 class Tensor(Value):
     """A multi-dimensional array that remembers how it was computed.
 
-    `array` is a number, a NumPy array or nested lists of numbers, which are copied, or a tensor.
-    Its dtype is kept, NumPy's for Python's numbers (float64, int64, bool), unless `dtype` names
-    another. `device` is `cpu()`, the only one there is. With `requires_grad`, what is computed
+    `array` is a number, a NumPy array or nested lists of numbers, which are copied, or a tensor, of
+    which the values alone are taken: the result is a leaf. Its dtype is kept, NumPy's for Python's
+    numbers (float64, int64, bool), unless `dtype` names another. `device` is `cpu()`, the only one there is. With `requires_grad`, what is computed
     from the tensor is recorded, and `backward()` on it puts a gradient into `.grad`.
 
     Raises TypeError for what is not made of numbers, for lists of tensors (`needle.stack` joins
@@ -216,9 +216,7 @@ class Tensor(Value):
         with GraphCutWarning where a gradient would have flowed through the tensor.
         """
 
-    def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, /, *inputs: Any, **kwargs: Any
-    ) -> Any:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, /, *inputs: Any, **kwargs: Any) -> Any:
         """NumPy's protocol for ufuncs: the op that answers to the name. A ufunc without an op runs on
         values where no gradient is lost, else TypeError.
         """

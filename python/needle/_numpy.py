@@ -43,8 +43,9 @@ ON_VALUES = frozenset(
     """
     # Positions, counts, and what is in order.
     """
-    argmax argmin argpartition argsort argwhere count_nonzero digitize flatnonzero lexsort nanargmax
-    nanargmin nonzero searchsorted linalg.matrix_rank
+    argmax argmin argpartition argsort argwhere count_nonzero diag_indices_from digitize flatnonzero
+    lexsort nanargmax nanargmin nonzero ravel_multi_index searchsorted tril_indices_from
+    triu_indices_from unravel_index linalg.matrix_rank
     unique unique_all unique_counts unique_inverse unique_values
     """
     # Functions that are constant between their jumps.
@@ -126,7 +127,7 @@ def _run(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> Any:
-    op = OPS.get(name)
+    op, unknown = OPS.get(name), None
     refusal = f"np.{name}: no op of needle answers to it"
     if op is not None and not (name == "where" and len(args) == 1):
         bound = signature(function).bind(*args, **kwargs)
@@ -134,7 +135,7 @@ def _run(
         operands, parameters, unknown = _for_op(op, bound)
         if not unknown:
             return getattr(_core, op)(*operands, **parameters)
-        refusal = f"np.{name}: needle.{op}, which answers to it, takes no {unknown}"
+        refusal = f"np.{name}: needle.{op}, which answers to it, takes no '{unknown}'"
     elif name in ON_VALUES or not _any_recorded((args[UP_TO.get(name, 0) :], kwargs)):
         return function(*_values(args), **_values(dict(kwargs)))
     if not _any_recorded((args, kwargs)):
@@ -142,7 +143,7 @@ def _run(
     caller = _caller(sys._getframe(1))
     if caller is None or _is_own(caller) or not _is_installed(caller.f_code.co_filename):
         raise TypeError(
-            f"{refusal}, and NumPy's own result would lose the gradient\nhint: {_instead(name)}"
+            f"{refusal}, and NumPy's own result would lose the gradient\nhint: {_instead(name, unknown)}"
         )
     # The user cannot change a call inside of a library: it is a conversion like any other.
     announce()
@@ -156,9 +157,7 @@ def _op_parameters(op: str) -> tuple[int, frozenset[str]]:
     return len(row["inputs"]), frozenset(name for name, _, _ in row["params"])
 
 
-def _for_op(
-    op: str, bound: inspect.BoundArguments
-) -> tuple[list[Any], dict[str, Any], str | None]:
+def _for_op(op: str, bound: inspect.BoundArguments) -> tuple[list[Any], dict[str, Any], str | None]:
     """Operands and parameters of the op, and the first argument that it has no place for."""
     count, known = _op_parameters(op)
     named = list(bound.arguments.items())
@@ -172,15 +171,19 @@ def _for_op(
         if own in known or name in known:
             parameters[own if own in known else name] = value
         elif value is not default and not (isinstance(value, str) and value == default):
-            return [], {}, f"'{name}'"
+            return [], {}, name
     if op == "take" and parameters["axis"] is None:
         # NumPy's default reads the elements of the array in one row.
         operands[0], parameters["axis"] = _core.reshape(operands[0], -1), 0
     return operands, parameters, None
 
 
-def _instead(name: str) -> str:
-    """What to write instead of a function that is refused."""
+def _instead(name: str, unknown: str | None) -> str:
+    """What to write instead of a function, or an argument of it, that is refused."""
+    if unknown == "out":
+        return (
+            "write a = a + t in place of a += t, and likewise a = f(...) in place of f(..., out=a)"
+        )
     if name.endswith(".at") or name in ("copyto", "fill_diagonal", "place", "put", "putmask"):
         other = "needle.where(mask, t, a)"
     else:

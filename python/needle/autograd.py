@@ -113,8 +113,7 @@ def grad(
         for i, tensor in enumerate(tensors):
             if not tensor.requires_grad:
                 raise GradError(
-                    f"grad: {kind} {i} does not require a gradient\n"
-                    f"hint: {_WITHOUT_GRADIENT[kind]}"
+                    f"grad: {kind} {i} does not require a gradient\nhint: {_WITHOUT_GRADIENT[kind]}"
                 )
     found: list[Tensor | None] = gradients_by(roots, weights, by) if roots else [None] * len(by)
     for i, (tensor, gradient) in enumerate(zip(by, found, strict=True)):

@@ -15,7 +15,7 @@ use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyTuple, PyType};
 use std::ffi::c_int;
 
 /// Keeps exported memory alive: the base of NumPy arrays on it.
@@ -222,13 +222,28 @@ pub fn adopt(object: Bound<'_, PyAny>) -> PyResult<Array> {
     }
 }
 
+/// Refuses an array with masked elements: needle would take their values for valid ones.
+fn refuse_masked(array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
+    static MASKED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let masked = MASKED.import(array.py(), "numpy.ma", "MaskedArray")?;
+    if array.is_instance(masked)? && array.getattr("mask")?.call_method0("any")?.is_truthy()? {
+        return Err(PyTypeError::new_err(
+            "expected numbers, got an array with masked elements\nhint: say what they count as, by array.filled(0)",
+        ));
+    }
+    Ok(())
+}
+
 /// `numpy.asarray(object)`, refusing what has no numeric dtype.
 pub fn asarray<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
     static ASARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = object.py();
     if let Ok(array) = object.cast::<PyUntypedArray>() {
+        if !array.as_any().is_exact_instance_of::<PyUntypedArray>() {
+            refuse_masked(array)?;
+        }
         return Ok(array.clone());
     }
-    let py = object.py();
     let asarray = ASARRAY.get_or_try_init(py, || {
         PyResult::Ok(py.import("numpy")?.getattr("asarray")?.unbind())
     })?;

@@ -1,18 +1,20 @@
 //! A call of an op: operands first, then parameters, each also by name.
 
 use crate::arguments::{self, Named};
-use crate::coerce;
+use crate::coerce::{self, Operand};
 use crate::errors::OrRaise;
 use crate::op::{self, apply_native};
 use crate::operators::finish;
 use crate::tensor::{self, PyTensor};
+use crate::tuple::PyTensorTuple;
 use crate::user_code::type_name;
 use crate::value::PyValue;
 use needle_core::Tensor;
-use needle_core::ops::{Attrs, Inputs, OpDef, ParamKind, tuple};
+use needle_core::graph;
+use needle_core::ops::{Attr, Attrs, Inputs, OpDef, ParamKind, joining, tuple};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use pyo3::{Borrowed, ffi};
 use smallvec::SmallVec;
 
@@ -184,18 +186,40 @@ fn call_any<'py>(
         };
         arguments::parse(op, &rest, &named, shape.as_deref())?
     };
-    if let Inputs::Many(name) = op.inputs
-        && args[0].cast::<PyValue>().is_err()
-        && args[0].cast::<PyTuple>().is_err()
-        && args[0].cast::<pyo3::types::PyList>().is_err()
-    {
-        return Err(PyTypeError::new_err(format!(
-            "{}: {name} expects a list or tuple of tensors, got {}",
-            op.name,
-            type_name(&args[0])
-        )));
+    if let Inputs::Many(name) = op.inputs {
+        args[0] = sequence(op, name, &args[0])?;
     }
     finish(py, apply_native(op, attrs, &args)?)
+}
+
+/// The operands of an op of several, which come as one: a list or tuple, or, as for NumPy, a tensor
+/// or array as the sequence of its rows.
+fn sequence<'py>(op: &OpDef, name: &str, given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if given.is_instance_of::<PyTuple>()
+        || given.is_instance_of::<PyList>()
+        || given.is_instance_of::<PyTensorTuple>()
+    {
+        return Ok(given.clone());
+    }
+    let whole = match coerce::classify(given)? {
+        Operand::Tensor(_) | Operand::ArrayLike => coerce::input(given, None)?,
+        Operand::Number(_) | Operand::Other => {
+            return Err(PyTypeError::new_err(format!(
+                "{}: {name} expects a list or tuple of tensors, got {}",
+                op.name,
+                type_name(given)
+            )));
+        }
+    };
+    let whole = whole.tensor()?;
+    if whole.ty().or_raise()?.shape.is_empty() {
+        return Err(PyTypeError::new_err(format!(
+            "{}: {name} expects tensors, got a tensor of one number\nhint: write {}([t])",
+            op.name, op.name
+        )));
+    }
+    let rows = graph::apply(&joining::SPLIT, Attrs::one(Attr::Int(0)), &[whole]);
+    finish(given.py(), rows.or_raise()?)
 }
 
 /// The op of two tensors that a scalar op is a case of.

@@ -11,9 +11,7 @@ use numpy::{PyArrayDescr, PyUntypedArray};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyRange, PyTuple, PyType,
-};
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyRange, PyTuple, PyType};
 use smallvec::SmallVec;
 
 /// An operand, by what it is.
@@ -42,14 +40,29 @@ pub fn classify<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<Operand<'a, 
     if let Some(constant) = number(object)? {
         return Ok(Operand::Number(constant));
     }
-    if object.cast::<PyUntypedArray>().is_ok()
-        || object.cast::<PyList>().is_ok()
-        || object.cast::<PyTuple>().is_ok()
-        || is_array_like(object)?
+    if let Ok(array) = object.cast::<PyUntypedArray>() {
+        refuse_matrix(array)?;
+        return Ok(Operand::ArrayLike);
+    }
+    if object.cast::<PyList>().is_ok() || object.cast::<PyTuple>().is_ok() || is_array_like(object)?
     {
         return Ok(Operand::ArrayLike);
     }
     Ok(Operand::Other)
+}
+
+/// Refuses a `numpy.matrix` as an operand: its `*` is a product of matrices, ours is not.
+fn refuse_matrix(array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
+    static MATRIX: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    if array.as_any().is_exact_instance_of::<PyUntypedArray>() {
+        return Ok(());
+    }
+    if array.is_instance(MATRIX.import(array.py(), "numpy", "matrix")?)? {
+        return Err(PyTypeError::new_err(
+            "a numpy.matrix multiplies otherwise than arrays and tensors do\nhint: pass numpy.asarray(matrix), and write @ for a product of matrices",
+        ));
+    }
+    Ok(())
 }
 
 /// Whether an object offers its numbers by a protocol that `numpy.asarray` knows, and does not ask to

@@ -1,6 +1,6 @@
 //! Tensors from other libraries' memory, into a pickle and out of it.
 
-use crate::buffer::{self, Access};
+use crate::buffer::Access;
 use crate::coerce;
 use crate::protocols;
 use crate::tensor::{PyTensor, handle, view};
@@ -68,16 +68,13 @@ pub fn from_numpy<'py>(
     a: &Bound<'py, PyAny>,
     requires_grad: bool,
 ) -> PyResult<Bound<'py, PyTensor>> {
-    let Ok(array) = a.cast::<PyUntypedArray>() else {
+    if a.cast::<PyUntypedArray>().is_err() {
         return Err(PyTypeError::new_err(format!(
             "from_numpy: expected numpy.ndarray, got {}",
             type_name(a)
         )));
-    };
-    PyTensor::create(
-        a.py(),
-        Tensor::leaf(buffer::alias_in(array)?, requires_grad),
-    )
+    }
+    PyTensor::create(a.py(), Tensor::leaf(coerce::share(a)?, requires_grad))
 }
 
 /// A tensor on the memory of an array of another library, by the DLPack protocol: writes

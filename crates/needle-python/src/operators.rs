@@ -125,7 +125,11 @@ static OPERATORS: [(&OpDef, Method, Method); 6] = [
     (&arithmetic::ADD, PyTensor::__add__, PyTensor::__radd__),
     (&arithmetic::MULTIPLY, PyTensor::__mul__, PyTensor::__rmul__),
     (&arithmetic::SUBTRACT, PyTensor::__sub__, PyTensor::__rsub__),
-    (&arithmetic::DIVIDE, PyTensor::__truediv__, PyTensor::__rtruediv__),
+    (
+        &arithmetic::DIVIDE,
+        PyTensor::__truediv__,
+        PyTensor::__rtruediv__,
+    ),
     (&linalg::MATMUL, PyTensor::__matmul__, PyTensor::__rmatmul__),
     (
         &arithmetic::POWER,
@@ -378,8 +382,9 @@ impl PyTensor {
     }
 
     fn __float__(slf: &Bound<'_, Self>) -> PyResult<f64> {
+        let value = single(slf)?.call_method0("__float__")?.extract()?;
         announce(slf)?;
-        single(slf)?.call_method0("__float__")?.extract()
+        Ok(value)
     }
 
     fn __int__<'py>(slf: &Bound<'py, Self>) -> PyResult<Object<'py>> {

@@ -197,4 +197,3 @@ impl PyTensor {
         helper(slf.py(), "array_function")?.call1((func, types, args, kwargs))
     }
 }
-

@@ -20,7 +20,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 /// A multi-dimensional array that remembers how it was computed.
 ///
 /// `array` is a number, a NumPy array or nested lists of numbers, which are copied, or a
-/// tensor. Its dtype is kept, NumPy's for Python's numbers (float64, int64, bool), unless
+/// tensor, of which the values alone are taken: the result is a leaf. Its dtype is kept, NumPy's for Python's numbers (float64, int64, bool), unless
 /// `dtype` names another. `device` is `cpu()`, the only one there is. With `requires_grad`,
 /// what is computed from the tensor is recorded, and `backward()` on it puts a gradient into
 /// `.grad`.

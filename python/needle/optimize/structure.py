@@ -112,7 +112,13 @@ def _array(leaf: Any, name: str) -> NDArray[Any]:
     elif isinstance(leaf, np.ndarray | np.generic) or _is_numbers(leaf):
         array = np.asarray(leaf)
     else:
-        raise TypeError(f"{name}: expected arrays, tensors or numbers, got {type(leaf).__name__}")
+        # Whatever else can be made a tensor: a pandas Series, an array.array, a range.
+        try:
+            array = Tensor(leaf, requires_grad=False).numpy()
+        except TypeError as error:
+            kind = type(leaf).__name__
+            message = f"{name}: expected arrays, tensors or numbers, got {kind}"
+            raise TypeError(message) from error
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{name}: expected real numbers, got {array.dtype}")
     return array

@@ -18,7 +18,7 @@ pub(super) const OPS: &[&OpDef] = &[&MATMUL, &TRANSPOSED_MATMUL, &LINEAR];
 pub static MATMUL: OpDef = OpDef {
     name: "matmul",
     class: "MatMul",
-    numpy: &["matmul"],
+    numpy: &["matmul", "linalg.matmul"],
     doc: "Matrix product `a @ b` by NumPy's rules.\n\n(..., m, k) @ (..., k, n) gives (..., m, n); leading axes broadcast; a 1-D operand is a row on the left and a column on the right, and its axis goes away. The dtype is the promoted one. Raises ShapeError where the inner dimensions differ or an operand has none.",
     inputs: Inputs::Named(&["a", "b"]),
     params: &[],

@@ -117,7 +117,7 @@ fn swapped(attrs: &Attrs, ndim: usize) -> Result<Dims> {
 pub static TRANSPOSE: OpDef = OpDef {
     name: "transpose",
     class: "Transpose",
-    numpy: &[],
+    numpy: &["matrix_transpose", "linalg.matrix_transpose"],
     doc: "`a` with two axes swapped: the two given, or the last two.\n\nA view: nothing is copied. What has fewer than two dimensions stays as it is. Not a permutation of all axes: see `permute`. Raises AxisError for an axis that `a` does not have.",
     inputs: A,
     params: &[Param::optional("axes", ParamKind::Axes, "None")],
