@@ -77,8 +77,9 @@ class Tensor(Value):
 
     `array` is a number, a NumPy array or nested lists of numbers, which are copied, or a tensor, of
     which the values alone are taken: the result is a leaf. Its dtype is kept, NumPy's for Python's
-    numbers (float64, int64, bool), unless `dtype` names another. `device` is `cpu()`, the only one there is. With `requires_grad`, what is computed
-    from the tensor is recorded, and `backward()` on it puts a gradient into `.grad`.
+    numbers (float64, int64, bool), unless `dtype` names another. `device` is `cpu()`, the only one
+    there is. With `requires_grad`, what is computed from the tensor is recorded, and `backward()`
+    on it puts a gradient into `.grad`.
 
     Raises TypeError for what is not made of numbers, for lists of tensors (`needle.stack` joins
     them) and for another device, DTypeError for a dtype that needle does not have, ValueError
@@ -217,8 +218,8 @@ class Tensor(Value):
         """
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, /, *inputs: Any, **kwargs: Any) -> Any:
-        """NumPy's protocol for ufuncs: the op that answers to the name. A ufunc without an op runs on
-        values where no gradient is lost, else TypeError.
+        """NumPy's protocol for ufuncs: the op that answers to the name. A ufunc without an op runs
+        on values where no gradient is lost, else TypeError.
         """
 
     def __array_function__(
@@ -604,8 +605,9 @@ def tangents(
 def gradients_by(
     roots: Sequence[Tensor], seeds: list[Tensor | None], inputs: Sequence[Tensor]
 ) -> list[Tensor | None]:
-    """The gradients of the sum of all elements of `roots`, weighted by `seeds`, by each of `inputs`,
-    as `backward()` finds them; no `.grad` is written. None for one that no root depends on.
+    """The gradients of the sum of all elements of `roots`, weighted by `seeds`, by each of
+    `inputs`, as `backward()` finds them; no `.grad` is written. None for one that no root depends
+    on.
     """
 
 def graph_elements(outputs: Sequence[Tensor]) -> int:
@@ -714,8 +716,9 @@ def empty_cache() -> None:
     """Returns the memory that waits for reuse to the system."""
 
 def op_table() -> list[dict[str, Any]]:
-    """One dict per op: name, class, names in NumPy, doc, inputs, params, whether it is differentiable and has
-    several results, and samples (attributes and input tensors, float64 or bool).
+    """One dict per op: name, class, names in NumPy, doc, inputs, params, whether it is
+    differentiable and has several results, and samples (attributes and input tensors, float64 or
+    bool).
     """
 
 def numpy_names() -> dict[str, str]:

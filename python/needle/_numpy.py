@@ -29,38 +29,31 @@ from needle.errors import GraphCutWarning
 OPS: Mapping[str, str] = _core.numpy_names()
 """The op that a name in NumPy means."""
 
-ON_VALUES = frozenset(
-    # Questions about shapes, types and memory.
-    """
+_ON_VALUES = """
     shape ndim size can_cast common_type result_type min_scalar_type may_share_memory shares_memory
     iscomplexobj isrealobj einsum_path
-    """
-    # Predicates.
-    """
+
     all any allclose array_equal array_equiv isclose iscomplex isin isneginf isposinf isreal
     isnan isfinite isinf isnat signbit logical_and logical_or logical_xor logical_not
     logical_and.reduce logical_or.reduce logical_xor.reduce
-    """
-    # Positions, counts, and what is in order.
-    """
+
     argmax argmin argpartition argsort argwhere count_nonzero diag_indices_from digitize flatnonzero
     lexsort nanargmax nanargmin nonzero ravel_multi_index searchsorted tril_indices_from
     triu_indices_from unravel_index linalg.matrix_rank
     unique unique_all unique_counts unique_inverse unique_values
-    """
-    # Functions that are constant between their jumps.
-    """
+
     ceil fix floor floor_divide rint round around trunc spacing
     bitwise_and bitwise_or bitwise_xor bitwise_count invert left_shift right_shift gcd lcm
     packbits unpackbits
-    """
-    # Input, output, and arrays that take the shape alone.
-    """
+
     array2string array_repr array_str save savetxt savez savez_compressed
     empty_like ones_like zeros_like
-    """.split()
-)
-"""Functions whose result carries no derivative, or one that is 0 wherever there is one."""
+"""
+ON_VALUES = frozenset(_ON_VALUES.split())
+"""Functions whose result carries no derivative, or one that is 0 wherever there is one: questions
+about shapes and types, predicates, positions and counts, functions that are constant between their
+jumps, output, and arrays that take the shape alone.
+"""
 
 UP_TO = {"bincount": 1, "full_like": 1}
 """Of these that is said of the first so many arguments alone."""
@@ -142,9 +135,8 @@ def _run(
         return function(*_values(args), **_values(dict(kwargs)))
     caller = _caller(sys._getframe(1))
     if caller is None or _is_own(caller) or not _is_installed(caller.f_code.co_filename):
-        raise TypeError(
-            f"{refusal}, and NumPy's own result would lose the gradient\nhint: {_instead(name, unknown)}"
-        )
+        hint = _instead(name, unknown)
+        raise TypeError(f"{refusal}, and NumPy's own result would lose the gradient\nhint: {hint}")
     # The user cannot change a call inside of a library: it is a conversion like any other.
     announce()
     return function(*_values(args), **_values(dict(kwargs)))
@@ -181,9 +173,7 @@ def _for_op(op: str, bound: inspect.BoundArguments) -> tuple[list[Any], dict[str
 def _instead(name: str, unknown: str | None) -> str:
     """What to write instead of a function, or an argument of it, that is refused."""
     if unknown == "out":
-        return (
-            "write a = a + t in place of a += t, and likewise a = f(...) in place of f(..., out=a)"
-        )
+        return "write a = a + t in place of a += t, and a = f(...) in place of f(..., out=a)"
     if name.endswith(".at") or name in ("copyto", "fill_diagonal", "place", "put", "putmask"):
         other = "needle.where(mask, t, a)"
     else:
@@ -239,10 +229,10 @@ def announce() -> None:
     file, line = place.f_code.co_filename, place.f_lineno
     # One text for all ways out: the filters of warnings know a line by what is said of it.
     warnings.warn_explicit(
-        f"line {line} of {Path(file).name} takes the value of a tensor that requires a gradient, and "
-        "no gradient flows back through it\nhint: where the value alone is meant, say t.numpy(), "
-        "t.item() or t.detach(); where it is not, use what needle has: needle.exp in place of "
-        "math.exp, needle.stack([a, b]) in place of np.array([a, b])",
+        f"line {line} of {Path(file).name} takes the value of a tensor that requires a gradient, "
+        "and no gradient flows back through it\nhint: where the value alone is meant, say "
+        "t.numpy(), t.item() or t.detach(); where it is not, use what needle has: needle.exp in "
+        "place of math.exp, needle.stack([a, b]) in place of np.array([a, b])",
         GraphCutWarning,
         file,
         line,

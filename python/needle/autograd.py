@@ -76,8 +76,8 @@ def grad(
     allow_unused: bool | None = None,
     materialize_grads: bool = True,
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of the sum of all elements of `outputs` by each of `inputs`, which may be leaves
-    or intermediate results: a tuple with one tensor for each, of its shape and dtype.
+    """The gradients of the sum of all elements of `outputs` by each of `inputs`, which may be
+    leaves or intermediate results: a tuple with one tensor for each, of its shape and dtype.
 
     Nothing is written into `.grad`, neither here nor elsewhere. `grad_outputs` are the weights of
     the elements (the vector in a vector-Jacobian product), one for each output, of its shape; None
@@ -89,8 +89,8 @@ def grad(
     effect: graphs stay until nobody holds them, and every gradient has a history.
 
     Raises GradError for an output or an input that does not require a gradient, and for an input
-    without one as said above; ShapeError for weights of another shape, ValueError for another number
-    of them than outputs, and for ``allow_unused=False`` beside ``materialize_grads=True``.
+    without one as said above; ShapeError for weights of another shape, ValueError for another
+    number of them than outputs, and for ``allow_unused=False`` beside ``materialize_grads=True``.
     """
     del retain_graph, create_graph
     if materialize_grads and allow_unused is False:
