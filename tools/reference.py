@@ -15,7 +15,8 @@ Every op is a function `needle.ops.name`, which is also `needle.name`, and a cla
 a call records has an object of it as `.op`, with the arguments as attributes. Many are methods of
 tensors too. Functions take tensors and whatever `numpy.asarray` takes as constants; reductions
 take `axis` for `axes`; methods that take a shape or an order of axes also take several integers.
-`logsoftmax(a)` is `log_softmax` of a 2-D tensor along axis 1.
+`logsoftmax(a)` is `log_softmax` of a 2-D tensor along axis 1. A function of NumPy that an op
+answers to is a call of the op when one of its operands is a tensor.
 """
 
 
@@ -36,6 +37,8 @@ def _section(op: OpRow) -> str:
         facts.append(f"method `Tensor.{op.method}({arguments})`")
     facts.append(f"derivative: {_derivative(op)}")
     facts.append("result: " + ("TensorTuple" if op.is_tuple else "Tensor"))
+    if op.numpy:
+        facts.append("answers to " + ", ".join(f"`np.{name}`" for name in op.numpy))
     return f"## {op.name}\n\n`{_call(op)}`\n\n{' · '.join(facts)}\n\n{op.doc}\n"
 
 

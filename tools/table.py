@@ -25,6 +25,8 @@ class OpRow:
 
     name: str
     class_name: str
+    numpy: tuple[str, ...]
+    """The functions and ufuncs of NumPy that it answers to."""
     doc: str
     operands: tuple[str, ...]
     is_variadic: bool
@@ -64,6 +66,7 @@ def _row(row: dict[str, Any], methods: dict[str, str]) -> OpRow:
     return OpRow(
         name=row["name"],
         class_name=row["class"],
+        numpy=tuple(row["numpy"]),
         doc=row["doc"].strip(),
         operands=tuple(row["inputs"]),
         is_variadic=row["variadic"],
