@@ -37,7 +37,7 @@ from needle.errors import (
 )
 from needle.init import ones, ones_like, zeros, zeros_like
 from needle.machine import get_num_threads, set_num_threads, show_config
-from needle.modes import lazy, no_grad
+from needle.modes import enable_grad, lazy, no_grad
 from needle.ops import *  # noqa: F403
 from needle.ops import abs as abs
 from needle.ops import max as max
@@ -87,6 +87,7 @@ __all__ = [
     "data",
     "default_device",
     "empty_cache",
+    "enable_grad",
     "from_dlpack",
     "from_numpy",
     "get_num_threads",

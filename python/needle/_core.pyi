@@ -230,7 +230,12 @@ class Tensor(Value):
     def __dlpack__(self, **kwargs: Any) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy: leaves only, with data, dtype, `requires_grad` and class."""
+        """Pickle and copy, by value: a tensor with the same data, dtype and class and without a
+        gradient. A leaf keeps its `requires_grad`; a gradient, and a result that requires none,
+        comes back as a leaf that requires none.
+
+        Raises RuntimeError for any other result of an op, whose history would be lost.
+        """
 
     def negate(self) -> Tensor:
         """Elementwise `-a`.
@@ -624,8 +629,13 @@ def set_lazy_mode(lazy: bool) -> None:
 def get_thread_mode() -> tuple[bool | None, bool]:
     """The mode of this thread: (lazy or None for the process's, no_grad)."""
 
-def set_thread_mode(lazy: bool | None, no_grad: bool) -> None:
-    """Sets the mode of this thread."""
+def enter_scope(lazy: bool | None, no_grad: bool | None) -> int:
+    """Begins a scope in this thread, and returns its number. `None` leaves a part of the mode as
+    it is.
+    """
+
+def exit_scope(number: int) -> None:
+    """Ends the scope of that number, of whatever thread; one that has ended is left alone."""
 
 def get_tensor_counter() -> int:
     """Live tensor objects plus live nodes without one."""

@@ -119,7 +119,6 @@ def _described(error: BaseException) -> tuple[str, str]:
 def _settle() -> None:
     """What a case may have changed, as it was; and nothing of it alive."""
     ndl.autograd.LAZY_MODE = False
-    ndl._core.set_thread_mode(None, False)
     ndl.set_num_threads(2)
     gc.collect()
 

@@ -6,7 +6,7 @@ use crate::tensor::{PyTensor, handle};
 use crate::user_code::{self, Tensors};
 use crate::value::{OBJECTS, PyValue, live_object, wrap};
 use needle_core::Tensor;
-use needle_core::graph::{self, Mode, NodeId};
+use needle_core::graph::{self, NodeId, Scope};
 use needle_core::ops::{Attrs, arithmetic};
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
@@ -40,7 +40,9 @@ pub fn backward(
             Some(old) if accumulate => {
                 let old = old.bind(py).cast::<PyValue>()?;
                 let terms = [old.get().tensor()?, &gradient];
-                graph::apply(&arithmetic::ADD, Attrs::none(), &terms).or_raise()?
+                let sum = graph::apply(&arithmetic::ADD, Attrs::none(), &terms).or_raise()?;
+                sum.mark_gradient();
+                sum
             }
             _ => gradient,
         };
@@ -186,15 +188,18 @@ pub fn get_thread_mode() -> (Option<bool>, bool) {
     (mode.lazy, mode.no_grad)
 }
 
-/// Sets the mode of this thread.
+/// Begins a scope in this thread, and returns its number. `None` leaves a part of the mode as it
+/// is.
 #[pyfunction]
 #[pyo3(signature = (lazy, no_grad))]
-pub fn set_thread_mode(lazy: Option<bool>, no_grad: bool) {
-    graph::replace_mode(Mode {
-        lazy,
-        no_grad,
-        ..graph::current_mode()
-    });
+pub fn enter_scope(lazy: Option<bool>, no_grad: Option<bool>) -> u64 {
+    graph::enter_scope(Scope { lazy, no_grad })
+}
+
+/// Ends the scope of that number, of whatever thread; one that has ended is left alone.
+#[pyfunction]
+pub fn exit_scope(number: u64) {
+    graph::exit_scope(number);
 }
 
 static OFFSET: AtomicIsize = AtomicIsize::new(0);

@@ -56,7 +56,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(autograd::get_lazy_mode, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::set_lazy_mode, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::get_thread_mode, module)?)?;
-    module.add_function(wrap_pyfunction!(autograd::set_thread_mode, module)?)?;
+    module.add_function(wrap_pyfunction!(autograd::enter_scope, module)?)?;
+    module.add_function(wrap_pyfunction!(autograd::exit_scope, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::get_tensor_counter, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::set_tensor_counter, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::empty_cache, module)?)?;

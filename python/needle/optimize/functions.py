@@ -25,14 +25,13 @@ _FEW = 8
 def _in_mode(no_grad: bool, run: Callable[..., Any], *args: Any) -> Any:
     """What `run(*args)` gives without recording, or with it, whatever the mode of the thread is."""
     # No context manager: this runs in every evaluation.
-    before = _core.get_thread_mode()
-    if before[1] == no_grad:
+    if _core.get_thread_mode()[1] == no_grad:
         return run(*args)
-    _core.set_thread_mode(before[0], no_grad)
+    scope = _core.enter_scope(None, no_grad)
     try:
         return run(*args)
     finally:
-        _core.set_thread_mode(*before)
+        _core.exit_scope(scope)
 
 
 def recorded(run: Callable[..., Any], *args: Any) -> Any:

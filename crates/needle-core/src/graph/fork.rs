@@ -1,21 +1,22 @@
 //! Forked children: no lock of ours may be held by a thread that the child does not have.
 //!
-//! Both locks are taken before a fork and given back after it, in the parent and in the
+//! These locks are taken before a fork and given back after it, in the parent and in the
 //! child, by the thread that forks. They are the standard library's: giving one back never
 //! hands it to a waiting thread, which in the child would not exist.
 
 use super::arena::{self, Arena};
+use super::scopes::{self, Scopes};
 use crate::array::pool;
 use crate::kernels::threads;
 use std::cell::RefCell;
 use std::sync::{MutexGuard, Once};
 
 thread_local! {
-    static HELD: RefCell<Option<(MutexGuard<'static, Arena>, pool::Held)>> =
+    static HELD: RefCell<Option<(MutexGuard<'static, Scopes>, MutexGuard<'static, Arena>, pool::Held)>> =
         const { RefCell::new(None) };
 }
 
-/// Takes the arena's and the pool's lock around every `fork` of this process.
+/// Takes the locks of scopes, arena and pool around every `fork` of this process.
 pub fn install_fork_handlers() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -31,7 +32,7 @@ pub fn install_fork_handlers() {
 #[cfg(unix)]
 extern "C" fn before() {
     // The order in which code takes them: the arena may free memory, never the other way.
-    let held = (arena::lock(), pool::hold());
+    let held = (scopes::lock(), arena::lock(), pool::hold());
     // A thread that is ending has no place to keep them, and goes on without.
     let _ = HELD.try_with(|place| place.replace(Some(held)));
 }

@@ -1,9 +1,13 @@
 //! How operations are recorded: at once or lazily, with or without gradients.
 
+use super::scopes;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static LAZY: AtomicBool = AtomicBool::new(false);
+
+/// Whether some thread has not yet seen that another one has ended a scope of its.
+static BEHIND: AtomicBool = AtomicBool::new(false);
 
 /// What a thread has set for itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +40,35 @@ pub fn set_lazy_default(lazy: bool) {
 /// The mode of this thread.
 #[inline]
 pub fn current_mode() -> Mode {
+    if BEHIND.load(Ordering::Relaxed) {
+        scopes::catch_up();
+    }
     MODE.get()
+}
+
+/// The part of a mode that scopes choose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub lazy: Option<bool>,
+    pub no_grad: bool,
+}
+
+/// Sets [`BEHIND`].
+pub(super) fn set_behind(behind: bool) {
+    BEHIND.store(behind, Ordering::Relaxed);
+}
+
+/// The scopes of this thread say something else now. A part that the engine has set for itself
+/// meanwhile stays.
+pub(super) fn follow(old: Chosen, new: Chosen) {
+    let mut mode = MODE.get();
+    if mode.lazy == old.lazy {
+        mode.lazy = new.lazy;
+    }
+    if mode.no_grad == old.no_grad {
+        mode.no_grad = new.no_grad;
+    }
+    MODE.set(mode);
 }
 
 impl Mode {
@@ -52,14 +84,19 @@ pub fn replace_mode(mode: Mode) -> Mode {
     MODE.replace(mode)
 }
 
-/// Runs `f` in another mode, and restores the old one even when `f` panics.
+/// Runs `f` in another mode, and restores the old one even when `f` panics. Scopes that `f` has
+/// left open, or ended, count all the same.
 pub fn with_mode<R>(mode: Mode, f: impl FnOnce() -> R) -> R {
-    struct Restore(Mode);
+    struct Restore(Mode, Chosen);
     impl Drop for Restore {
         fn drop(&mut self) {
             MODE.set(self.0);
+            let now = scopes::chosen();
+            if now != self.1 {
+                follow(self.1, now);
+            }
         }
     }
-    let _restore = Restore(replace_mode(mode));
+    let _restore = Restore(replace_mode(mode), scopes::chosen());
     f()
 }
