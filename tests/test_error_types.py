@@ -114,8 +114,8 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: (t(1) * 2).__reduce__(),
         RuntimeError,
-        "only leaves can be pickled or copied: this tensor is the result of an op\n"
-        "hint: use detach()",
+        "only leaves and gradients can be pickled or copied: this tensor is the result of an op, "
+        "whose history would be lost\nhint: use detach()",
     ),
     (
         lambda: Tensor.__new__(Tensor).shape,

@@ -16,19 +16,22 @@ use pyo3::types::{PyTuple, PyType};
 pub fn reduce<'py>(slf: &Bound<'py, PyTensor>) -> PyResult<Bound<'py, PyTuple>> {
     let py = slf.py();
     let tensor = handle(slf)?;
-    if !tensor.is_leaf() && protocols::is_copied_by_library(py)? {
-        // It is plotted, say, and wants the values: a conversion like any other.
-        protocols::announce(slf)?;
-    } else if !tensor.is_leaf() {
-        return Err(PyRuntimeError::new_err(
-            "only leaves can be pickled or copied: this tensor is the result of an op\nhint: use detach()",
-        ));
+    let leaf = tensor.is_leaf();
+    if !leaf && tensor.requires_grad() {
+        if protocols::is_copied_by_library(py)? {
+            // It is plotted, say, and wants the values: a conversion like any other.
+            protocols::announce(slf)?;
+        } else if !tensor.is_gradient() {
+            return Err(PyRuntimeError::new_err(
+                "only leaves and gradients can be pickled or copied: this tensor is the result of an op, whose history would be lost\nhint: use detach()",
+            ));
+        }
     }
+    let requires_grad = leaf && tensor.requires_grad();
     let rebuild = py.import("needle._core")?.getattr("_rebuild")?;
     let copy = view(py, tensor, Access::ReadOnly)?
         .into_any()
         .call_method0("copy")?;
-    let requires_grad = tensor.is_leaf() && tensor.requires_grad();
     let arguments = (slf.get_type(), copy, requires_grad);
     let state = match slf.as_any().getattr("__dict__") {
         Ok(state) => state,

@@ -201,6 +201,7 @@ impl PyTensor {
                 shape::display(&own.shape)
             )));
         }
+        handle(value)?.mark_gradient();
         slf.as_super().get().set_grad(Some(grad.clone().unbind()));
         Ok(())
     }
@@ -338,7 +339,11 @@ impl PyTensor {
         user_code::text(Self::numpy(slf)?.as_any())
     }
 
-    /// Pickle and copy: leaves only, with data, dtype, `requires_grad` and class.
+    /// Pickle and copy, by value: a tensor with the same data, dtype and class and without a
+    /// gradient. A leaf keeps its `requires_grad`; a gradient, and a result that requires none,
+    /// comes back as a leaf that requires none.
+    ///
+    /// Raises RuntimeError for any other result of an op, whose history would be lost.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         exchange::reduce(slf)
     }

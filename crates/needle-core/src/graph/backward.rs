@@ -237,7 +237,7 @@ impl Sweep {
             {
                 gradients.push(Gradient {
                     node: id,
-                    gradient: gradient.clone(),
+                    gradient: gradient.another(true),
                 });
             }
             if !pending && let Some(place) = place {
