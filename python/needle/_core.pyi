@@ -664,6 +664,7 @@ def sgd_step(
     dampening: float,
     weight_decay: float,
     nesterov: bool,
+    only_check: bool = False,
 ) -> None:
     """Gradient descent over all parameters that have a gradient."""
 
@@ -679,6 +680,7 @@ def adam_step(
     eps: float,
     weight_decay: float,
     decoupled: bool,
+    only_check: bool = False,
 ) -> None:
     """A step of Adam, or AdamW, over all parameters that have a gradient."""
 
@@ -694,6 +696,7 @@ def rmsprop_step(
     momentum: float,
     weight_decay: float,
     centered: bool,
+    only_check: bool = False,
 ) -> None:
     """A step of RMSProp over all parameters that have a gradient."""
 
@@ -705,6 +708,7 @@ def adagrad_step(
     eps: float,
     weight_decay: float,
     start: float,
+    only_check: bool = False,
 ) -> None:
     """A step of Adagrad over all parameters that have a gradient."""
 
@@ -716,6 +720,7 @@ def lion_step(
     beta1: float,
     beta2: float,
     weight_decay: float,
+    only_check: bool = False,
 ) -> None:
     """A step of Lion over all parameters that have a gradient."""
 

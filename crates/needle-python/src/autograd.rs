@@ -1,13 +1,13 @@
 //! What `needle.autograd` offers of the engine: backward, order, modes, counters.
 
 use crate::coerce;
-use crate::errors::OrRaise;
+use crate::errors::{OrRaise, ShapeError};
 use crate::tensor::{PyTensor, handle};
 use crate::user_code::{self, Tensors};
 use crate::value::{OBJECTS, PyValue, live_object, wrap};
-use needle_core::Tensor;
 use needle_core::graph::{self, NodeId, Scope};
 use needle_core::ops::{Attrs, arithmetic};
+use needle_core::{Tensor, shape};
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -25,7 +25,7 @@ pub fn backward(
     let seed = out_grad.map(|given| seed(root, given)).transpose()?;
     // First the objects, held: assigning a gradient drops the old one, which may run
     // anything, and so may the rules of the sweep; so no pointer is older than this pass.
-    let found: Vec<(Bound<'_, PyAny>, Tensor)> = graph::backward(handle(root)?, seed)
+    let found: Gradients<'_> = graph::backward(handle(root)?, seed)
         .or_raise()?
         .into_iter()
         .filter_map(|found| {
@@ -34,18 +34,9 @@ pub fn backward(
             Some((object, found.gradient))
         })
         .collect();
+    let found = if accumulate { added(py, found)? } else { found };
     for (object, gradient) in found {
         let value = object.cast::<PyValue>()?;
-        let gradient = match value.get().grad(py) {
-            Some(old) if accumulate => {
-                let old = old.bind(py).cast::<PyValue>()?;
-                let terms = [old.get().tensor()?, &gradient];
-                let sum = graph::apply(&arithmetic::ADD, Attrs::none(), &terms).or_raise()?;
-                sum.mark_gradient();
-                sum
-            }
-            _ => gradient,
-        };
         value.get().set_grad(Some(wrap(py, gradient)?.unbind()));
     }
     Ok(())
@@ -76,6 +67,35 @@ pub fn gradients_by<'py>(
     let swept: HashMap<NodeId, Tensor> = swept.into_iter().map(|g| (g.node, g.gradient)).collect();
     let of = |input: &Tensor| input.node_id().and_then(|node| swept.get(&node).cloned());
     wrapped(py, handles(&inputs)?.into_iter().map(of).collect())
+}
+
+/// Objects, held, each with a gradient.
+type Gradients<'py> = Vec<(Bound<'py, PyAny>, Tensor)>;
+
+/// The gradients added to those that the objects have: all of them before any is assigned, so that
+/// an error changes none.
+fn added<'py>(py: Python<'py>, found: Gradients<'py>) -> PyResult<Gradients<'py>> {
+    let add = |(object, gradient): (Bound<'py, PyAny>, Tensor)| {
+        let old = object.cast::<PyValue>()?.get().grad(py);
+        let Some(old) = old else {
+            return Ok((object, gradient));
+        };
+        let old = old.bind(py).cast::<PyValue>()?;
+        let terms = [old.get().tensor()?, &gradient];
+        // The data may have been replaced by some of another shape: no broadcasting.
+        let (had, has) = (terms[0].ty().or_raise()?, terms[1].ty().or_raise()?);
+        if had.shape != has.shape {
+            return Err(ShapeError::new_err(format!(
+                "backward: accumulate: the gradient so far has shape {}, the new one {}",
+                shape::display(&had.shape),
+                shape::display(&has.shape)
+            )));
+        }
+        let sum = graph::apply(&arithmetic::ADD, Attrs::none(), &terms).or_raise()?;
+        sum.mark_gradient();
+        Ok((object, sum))
+    };
+    found.into_iter().map(add).collect()
 }
 
 /// The gradients of the sum of `root`, weighted by `seed`, by each of `leaves`: see

@@ -34,9 +34,15 @@ struct Values {
     states: SmallVec<[Array; 3]>,
 }
 
-/// The step itself, the same for every rule. `states` has a dict for each kind of state, by
-/// parameter; a parameter that is not in it gets its first state there.
-fn take(step: &Step, params: &Tensors<'_>, states: States<'_, '_>) -> PyResult<()> {
+/// The step itself, the same for every rule, or with `only_check` all of it up to where something
+/// changes. `states` has a dict for each kind of state, by parameter; a parameter that is not in it
+/// gets its first state there.
+fn take(
+    step: &Step,
+    params: &Tensors<'_>,
+    states: States<'_, '_>,
+    only_check: bool,
+) -> PyResult<()> {
     let states = &states[..step.states()];
     // Values that wait to be computed may run Python code, which may replace data: all of it
     // runs before anybody reads a value or looks at who holds which memory.
@@ -54,6 +60,9 @@ fn take(step: &Step, params: &Tensors<'_>, states: States<'_, '_>) -> PyResult<(
         .map(|at| Job::new(step, &at.param, &at.grad, &at.states, 2))
         .collect::<needle_core::Result<Vec<_>>>()
         .or_raise()?;
+    if only_check {
+        return Ok(());
+    }
     // SAFETY: the GIL is held since the jobs were made and no Python has run. Kernels of other
     // threads that run without it hold handles of their own, which `Job::new` has counted.
     unsafe { optimise::run(step, &jobs) };
@@ -127,11 +136,13 @@ impl Found<'_, '_> {
 ///
 /// `velocities` is a dict with the `u` of each parameter; it gets those that are missing, as
 /// zeros before the step. It stays as it is without momentum. Nothing is changed where an
-/// error is raised: ShapeError for a state of another shape than its parameter, DTypeError
+/// error is raised, nor with `only_check`, which raises what the step would: ShapeError for a state of another shape than its parameter, DTypeError
 /// for parameters that are not floats.
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // Made for the call; settings.
-#[pyo3(signature = (params, velocities, *, lr, momentum, dampening, weight_decay, nesterov))]
+#[pyo3(signature = (
+    params, velocities, *, lr, momentum, dampening, weight_decay, nesterov, only_check=false
+))]
 pub fn sgd_step(
     params: Tensors<'_>,
     velocities: &Bound<'_, PyDict>,
@@ -140,6 +151,7 @@ pub fn sgd_step(
     dampening: f64,
     weight_decay: f64,
     nesterov: bool,
+    only_check: bool,
 ) -> PyResult<()> {
     let settings = Sgd {
         lr,
@@ -148,7 +160,12 @@ pub fn sgd_step(
         weight_decay,
         nesterov,
     };
-    take(&optimise::sgd(&settings), &params, &[velocities])
+    take(
+        &optimise::sgd(&settings),
+        &params,
+        &[velocities],
+        only_check,
+    )
 }
 
 /// A step of Adam over all parameters that have a gradient (Kingma and Ba 2015, algorithm 1):
@@ -159,7 +176,9 @@ pub fn sgd_step(
 /// is the number of the step, from 1 on. Errors as for `sgd_step`, and ValueError for a
 /// step below 1.
 #[pyfunction]
-#[pyo3(signature = (params, means, squares, *, t, lr, beta1, beta2, eps, weight_decay, decoupled))]
+#[pyo3(signature = (
+    params, means, squares, *, t, lr, beta1, beta2, eps, weight_decay, decoupled, only_check=false
+))]
 #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // As above.
 pub fn adam_step(
     params: Tensors<'_>,
@@ -172,6 +191,7 @@ pub fn adam_step(
     eps: f64,
     weight_decay: f64,
     decoupled: bool,
+    only_check: bool,
 ) -> PyResult<()> {
     if t < 1 {
         return Err(PyValueError::new_err(format!(
@@ -187,7 +207,12 @@ pub fn adam_step(
         decoupled,
         t,
     };
-    take(&optimise::adam(&settings), &params, &[means, squares])
+    take(
+        &optimise::adam(&settings),
+        &params,
+        &[means, squares],
+        only_check,
+    )
 }
 
 /// A step of RMSProp over all parameters that have a gradient: with `h = grad +
@@ -199,7 +224,8 @@ pub fn adam_step(
 /// where they are needed. Errors as for `sgd_step`.
 #[pyfunction]
 #[pyo3(signature = (
-    params, squares, means, velocities, *, lr, alpha, eps, momentum, weight_decay, centered
+    params, squares, means, velocities, *, lr, alpha, eps, momentum, weight_decay, centered,
+    only_check=false
 ))]
 #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // As above.
 pub fn rmsprop_step(
@@ -213,6 +239,7 @@ pub fn rmsprop_step(
     momentum: f64,
     weight_decay: f64,
     centered: bool,
+    only_check: bool,
 ) -> PyResult<()> {
     let settings = RmsProp {
         lr,
@@ -227,7 +254,7 @@ pub fn rmsprop_step(
     } else {
         [squares, velocities, means]
     };
-    take(&optimise::rms_prop(&settings), &params, &states)
+    take(&optimise::rms_prop(&settings), &params, &states, only_check)
 }
 
 /// A step of Adagrad over all parameters that have a gradient: with `h = grad +
@@ -237,7 +264,7 @@ pub fn rmsprop_step(
 /// begins with `start`. Errors as for `sgd_step`.
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // As above.
-#[pyo3(signature = (params, sums, *, lr, eps, weight_decay, start))]
+#[pyo3(signature = (params, sums, *, lr, eps, weight_decay, start, only_check=false))]
 pub fn adagrad_step(
     params: Tensors<'_>,
     sums: &Bound<'_, PyDict>,
@@ -245,6 +272,7 @@ pub fn adagrad_step(
     eps: f64,
     weight_decay: f64,
     start: f64,
+    only_check: bool,
 ) -> PyResult<()> {
     let settings = Adagrad {
         lr,
@@ -252,7 +280,7 @@ pub fn adagrad_step(
         weight_decay,
         start,
     };
-    take(&optimise::adagrad(&settings), &params, &[sums])
+    take(&optimise::adagrad(&settings), &params, &[sums], only_check)
 }
 
 /// A step of Lion over all parameters that have a gradient (Chen et al. 2023): `p = p -
@@ -262,7 +290,7 @@ pub fn adagrad_step(
 /// `means` is a dict with the `m` of each parameter, as for `sgd_step`. Errors as there.
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // As above.
-#[pyo3(signature = (params, means, *, lr, beta1, beta2, weight_decay))]
+#[pyo3(signature = (params, means, *, lr, beta1, beta2, weight_decay, only_check=false))]
 pub fn lion_step(
     params: Tensors<'_>,
     means: &Bound<'_, PyDict>,
@@ -270,6 +298,7 @@ pub fn lion_step(
     beta1: f64,
     beta2: f64,
     weight_decay: f64,
+    only_check: bool,
 ) -> PyResult<()> {
     let settings = Lion {
         lr,
@@ -277,7 +306,7 @@ pub fn lion_step(
         beta2,
         weight_decay,
     };
-    take(&optimise::lion(&settings), &params, &[means])
+    take(&optimise::lion(&settings), &params, &[means], only_check)
 }
 
 /// The L2 norm of all elements of all tensors together, computed in float64.

@@ -28,11 +28,12 @@ class Sequential(Module):
 
     @modules.setter
     def modules(self, modules: Iterable[Module]) -> None:
-        # In `__dict__`, under this name: it is the one in the names of the parameters.
-        vars(self)["modules"] = modules = tuple(modules)
+        modules = tuple(modules)
         for i, module in enumerate(modules):
             if wrong := _no_module(module):
                 raise TypeError(f"Sequential: expected modules or functions, got {wrong} at {i}")
+        # In `__dict__`, under this name: it is the one in the names of the parameters.
+        vars(self)["modules"] = modules
 
     def forward(self, x: Any) -> Any:
         for module in vars(self)["modules"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from needle import _core
 from needle._core import Tensor
-from needle.optim.optimizer import Optimizer, Params
+from needle.optim.optimizer import Group, Optimizer, Params
 from needle.optim.settings import Setting, at_least_zero
 
 
@@ -38,14 +38,13 @@ class Adagrad(Optimizer):
             initial_accumulator=initial_accumulator,
         )
 
-    def step(self) -> None:
-        """Change every parameter that has a gradient."""
-        for group in self.param_groups:
-            _core.adagrad_step(
-                group["params"],
-                self.s,
-                lr=group["lr"],
-                eps=group["eps"],
-                weight_decay=group["weight_decay"],
-                start=group["initial_accumulator"],
-            )
+    def _step_group(self, group: Group, *, only_check: bool) -> None:
+        _core.adagrad_step(
+            group["params"],
+            self.s,
+            lr=group["lr"],
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            start=group["initial_accumulator"],
+            only_check=only_check,
+        )

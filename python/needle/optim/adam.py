@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from needle import _core
 from needle._core import Tensor
-from needle.optim.optimizer import Optimizer, Params
+from needle.optim.optimizer import Group, Optimizer, Params
 from needle.optim.settings import Setting, at_least_zero, below_one
 
 
@@ -47,21 +47,24 @@ class Adam(Optimizer):
         self.t = 0
 
     def step(self) -> None:
-        """Change every parameter that has a gradient."""
-        for group in self.param_groups:
-            _core.adam_step(
-                group["params"],
-                self.m,
-                self.v,
-                t=self.t + 1,
-                lr=group["lr"],
-                beta1=group["beta1"],
-                beta2=group["beta2"],
-                eps=group["eps"],
-                weight_decay=group["weight_decay"],
-                decoupled=self._decoupled,
-            )
+        """Change every parameter that has a gradient. If an error is raised, none is changed."""
+        super().step()
         self.t += 1
+
+    def _step_group(self, group: Group, *, only_check: bool) -> None:
+        _core.adam_step(
+            group["params"],
+            self.m,
+            self.v,
+            t=self.t + 1,
+            lr=group["lr"],
+            beta1=group["beta1"],
+            beta2=group["beta2"],
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            decoupled=self._decoupled,
+            only_check=only_check,
+        )
 
 
 class AdamW(Adam):

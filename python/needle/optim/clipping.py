@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from needle import _core, ops
 from needle._core import Tensor
+from needle.optim.params import tensors
 from needle.optim.settings import at_least_zero, number
 
 
@@ -21,7 +22,7 @@ def clip_grad_norm(
 
     Raises ValueError for a negative `max_norm` (infinity is allowed, and only measures) and, with
     `error_if_nonfinite`, for a norm that is infinite or NaN; without, an infinite norm leaves
-    zeros and NaN, and NaN changes nothing.
+    zeros and NaN, and NaN changes nothing. TypeError for what is no tensor, such as a module.
     """
     limit = number("max_norm", max_norm)
     if not limit >= 0.0:
@@ -40,11 +41,13 @@ def clip_grad_value(params: Tensor | Iterable[Tensor], value: float) -> None:
     """Move every element of the gradients of `params` into `[-value, value]`, but for those of
     parameters that require no gradient.
 
-    Raises ValueError for a negative `value`.
+    Raises ValueError for a negative `value`, TypeError for what is no tensor, such as a module.
     """
     limit = at_least_zero("value", value)
-    for param, grad in _with_gradient(params):
-        param.grad = ops.maximum(ops.minimum(grad, limit), -limit)
+    found = _with_gradient(params)
+    clipped = [ops.maximum(ops.minimum(grad, limit), -limit) for _, grad in found]
+    for (param, _), grad in zip(found, clipped, strict=True):
+        param.grad = grad
 
 
 def _with_gradient(params: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
@@ -52,6 +55,5 @@ def _with_gradient(params: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Tens
 
     A frozen one may have a gradient too, pending; no step asks for it.
     """
-    listed = [params] if isinstance(params, Tensor) else dict.fromkeys(params)
-    training = [param for param in listed if param.requires_grad]
+    training = [param for param in dict.fromkeys(tensors(params)) if param.requires_grad]
     return [(param, param.grad.data) for param in training if param.grad is not None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from needle import _core
 from needle._core import Tensor
-from needle.optim.optimizer import Optimizer, Params
+from needle.optim.optimizer import Group, Optimizer, Params
 from needle.optim.settings import Setting, at_least_zero, below_one
 
 
@@ -33,14 +33,13 @@ class Lion(Optimizer):
     ) -> None:
         super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay)
 
-    def step(self) -> None:
-        """Change every parameter that has a gradient."""
-        for group in self.param_groups:
-            _core.lion_step(
-                group["params"],
-                self.m,
-                lr=group["lr"],
-                beta1=group["beta1"],
-                beta2=group["beta2"],
-                weight_decay=group["weight_decay"],
-            )
+    def _step_group(self, group: Group, *, only_check: bool) -> None:
+        _core.lion_step(
+            group["params"],
+            self.m,
+            lr=group["lr"],
+            beta1=group["beta1"],
+            beta2=group["beta2"],
+            weight_decay=group["weight_decay"],
+            only_check=only_check,
+        )

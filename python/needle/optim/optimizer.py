@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from needle._core import Tensor
 from needle.errors import DTypeError, ShapeError
 from needle.optim.clipping import clip_grad_norm
+from needle.optim.params import tensors
 from needle.optim.settings import Setting, check_state, natural
 
 Params = Iterable[Tensor] | Iterable[Mapping[str, Any]]
@@ -17,7 +18,8 @@ Group = dict[str, Any]
 
 
 class Optimizer:
-    """What optimisers share. Subclasses say how to `step`.
+    """What optimisers share. Subclasses say how to `step`, and those of needle what a step of one
+    group is: `_step_group`.
 
     `params` are tensors, or groups: dicts with the tensors under `"params"` and settings of
     their own beside them. `.params` is the flat list of all tensors, `.param_groups` the list of
@@ -46,9 +48,13 @@ class Optimizer:
 
         Raises as the constructor, and then adds nothing.
         """
+        if not isinstance(group, Mapping):
+            raise TypeError(f"group: expected a dict, got {type(group).__name__}")
         if "params" not in group:
             raise ValueError("params: a group needs the key 'params'")
-        added = _tensors(group["params"])
+        added = tensors(group["params"])
+        if not added:
+            raise ValueError("params: expected at least one parameter")
         known = set(self.params)
         for param in added:
             if param in known:
@@ -60,8 +66,16 @@ class Optimizer:
         self.params.extend(added)
 
     def step(self) -> None:
-        """Change every parameter that has a gradient."""
-        raise NotImplementedError
+        """Change every parameter that has a gradient. If an error is raised, none is changed."""
+        if len(self.param_groups) > 1:
+            for group in self.param_groups:
+                self._step_group(group, only_check=True)
+        for group in self.param_groups:
+            self._step_group(group, only_check=False)
+
+    def _step_group(self, group: Group, *, only_check: bool) -> None:
+        """Change the parameters of a group, or find out whether that would raise an error."""
+        raise NotImplementedError(f"{type(self).__name__}: step is not defined")
 
     def reset_grad(self) -> None:
         """Set the gradient of every parameter to None."""
@@ -146,25 +160,15 @@ class Optimizer:
         return setting.check(value)
 
 
-def _groups(params: Params) -> list[Mapping[str, Any]]:
-    if isinstance(params, Tensor | Mapping):
-        raise TypeError(f"params: expected a list of tensors, got a {type(params).__name__}")
-    listed: list[Any] = list(params)
-    if not listed:
-        raise ValueError("params: expected at least one parameter")
-    if all(isinstance(item, Mapping) for item in listed):
-        return listed
-    return [{"params": listed}]
-
-
-def _tensors(params: Any) -> list[Tensor]:
-    listed = [params] if isinstance(params, Tensor) else list(params)
-    for i, param in enumerate(listed):
-        if not isinstance(param, Tensor):
-            raise TypeError(f"params: expected tensors, got {type(param).__name__} at {i}")
-    if not listed:
-        raise ValueError("params: expected at least one parameter")
-    return listed
+def _groups(params: Any) -> list[Mapping[str, Any]]:
+    if isinstance(params, Tensor):
+        raise TypeError("params: expected a list of tensors, got a Tensor\nhint: [tensor]")
+    if isinstance(params, Iterator):
+        params = list(params)
+    listed = isinstance(params, list | tuple)
+    if listed and params and all(isinstance(item, Mapping) for item in params):
+        return list(params)
+    return [{"params": params}]
 
 
 def _like(name: str, place: int, param: Tensor, value: Any) -> Tensor:

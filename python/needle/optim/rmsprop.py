@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from needle import _core
 from needle._core import Tensor
-from needle.optim.optimizer import Optimizer, Params
+from needle.optim.optimizer import Group, Optimizer, Params
 from needle.optim.settings import Setting, at_least_zero, below_one, flag
 
 
@@ -52,18 +52,17 @@ class RMSProp(Optimizer):
             centered=centered,
         )
 
-    def step(self) -> None:
-        """Change every parameter that has a gradient."""
-        for group in self.param_groups:
-            _core.rmsprop_step(
-                group["params"],
-                self.v,
-                self.a,
-                self.u,
-                lr=group["lr"],
-                alpha=group["alpha"],
-                eps=group["eps"],
-                momentum=group["momentum"],
-                weight_decay=group["weight_decay"],
-                centered=group["centered"],
-            )
+    def _step_group(self, group: Group, *, only_check: bool) -> None:
+        _core.rmsprop_step(
+            group["params"],
+            self.v,
+            self.a,
+            self.u,
+            lr=group["lr"],
+            alpha=group["alpha"],
+            eps=group["eps"],
+            momentum=group["momentum"],
+            weight_decay=group["weight_decay"],
+            centered=group["centered"],
+            only_check=only_check,
+        )

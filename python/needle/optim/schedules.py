@@ -5,6 +5,9 @@ rates, and sets those of its own from then on. All rates but those of `ReduceOnP
 functions of the base rates and the number of steps, so nothing drifts, and a schedule that loads
 a state goes on exactly.
 
+A group that is added to the optimiser later joins at the next `step()`: the rate that it has then
+is its base rate, and its steps count from there. If a `step()` raises an error, all is as before.
+
 Constructors raise TypeError or ValueError, naming the parameter, for one that cannot be.
 """
 
@@ -27,11 +30,18 @@ __all__ = [
 ]
 
 
-def _rates(name: str, value: Any) -> list[float]:
+def _rate_list(name: str, value: Any) -> list[float]:
     """A list of rates, as a new one."""
     if not isinstance(value, list):
         raise TypeError(f"{name}: expected a list of rates, got {type(value).__name__}")
     return [at_least_zero(name, rate) for rate in value]
+
+
+def _naturals(name: str, value: Any) -> list[int]:
+    """A list of counts, as a new one."""
+    if not isinstance(value, list):
+        raise TypeError(f"{name}: expected a list of integers, got {type(value).__name__}")
+    return [natural(name, item) for item in value]
 
 
 def _optional_number(name: str, value: Any) -> float | None:
@@ -41,17 +51,25 @@ def _optional_number(name: str, value: Any) -> float | None:
 class Schedule:
     """What schedules share. Subclasses say what rate a group has `at` a step.
 
-    `.steps` counts the calls of `step()`, `.last_lr` lists the present rate of each group.
+    `.steps` counts the calls of `step()`, `.last_lr` lists the present rate of each group,
+    `.base_lrs` the base rates, and `.starts` the steps at which the groups have joined.
+
+    Raises TypeError for what is no optimiser.
     """
 
     # Attributes, besides the steps, that are the schedule's state, and what they may be.
-    _kept: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {"base_lrs": _rates}
+    _kept: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {
+        "base_lrs": _rate_list,
+        "starts": _naturals,
+    }
 
     def __init__(self, optimizer: Optimizer) -> None:
+        _checked_optimizer(optimizer)
         self.optimizer = optimizer
         self.steps = 0
         self.base_lrs: list[float] = self.last_lr
-        self._set(self._now())
+        self.starts: list[int] = [0] * len(self.base_lrs)
+        self._set(self._rates(0))
 
     @property
     def last_lr(self) -> list[float]:
@@ -63,16 +81,19 @@ class Schedule:
         return self.last_lr
 
     def at(self, steps: int, base: float, group: int) -> float:
-        """The rate of a group with the base rate `base` after `steps` steps."""
-        raise NotImplementedError
+        """The rate of a group with the base rate `base` after `steps` steps of its own."""
+        raise NotImplementedError(f"{type(self).__name__}: at is not defined")
 
     def step(self) -> None:
         """Set the rates for the next step."""
+        self._join()
+        rates = self._rates(self.steps + 1)
         self.steps += 1
-        self._set(self._now())
+        self._set(rates)
 
     def state_dict(self) -> dict[str, Any]:
         """All that later rates depend on but the arguments of the constructor."""
+        self._join()
         kept = {name: check(name, getattr(self, name)) for name, check in self._kept.items()}
         return {
             "schedule": type(self).__name__,
@@ -90,18 +111,32 @@ class Schedule:
         check_state(state, "schedule", self, {"steps", "lrs", *self._kept})
         steps = natural("steps", state["steps"])
         kept = {name: check(name, state[name]) for name, check in self._kept.items()}
-        rates = _rates("lrs", state["lrs"])
+        rates = _rate_list("lrs", state["lrs"])
         groups = len(self.optimizer.param_groups)
         for name, found in {"lrs": rates, **kept}.items():
             if isinstance(found, list) and len(found) != groups:
-                raise ValueError(f"{name}: expected {groups} rates, got {len(found)}")
+                what = "starts" if name == "starts" else "rates"
+                raise ValueError(f"{name}: expected {groups} {what}, got {len(found)}")
+        if max(kept.get("starts", ()), default=0) > steps:
+            raise ValueError(f"starts: expected at most {steps}, the steps, got {kept['starts']}")
         for name, value in kept.items():
             setattr(self, name, value)
         self.steps = steps
         self._set(rates)
 
-    def _now(self) -> list[float]:
-        return [self.at(self.steps, base, i) for i, base in enumerate(self.base_lrs)]
+    def _join(self) -> None:
+        """Takes in groups that were added to the optimiser."""
+        rates = self.last_lr
+        if len(rates) < len(self.base_lrs):
+            known = len(self.base_lrs)
+            raise ValueError(f"step: expected {known} groups in the optimiser, got {len(rates)}")
+        added = rates[len(self.base_lrs) :]
+        self.base_lrs = [*self.base_lrs, *added]
+        self.starts = [*self.starts, *[self.steps] * len(added)]
+
+    def _rates(self, steps: int) -> list[float]:
+        places = zip(self.base_lrs, self.starts, strict=True)
+        return [self.at(steps - start, base, i) for i, (base, start) in enumerate(places)]
 
     def _set(self, rates: Sequence[float]) -> None:
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
@@ -156,7 +191,8 @@ class OneCycleLR(Schedule):
 
     The rise ends at step `pct_start total_steps - 1`, the fall at `total_steps - 1`, as in
     PyTorch; after that the rate stays. The base rates of the optimiser do not count; momentum
-    stays as it is. `max_lr` is one number, or one for each group.
+    stays as it is. `max_lr` is one number, or one for each group: then the base rate of a group
+    that is added later is its own `max_lr`.
     """
 
     def __init__(
@@ -168,10 +204,12 @@ class OneCycleLR(Schedule):
         div_factor: float = 25.0,
         final_div_factor: float = 1e4,
     ) -> None:
+        _checked_optimizer(optimizer)
         self.total_steps = count("total_steps", total_steps)
         self.pct_start = below_one("pct_start", pct_start)
         self.div_factor = _positive("div_factor", div_factor)
         self.final_div_factor = _positive("final_div_factor", final_div_factor)
+        self._shared = not isinstance(max_lr, Sequence)
         rates = max_lr if isinstance(max_lr, Sequence) else [max_lr] * len(optimizer.param_groups)
         if len(rates) != len(optimizer.param_groups):
             wanted = len(optimizer.param_groups)
@@ -181,7 +219,8 @@ class OneCycleLR(Schedule):
 
     def at(self, steps: int, base: float, group: int) -> float:
         """The rate after `steps` steps."""
-        top = self.max_lrs[group]
+        added = group >= len(self.max_lrs)
+        top = base if added and not self._shared else self.max_lrs[0 if added else group]
         start = top / self.div_factor
         rise, last = self.pct_start * self.total_steps - 1.0, self.total_steps - 1.0
         if steps < rise:
@@ -191,7 +230,8 @@ class OneCycleLR(Schedule):
 
 
 class LambdaLR(Schedule):
-    """The base rate times `function(steps)`; one function, or one for each group.
+    """The base rate times `function(steps)`; one function, or one for each group: then a group
+    that is added later keeps its base rate.
 
     Functions are not part of the state.
     """
@@ -201,7 +241,8 @@ class LambdaLR(Schedule):
         optimizer: Optimizer,
         function: Callable[[int], float] | Sequence[Callable[[int], float]],
     ) -> None:
-        groups = len(optimizer.param_groups)
+        groups = len(_checked_optimizer(optimizer).param_groups)
+        self._shared = not isinstance(function, Sequence)
         functions = list(function) if isinstance(function, Sequence) else [function] * groups
         for item in functions:
             if not callable(item):
@@ -213,7 +254,11 @@ class LambdaLR(Schedule):
 
     def at(self, steps: int, base: float, group: int) -> float:
         """The rate after `steps` steps."""
-        return at_least_zero("function", base * number("function", self.functions[group](steps)))
+        added = group >= len(self.functions)
+        if added and not self._shared:
+            return base
+        function = self.functions[0 if added else group]
+        return at_least_zero("function", base * number("function", function(steps)))
 
 
 class ReduceOnPlateau(Schedule):
@@ -270,6 +315,7 @@ class ReduceOnPlateau(Schedule):
         if metric is None:
             raise TypeError("step: ReduceOnPlateau needs the metric")
         value = float(metric)
+        self._join()
         if self._is_better(value):
             self.best, self.bad_steps = value, 0
         else:
@@ -288,6 +334,12 @@ class ReduceOnPlateau(Schedule):
         sign = 1.0 if self.mode == "min" else -1.0
         margin = self.threshold * (abs(self.best) if self.threshold_mode == "rel" else 1.0)
         return sign * value < sign * self.best - margin
+
+
+def _checked_optimizer(optimizer: Any) -> Optimizer:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer: expected an Optimizer, got {type(optimizer).__name__}")
+    return optimizer
 
 
 def _cosine(start: float, end: float, part: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from needle import _core
 from needle._core import Tensor
-from needle.optim.optimizer import Optimizer, Params
+from needle.optim.optimizer import Group, Optimizer, Params
 from needle.optim.settings import Setting, at_least_zero, below_one, flag, optional_part
 
 
@@ -47,16 +47,15 @@ class SGD(Optimizer):
             nesterov=nesterov,
         )
 
-    def step(self) -> None:
-        """Change every parameter that has a gradient."""
-        for group in self.param_groups:
-            momentum, dampening = group["momentum"], group["dampening"]
-            _core.sgd_step(
-                group["params"],
-                self.u,
-                lr=group["lr"],
-                momentum=momentum,
-                dampening=momentum if dampening is None else dampening,
-                weight_decay=group["weight_decay"],
-                nesterov=group["nesterov"],
-            )
+    def _step_group(self, group: Group, *, only_check: bool) -> None:
+        momentum, dampening = group["momentum"], group["dampening"]
+        _core.sgd_step(
+            group["params"],
+            self.u,
+            lr=group["lr"],
+            momentum=momentum,
+            dampening=momentum if dampening is None else dampening,
+            weight_decay=group["weight_decay"],
+            nesterov=group["nesterov"],
+            only_check=only_check,
+        )
