@@ -64,6 +64,67 @@ def test_samples_are_the_callers_own(tiny, index: Any, transforms: Any) -> None:
         dataset[250]
 
 
+class Sized(Dataset):
+    """Says how long it is, and answers to any index."""
+
+    def __init__(self, count: int = 4, broken: int = -1, transforms: Any = None) -> None:
+        super().__init__(transforms)
+        self.count, self.broken = count, broken
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if index == self.broken:
+            raise IndexError(f"no sample {index}")
+        return self.apply_transforms(index**2)
+
+
+def test_iterating_ends_at_the_length() -> None:
+    dataset = Sized()
+    assert [x for x in dataset] == list(dataset) == [*dataset] == [0, 1, 4, 9]  # noqa: C416
+    assert list(enumerate(dataset)) == [(0, 0), (1, 1), (2, 4), (3, 9)]
+    assert list(zip(dataset, dataset, strict=True))[3] == (9, 9)
+    assert list(reversed(dataset)) == [9, 4, 1, 0]
+    assert (sum(dataset), max(dataset), 4 in dataset, 16 in dataset) == (14, 9, True, False)
+    assert (dataset[-1], dataset[1:3]) == (1, [1, 4])
+    first = iter(dataset)
+    assert (next(first), next(iter(dataset)), next(first)) == (0, 0, 1)
+    assert list(Sized(0)) == []
+    assert list(Sized(transforms=[lambda x: x + 1, float])) == [1.0, 2.0, 5.0, 10.0]
+    assert list(Subset(dataset, [3, 1])) == [9, 1]
+    assert [len(part) for part in random_split(dataset, [3, 1], rng=0)] == [3, 1]
+    assert [x.tolist() for (x,) in ndl.data.DataLoader(dataset, 3)] == [[0, 1, 4], [9]]
+
+
+def test_iterating_over_the_data_sets_of_needle(tiny) -> None:
+    assert [sample[0].tolist() for sample in NDArrayDataset(np.arange(3))] == [0, 1, 2]
+    labels = [label for _, label in tiny()]
+    np.testing.assert_array_equal(labels, tiny().labels)
+
+
+def test_an_index_error_in_a_sample_is_no_end() -> None:
+    with pytest.raises(IndexError, match="no sample 2"):
+        list(Sized(4, broken=2))
+
+
+class Endless(Dataset):
+    """Has forgotten to say how long it is."""
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+@pytest.mark.parametrize("ask", [len, list, iter, reversed, ndl.data.DataLoader, lambda d: 3 in d])
+def test_a_data_set_without_a_length_says_so(ask: Callable[[Any], object]) -> None:
+    with pytest.raises(NotImplementedError, match="Endless: __len__ is not defined"):
+        ask(Endless())
+    with pytest.raises(NotImplementedError, match="Dataset: __getitem__ is not defined"):
+        Dataset()[0]
+
+
 def test_a_transform_may_write_into_its_picture(tiny) -> None:
     def darken(picture: np.ndarray) -> np.ndarray:
         picture *= 0.5

@@ -5,7 +5,7 @@ A sample is a tuple of fields, such as a picture and its label, or a single fiel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -23,7 +23,8 @@ Indices = NDArray[np.intp]
 class Dataset:
     """Base of data sets: subclasses define `__getitem__` and `__len__`.
 
-    `transforms` are callables from array to array, applied in the order of the list.
+    Iterating gives the samples 0 to `len(dataset) - 1`, in order. `transforms` are callables from
+    array to array, applied in the order of the list.
     Raises TypeError if `transforms` is not a list or tuple of callables.
     """
 
@@ -49,11 +50,16 @@ class Dataset:
 
     def __getitem__(self, index: Any) -> Any:
         """The sample of that index."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}: __getitem__ is not defined")
 
     def __len__(self) -> int:
         """The number of samples."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}: __len__ is not defined")
+
+    def __iter__(self) -> Iterator[Any]:
+        """The samples in order. An IndexError of theirs is an error, not the end."""
+        # Without this Python would go on until an IndexError, which need not come.
+        return (self[index] for index in range(len(self)))
 
     def apply_transforms(self, x: Any) -> Any:
         """`x` after all transforms, in their order."""
