@@ -12,10 +12,9 @@ needle.Tensor([2. 4. 6.])
 from needle import _command  # noqa: F401
 
 # isort: split
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from needle import autograd, init, ops
+from needle import _names, autograd, init, ops
 from needle._core import __version__, empty_cache, from_dlpack, from_numpy
 from needle.autograd import (
     Op,
@@ -46,23 +45,6 @@ from needle.ops import min as min
 if TYPE_CHECKING:
     from needle import data, nn, optim, optimize, saving, testing
     from needle.saving import load, load_checkpoint, save, save_checkpoint
-
-# Imported when first asked for: they bring modules along that training needs, not `import`.
-_LATE = ("data", "nn", "optim", "optimize", "saving", "testing")
-_OF_SAVING = ("load", "load_checkpoint", "save", "save_checkpoint")
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LATE:
-        return importlib.import_module(f"needle.{name}")
-    if name in _OF_SAVING:
-        return getattr(importlib.import_module("needle.saving"), name)
-    raise AttributeError(f"module 'needle' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATE, *_OF_SAVING})
-
 
 __all__ = [
     "AxisError",
@@ -113,3 +95,15 @@ __all__ = [
 ]
 # In this form type checkers follow it. `max`, `min` and `abs` are reachable, but not in it.
 __all__ += ops.__all__
+
+# Imported when first asked for: they bring modules along that training needs, not `import`.
+_LATE = {
+    **{name: f"needle.{name}" for name in ("data", "nn", "optim", "optimize", "saving", "testing")},
+    **{
+        name: f"needle.saving:{name}"
+        for name in ("load", "load_checkpoint", "save", "save_checkpoint")
+    },
+}
+if not TYPE_CHECKING:
+    # Hidden from type checkers, which are to find unknown names.
+    __getattr__, __dir__ = _names.attributes(__name__, [*__all__, "abs", "max", "min"], _LATE)

@@ -9,10 +9,11 @@ import types
 from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as array_api
 
+from needle import _names
 from needle._core import (
     Op,
     Tensor,
@@ -167,6 +168,10 @@ def topo_sort_dfs(node: Value, visited: Any, topo_order: list[Value]) -> None:
 def sum_node_list(node_list: Sequence[Tensor]) -> Tensor:
     """The sum of tensors, from left to right, without a leading zero."""
     return reduce(add, node_list)
+
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, __all__)
 
 
 class _Autograd(types.ModuleType):

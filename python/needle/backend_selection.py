@@ -5,9 +5,11 @@ NDArray on the same memory, is not there yet.
 """
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as array_api
 
+from needle import _names
 from needle.device import Device, all_devices, cpu, cpu_numpy, cuda, default_device
 
 __all__ = [
@@ -29,3 +31,6 @@ if BACKEND != "np":
     raise RuntimeError(f"NEEDLE_BACKEND: expected 'np' or 'nd', got {BACKEND!r}")
 
 NDArray = array_api.ndarray
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, __all__)

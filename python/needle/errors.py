@@ -1,6 +1,10 @@
 """The exceptions of needle, each also of the class that NumPy users would catch, and a warning."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+from needle import _names
 
 __all__ = [
     "AxisError",
@@ -40,3 +44,7 @@ class GraphCutWarning(UserWarning):
     `t.item()`, `t.tolist()` or `t.detach()`. The filter
     ``warnings.simplefilter("error", needle.GraphCutWarning)`` makes it an exception.
     """
+
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, __all__)

@@ -7,10 +7,11 @@
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from needle import _names
 from needle._core import Tensor, TensorTuple
 
 __all__ = ["gradient_check"]
@@ -155,3 +156,7 @@ def _difference(
         moved[i][entry] += step
         values.append(f(_leaves(moved, checked)).item())
     return float(values[0] - values[1]) / (2 * eps)
+
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, __all__)

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from needle import nn
+from needle import _names, nn
 from needle.autograd import Tensor
 from needle.data import DataLoader, MNISTDataset
 from needle.modes import no_grad
@@ -136,3 +137,7 @@ def _mnist(folder: Path, part: str) -> MNISTDataset:
 def _forward(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     logits: Tensor = model(images)
     return logits, nn.functional.cross_entropy(logits, labels)
+
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, __all__)

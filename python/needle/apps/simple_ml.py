@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from os import PathLike
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from needle import ops
+from needle import _names, ops
 from needle.autograd import Tensor
 from needle.data.idx import read_idx_pair
 from needle.data.mnist import scale_pixels
@@ -117,3 +118,7 @@ def _one_hot(y: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
     one_hot = np.zeros((len(y), classes))
     one_hot[np.arange(len(y)), y] = 1
     return one_hot
+
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, __all__)

@@ -14,10 +14,11 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from needle import _names
 from needle._core import Tensor
 from needle.apps.classifiers import Architecture, logits_of, score
 from needle.apps.settings import Settings, make_optimizer, make_schedule, settings_for
@@ -169,3 +170,7 @@ class Trainer:
         # A last partial batch counts by its size.
         begun.loss += value * count
         begun.wrong += int(np.count_nonzero(logits.numpy().argmax(axis=1) != labels.numpy()))
+
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, __all__)

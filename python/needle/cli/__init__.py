@@ -6,10 +6,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from needle import _command
+from needle import _command, _names
+
+__all__ = ["main", "run"]
 
 # Set to anything, it shows where an error came from.
 TRACEBACK_VARIABLE = "NEEDLE_TRACEBACK"
@@ -59,3 +62,7 @@ def _describe(error: Exception) -> str:
 def _fail(message: str, status: int) -> int:
     click.echo(f"needle: error: {' '.join(message.split())}", err=True)
     return status
+
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, __all__)

@@ -7,6 +7,9 @@
 (100, 784) (100,)
 """
 
+from typing import TYPE_CHECKING
+
+from needle import _names
 from needle.data.cifar10 import find_cifar10
 from needle.data.collate import Batch
 from needle.data.dataset import Dataset, NDArrayDataset, Subset, random_split
@@ -44,3 +47,6 @@ __all__ = [
     "read_idx_pair",
     "sample_rng",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, __all__)

@@ -16,6 +16,9 @@ All raise ValueError for a negative length or seed, DTypeError, a TypeError, for
 does not have, and TypeError for anything else that is not of the kind that is wanted.
 """
 
+from typing import TYPE_CHECKING
+
+from needle import _names
 from needle.init.constants import constant, one_hot, ones, ones_like, zeros, zeros_like
 from needle.init.random import rand, randb, randn
 from needle.init.weights import kaiming_normal, kaiming_uniform, xavier_normal, xavier_uniform
@@ -35,3 +38,6 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, __all__)

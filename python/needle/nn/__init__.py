@@ -10,6 +10,9 @@ functions. Initial weights come from `needle.init`, and so from NumPy's global g
 draws its weight and then its bias, and modules draw in the order in which they are made.
 """
 
+from typing import TYPE_CHECKING
+
+from needle import _names
 from needle.nn import functional
 from needle.nn.activations import GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from needle.nn.containers import Residual, Sequential
@@ -47,3 +50,6 @@ __all__ = [
     "Tanh",
     "functional",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, __all__)

@@ -4,9 +4,9 @@
 but a star import leaves them out, because they would hide Python's own.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from needle import _core
+from needle import _core, _names
 from needle.errors import ShapeError
 
 _NAMES = _core.op_names()
@@ -27,3 +27,6 @@ def logsoftmax(a: Any) -> "_core.Tensor":
 
 
 __all__ = sorted({*_NAMES, "logsoftmax"} - {"max", "min", "abs"})
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, [*__all__, "abs", "max", "min"])

@@ -8,9 +8,9 @@ else holds it. A `backward()` through what was recorded before it is a GradError
 Learning rates over time stand in `needle.optim.schedules`.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from needle import _names
 from needle.optim.adagrad import Adagrad
 from needle.optim.adam import Adam, AdamW
 from needle.optim.clipping import clip_grad_norm, clip_grad_value
@@ -22,15 +22,6 @@ from needle.optim.sgd import SGD
 if TYPE_CHECKING:
     from needle.optim import schedules
     from needle.optim.lbfgs import LBFGS
-
-
-def __getattr__(name: str) -> Any:
-    # Imported when first asked for: not every program needs them.
-    if name == "LBFGS":
-        return importlib.import_module("needle.optim.lbfgs").LBFGS
-    if name == "schedules":
-        return importlib.import_module("needle.optim.schedules")
-    raise AttributeError(f"module 'needle.optim' has no attribute '{name}'")
 
 
 __all__ = [
@@ -46,3 +37,11 @@ __all__ = [
     "clip_grad_value",
     "schedules",
 ]
+
+if not TYPE_CHECKING:
+    # Imported when first asked for: not every program needs them.
+    __getattr__, __dir__ = _names.attributes(
+        __name__,
+        __all__,
+        {"LBFGS": "needle.optim.lbfgs:LBFGS", "schedules": "needle.optim.schedules"},
+    )

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from needle import _names
 from needle.optim.optimizer import Optimizer
 from needle.optim.settings import at_least_zero, below_one, check_state, count, natural, number
 
@@ -352,3 +353,7 @@ def _positive(name: str, value: Any) -> float:
     if not 0.0 < checked < math.inf:
         raise ValueError(f"{name}: expected a finite number above 0, got {value}")
     return checked
+
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, __all__)

@@ -11,6 +11,12 @@ float64 values; the other fields are SciPy's, about the flat vector.
 Needs SciPy: `pip install 'needle[scipy]'`.
 """
 
+from typing import TYPE_CHECKING
+
+from needle import _names
 from needle.optimize.solvers import least_squares, minimize, root
 
 __all__ = ["least_squares", "minimize", "root"]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, __all__)

@@ -4,6 +4,9 @@ Tensors are of any float dtype, and results have the promoted one. In shapes `..
 number of leading axes.
 """
 
+from typing import TYPE_CHECKING
+
+from needle import _names
 from needle.nn.functional.activations import (
     gelu,
     leaky_relu,
@@ -48,3 +51,6 @@ __all__ = [
     "softplus",
     "tanh",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _names.attributes(__name__, __all__)
