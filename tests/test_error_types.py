@@ -104,12 +104,15 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         lambda: Tensor([1.0], requires_grad=False).backward(),
         GradError,
         "backward: the tensor does not require a gradient\n"
-        "hint: make a leaf with requires_grad=True, and do not detach on the way",
+        "hint: it was computed within no_grad(), or from constants and detached tensors alone; "
+        "make a leaf with requires_grad=True",
     ),
     (
         lambda: setattr(t(1) * 2, "requires_grad", False),
         GradError,
-        "requires_grad: only a leaf can stop requiring a gradient\nhint: use detach()",
+        "requires_grad: only a leaf can stop requiring a gradient\n"
+        "hint: use detach(); a step is w.data = w - lr * w.grad, else w keeps the graph of all "
+        "steps before",
     ),
     (
         lambda: (t(1) * 2).__reduce__(),

@@ -66,7 +66,12 @@ class Value:
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients flow to or through this value; assignable on a leaf."""
+        """Whether gradients flow to or through this value; assignable on a leaf.
+
+        A result keeps the graph that it was made by. So `w -= lr * w.grad` is no step of a
+        training: `w` becomes a result, and the graph of all steps before grows with it. Write
+        `w.data = w - lr * w.grad`, or `w = (w - lr * w.grad).detach()`.
+        """
 
     @requires_grad.setter
     def requires_grad(self, requires_grad: bool) -> None: ...

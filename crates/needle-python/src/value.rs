@@ -255,6 +255,10 @@ impl PyValue {
     }
 
     /// Whether gradients flow to or through this value; assignable on a leaf.
+    ///
+    /// A result keeps the graph that it was made by. So `w -= lr * w.grad` is no step of a
+    /// training: `w` becomes a result, and the graph of all steps before grows with it. Write
+    /// `w.data = w - lr * w.grad`, or `w = (w - lr * w.grad).detach()`.
     #[getter]
     fn requires_grad(&self) -> PyResult<bool> {
         Ok(self.tensor()?.requires_grad())

@@ -44,7 +44,7 @@ pub fn backward_from(roots: &[(&Tensor, Option<Tensor>)]) -> Result<Vec<Gradient
     for (root, seed) in roots {
         if !root.requires_grad() {
             return Err(Error::Grad(
-                "backward: the tensor does not require a gradient\nhint: make a leaf with requires_grad=True, and do not detach on the way"
+                "backward: the tensor does not require a gradient\nhint: it was computed within no_grad(), or from constants and detached tensors alone; make a leaf with requires_grad=True"
                     .to_owned(),
             ));
         }

@@ -301,7 +301,7 @@ impl Tensor {
                 let node = arena.node_mut(id);
                 if node.operation.is_some() && !requires_grad {
                     return Err(Error::Grad(
-                        "requires_grad: only a leaf can stop requiring a gradient\nhint: use detach()"
+                        "requires_grad: only a leaf can stop requiring a gradient\nhint: use detach(); a step is w.data = w - lr * w.grad, else w keeps the graph of all steps before"
                             .to_owned(),
                     ));
                 }
