@@ -119,7 +119,9 @@ def test_plot(train, tmp_path):
 def test_plot_without_matplotlib(train, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert train("--plot", str(tmp_path / "curve.png")) == 1
-    assert one_line_error(capsys) == "--plot needs matplotlib: install needle with the extra 'plot'"
+    assert one_line_error(capsys) == (
+        "--plot needs matplotlib; pip install 'needle-autodiff[plot]'"
+    )
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ def test_digits_are_real_scaled_and_always_split_alike():
 
 def test_digits_without_scikit_learn(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(DataError, match="scikit-learn: install needle with the extra 'digits'"):
+    with pytest.raises(DataError, match=r"digits need scikit-learn\nhint: pip install 'needle-"):
         load_digits()
 
 

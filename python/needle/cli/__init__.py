@@ -60,7 +60,8 @@ def _describe(error: Exception) -> str:
 
 
 def _fail(message: str, status: int) -> int:
-    click.echo(f"needle: error: {' '.join(message.split())}", err=True)
+    one_line = " ".join(message.replace("\nhint: ", "; ").split())
+    click.echo(f"needle: error: {one_line}", err=True)
     return status
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from needle import _optional
 from needle.apps.training import EpochReport
 from needle.cli.files import output_file
 from needle.files import written_whole
@@ -17,12 +18,10 @@ def plot_file(context: click.Context, parameter: click.Parameter, path: Path | N
     target = output_file(context, parameter, path)
     if target is not None:
         try:
-            from matplotlib.figure import Figure
-        except ImportError:
-            raise click.ClickException(
-                "--plot needs matplotlib: install needle with the extra 'plot'"
-            ) from None
-        formats = Figure().canvas.get_supported_filetypes()
+            figure = _optional.load("matplotlib.figure", "--plot needs")
+        except ModuleNotFoundError as error:
+            raise click.ClickException(str(error)) from None
+        formats = figure.Figure().canvas.get_supported_filetypes()
         if _format(target) not in formats:
             raise click.BadParameter(
                 f"{target.name}: a file name that ends in one of {', '.join(formats)} is expected"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from needle import _optional
 from needle.data.errors import DataError
 from needle.data.images import LabelledImages
 
@@ -23,12 +24,10 @@ def load_digits() -> LabelledImages:
     Raises DataError if scikit-learn is not installed.
     """
     try:
-        from sklearn.datasets import load_digits as load
-    except ImportError:
-        raise DataError(
-            "the 8 x 8 digits need scikit-learn: install needle with the extra 'digits'"
-        ) from None
-    pixels, labels = load(return_X_y=True)
+        datasets = _optional.load("sklearn.datasets", "the 8 x 8 digits need")
+    except ModuleNotFoundError as error:
+        raise DataError(str(error)) from None
+    pixels, labels = datasets.load_digits(return_X_y=True)
     order = np.random.RandomState(0).permutation(len(pixels))
     images = (pixels[order] / _INK).astype(np.float32)
     classes = labels[order].astype(np.uint8)

@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from needle import _optional
 from needle.data.errors import DataError
 from needle.files import opened
 
@@ -36,7 +37,7 @@ def read_picture(path: str | PathLike[str], rows: int = 28, columns: int = 28) -
 
     Raises DataError, naming the file, if it is no picture, is too large for one of a digit (89
     million pixels) or has one colour throughout. PostScript is not read: it is a program. OSError
-    if the file cannot be read; ImportError without Pillow.
+    if the file cannot be read; ModuleNotFoundError without Pillow.
     """
     grey = _grey(Path(path))
     background = float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
@@ -76,12 +77,9 @@ def _start(masses: Pixels, size: int) -> int:
 
 def _grey(path: Path) -> Pixels:
     """The picture in shades from 0, black, to 255."""
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise ImportError(
-            "pictures need Pillow: install needle with the extra 'pictures'"
-        ) from None
+    _optional.load("PIL", "pictures need")
+    from PIL import Image, UnidentifiedImageError
+
     with opened(path) as file, warnings.catch_warnings():
         # What Pillow only warns of is in order, but for a picture too large to be of a digit.
         warnings.simplefilter("ignore")

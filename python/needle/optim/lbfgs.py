@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from needle import _optional
 from needle._core import Tensor
-from needle._scipy import scipy_optimize
 from needle.errors import DTypeError
 from needle.optim.optimizer import Optimizer, Params
 from needle.optim.settings import Setting, at_least_zero, count
@@ -55,7 +55,7 @@ class LBFGS(Optimizer):
         tolerance_change: float = 1e-9,
         history_size: int = 10,
     ) -> None:
-        self._search: Search = scipy_optimize("LBFGS").line_search
+        self._search: Search = _optional.load("scipy.optimize", "LBFGS needs").line_search
         super().__init__(
             params,
             lr=lr,

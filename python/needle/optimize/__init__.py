@@ -8,7 +8,7 @@ the other, and gets exact gradients, Jacobians and Hessian-vector products.
 of plain numbers is an array. Integers count as floats. `result.x` has the same structure, with
 float64 values; the other fields are SciPy's, about the flat vector.
 
-Needs SciPy: `pip install 'needle[scipy]'`.
+Needs SciPy: `pip install 'needle-autodiff[scipy]'`.
 """
 
 from typing import TYPE_CHECKING

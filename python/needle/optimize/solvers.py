@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from needle._scipy import scipy_optimize
+from needle import _optional
 from needle.optimize.functions import Function, Objective, Residuals
 from needle.optimize.structure import Structure, Vector
 
@@ -42,7 +42,7 @@ def minimize(
     result is not scalar, or not finite at `x0`, GradError where the result depends on no
     parameter, ModuleNotFoundError without SciPy.
     """
-    solvers = scipy_optimize("minimize")
+    solvers = _optional.load("scipy.optimize", "minimize needs")
     at = Structure(x0, "x0")
     objective = Objective("minimize", fun, at, args)
     kind = method.lower() if isinstance(method, str) else method
@@ -79,7 +79,7 @@ def least_squares(fun: Function, x0: Any, args: Any = (), **options: Any) -> Any
     Returns SciPy's OptimizeResult, with `x` in the structure of `x0`; `fun` and `jac` are of the
     residuals and parameters one after the other. Raises as `minimize`.
     """
-    solvers = scipy_optimize("least_squares")
+    solvers = _optional.load("scipy.optimize", "least_squares needs")
     _refuse("least_squares", options, "jac")
     at = Structure(x0, "x0")
     residuals = Residuals("least_squares", fun, at, args)
@@ -97,7 +97,7 @@ def root(fun: Function, x0: Any, args: Any = (), method: str = "hybr", **options
     Returns SciPy's OptimizeResult, with `x` in the structure of `x0`. Raises as `minimize`, and
     ValueError where there are not as many residuals as unknowns (fewer, with lm).
     """
-    solvers = scipy_optimize("root")
+    solvers = _optional.load("scipy.optimize", "root needs")
     _refuse("root", options, "jac")
     at = Structure(x0, "x0")
     residuals = Residuals("root", fun, at, args)
