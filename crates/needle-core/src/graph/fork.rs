@@ -11,9 +11,15 @@ use crate::kernels::threads;
 use std::cell::RefCell;
 use std::sync::{MutexGuard, Once};
 
+/// The locks, in the order in which they are taken.
+type Held = (
+    MutexGuard<'static, Scopes>,
+    MutexGuard<'static, Arena>,
+    pool::Held,
+);
+
 thread_local! {
-    static HELD: RefCell<Option<(MutexGuard<'static, Scopes>, MutexGuard<'static, Arena>, pool::Held)>> =
-        const { RefCell::new(None) };
+    static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
 }
 
 /// Takes the locks of scopes, arena and pool around every `fork` of this process.
