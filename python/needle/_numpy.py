@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from needle import _core, ops
+from needle import _core, _elsewhere, ops
 from needle._core import Tensor, TensorTuple, Value
 from needle.errors import GraphCutWarning
 
@@ -174,12 +174,12 @@ def _instead(name: str, unknown: str | None) -> str:
     """What to write instead of a function, or an argument of it, that is refused."""
     if unknown == "out":
         return "write a = a + t in place of a += t, and a = f(...) in place of f(..., out=a)"
-    if name.endswith(".at") or name in ("copyto", "fill_diagonal", "place", "put", "putmask"):
+    if name.endswith(".at") or name in ("copyto", "place", "put", "putmask"):
         other = "needle.where(mask, t, a)"
     else:
         short = name.rpartition(".")[2]
-        close = difflib.get_close_matches(short, [op for op in ops.__all__ if op.islower()], n=1)
-        other = f"needle.{close[0]}, if that is meant" if close else "ops of needle (needle.ops)"
+        near = difflib.get_close_matches(short, filter(str.islower, ops.__all__), n=1, cutoff=0.7)
+        other = _elsewhere.OPS.get(short) or (f"ndl.{near[0]}" if near else "the ops of needle")
     return f"write it with {other}, or take t.numpy() for values without a gradient"
 
 
