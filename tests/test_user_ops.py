@@ -260,7 +260,7 @@ def test_a_gradient_of_another_kind_than_the_input_is_refused(many: bool, lazy: 
     x, y = Tensor([1.0, 2.0]), Tensor([3.0, 4.0])
     with ndl.lazy(lazy):
         result = Mixed()(x, ndl.make_tuple(y, y) if many else y)
-        with pytest.raises(ndl.GradError, match="Mixed: gradient for input 1 is a t"):
+        with pytest.raises(ndl.GradError, match=r"Mixed: gradient for input 1 \(b\) is a t"):
             result.backward()
 
 
@@ -278,5 +278,5 @@ def test_a_gradient_may_be_a_tuple_where_the_input_is_one() -> None:
     assert x.grad.numpy().tolist() == [1.0, 1.0]
     assert y.grad.numpy().tolist() == [0.0, 0.0]
     parts.clear()
-    with pytest.raises(ndl.GradError, match="input 0 is a tuple of tensors of the shapes"):
+    with pytest.raises(ndl.GradError, match=r"input 0 \(pair\) is a tuple of tensors of"):
         First()(ndl.make_tuple(x, y)).backward()

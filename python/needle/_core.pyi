@@ -538,16 +538,17 @@ class Op:
         of that result (a TensorTuple where it is one).
 
         It is a tensor where there is one input, else a tuple with a tensor for each, or `None`
-        where nothing flows. One of another shape than its input is summed or repeated where the
-        two broadcast. Computed with tensors, from `node.inputs` and from `node` itself, it can be
-        differentiated again.
+        where nothing flows. It has the shape of its input, or one that broadcasting the input to
+        the output gives: then it is summed over the axes that were stretched. Computed with
+        tensors, from `node.inputs` and from `node` itself, it can be differentiated again.
 
-        Subclasses define it: raises NotImplementedError where they do not. Needle's own ops raise
-        GradError for a node that they did not make.
+        Subclasses define it: raises NotImplementedError where they do not. A sweep raises
+        ShapeError for a gradient of any other shape. Needle's own ops raise GradError for a node
+        that they did not make.
         """
 
     def gradient_as_tuple(self, out_grad: Any, node: Any) -> tuple[Any, ...]:
-        """`gradient` as a tuple, whatever form it has."""
+        """`gradient` as a tuple, whatever form it has, each tensor in the shape of its input."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...

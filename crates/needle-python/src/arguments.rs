@@ -5,6 +5,7 @@ use crate::dtype;
 use crate::errors::{OrRaise, ShapeError};
 use crate::index;
 use crate::user_code::{self, instead_of_type_error, type_name};
+use crate::value::PyValue;
 use needle_core::dtype::Scalar;
 use needle_core::ops::{Attr, Attrs, OpDef, Param, ParamKind};
 use needle_core::shape::{self, MOST_DIMS};
@@ -41,6 +42,20 @@ pub fn from_constructor(
     let mut named = Named::new();
     for (key, value) in kwargs.into_iter().flatten() {
         named.push((key.cast_into()?, value));
+    }
+    let mut values = args.iter().chain(named.iter().map(|(_, value)| value));
+    let has_tensor = values.any(PyAnyMethods::is_instance_of::<PyValue>);
+    if has_tensor || (op.params.is_empty() && !args.is_empty()) {
+        let params = crate::classes::signature(op);
+        let class = op.class;
+        let takes = match op.params {
+            [] => "takes no arguments",
+            _ => "takes the op's parameters, not its inputs",
+        };
+        return Err(PyTypeError::new_err(format!(
+            "{}: the class {class} {takes}\nhint: make an op object first, then apply it: {class}({params})(x)",
+            op.name
+        )));
     }
     parse(op, &args, &named, None)
 }

@@ -3,7 +3,7 @@
 use crate::arguments::{self, Named};
 use crate::coerce::{self, Operand};
 use crate::errors::OrRaise;
-use crate::op::{self, apply_native};
+use crate::op::apply_native;
 use crate::operators::finish;
 use crate::tensor::{self, PyTensor};
 use crate::tuple::PyTensorTuple;
@@ -249,5 +249,5 @@ fn tuple_item<'py>(
         kwargs.set_item(name, flag)?;
     }
     let attrs = arguments::parse(op, rest, &named, None)?;
-    op::project(py, attrs.int(0), value, Some(&kwargs))
+    crate::tuple::project(py, attrs.int(0), value, Some(&kwargs))
 }

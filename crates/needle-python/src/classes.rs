@@ -3,7 +3,7 @@
 //! Each is an immutable subtype of TensorOp or TensorTupleOp that inherits everything; its
 //! constructor arguments are the op's parameters.
 
-use crate::op::{PyTensorOp, PyTensorTupleOp};
+use crate::op::{PyOp, PyTensorOp, PyTensorTupleOp};
 use needle_core::ops::{self, OpDef};
 use pyo3::PyTypeInfo;
 use pyo3::ffi;
@@ -26,6 +26,26 @@ pub fn inherited_op(cls: &Bound<'_, PyType>) -> Option<&'static OpDef> {
     cls.mro()
         .iter()
         .find_map(|base| exact_op(base.cast::<PyType>().ok()?))
+}
+
+/// Whether a class of the user's has an `__init__` or a `__new__` that comes before needle's.
+pub fn has_own_constructor(cls: &Bound<'_, PyType>) -> PyResult<bool> {
+    let py = cls.py();
+    let ours = [
+        PyOp::type_object(py),
+        PyTensorOp::type_object(py),
+        PyTensorTupleOp::type_object(py),
+    ];
+    for class in cls.mro() {
+        if ours.iter().any(|own| own.is(&class)) {
+            break;
+        }
+        let own = class.getattr("__dict__")?;
+        if own.contains("__init__")? || own.contains("__new__")? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The class of an op.

@@ -1,18 +1,18 @@
 //! Ops written in Python, as the core sees them.
 
 use crate::buffer::{self, Access};
-use crate::coerce;
-use crate::errors::{GradError, OrRaise, carried};
+use crate::errors::{OrRaise, carried};
+use crate::protocol;
 use crate::tuple::PyTensorTuple;
-use crate::user_code::{self, shown, type_name};
+use crate::user_code::{self, type_name};
 use crate::value::{PyValue, wrap};
-use needle_core::graph::{ForeignOp, Types, Value};
+use needle_core::graph::{self, ForeignOp, Types, Value};
 use needle_core::shape::TensorType;
 use needle_core::{Array, Error, Tensor};
 use numpy::PyUntypedArray;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::PyTuple;
 use std::any::Any;
 
 /// An op object of the user's.
@@ -38,13 +38,16 @@ impl PythonOp {
         self.object.bind(py).clone()
     }
 
-    fn call<'py>(
+    /// Calls a method of it.
+    pub fn call<'py>(
         &self,
         py: Python<'py>,
         method: &str,
         args: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        user_code::call_method(self.object.bind(py), method, args)
+        let op = self.object.bind(py);
+        user_code::call_method(op, method, args)
+            .map_err(|error| protocol::explained(op, method, args.len(), error))
     }
 
     fn compute(&self, py: Python<'_>, inputs: &[Value]) -> PyResult<Value> {
@@ -62,42 +65,10 @@ impl PythonOp {
             })
             .collect::<PyResult<Vec<_>>>()?;
         let result = self.call(py, "compute", &PyTuple::new(py, arrays)?)?;
-        if !self.is_tuple {
-            return Ok(Value::One(self.adopt(py, result)?));
+        if self.is_tuple {
+            return Ok(Value::Many(protocol::results(&self.name, result)?.into()));
         }
-        let items = user_code::collect(&result)?;
-        drop(result);
-        let arrays = items
-            .into_iter()
-            .map(|item| self.adopt(py, item))
-            .collect::<PyResult<Vec<Array>>>()?;
-        Ok(Value::Many(arrays.into()))
-    }
-
-    /// A result of `compute` as an array; an error about its type names the op.
-    fn adopt(&self, py: Python<'_>, result: Bound<'_, PyAny>) -> PyResult<Array> {
-        if result.is_none() {
-            return Err(PyTypeError::new_err(format!(
-                "{}: compute returned None, expected an array",
-                self.name
-            )));
-        }
-        if let Ok(value) = result.cast::<PyValue>() {
-            return value.get().tensor()?.array().or_raise();
-        }
-        buffer::adopt(result).map_err(|error| {
-            if !error.is_instance_of::<PyTypeError>(py) {
-                return error;
-            }
-            let text = match shown(error.value(py)) {
-                Ok(text) => format!("{}: compute: {text}", self.name),
-                Err(raised) => return raised,
-            };
-            match error.get_type(py).call1((text,)) {
-                Ok(named) => PyErr::from_value(named),
-                Err(_) => error,
-            }
-        })
+        Ok(Value::One(protocol::result(&self.name, result)?))
     }
 
     fn gradient(
@@ -117,29 +88,31 @@ impl PythonOp {
         let node = wrap(py, node)?;
         let args = (out_grad, &node).into_pyobject(py)?;
         let result = self.call(py, "gradient", &args)?;
-        let items = if result.is_instance_of::<PyTuple>() || result.is_instance_of::<PyList>() {
-            user_code::collect(&result)?
-        } else {
-            vec![result]
-        };
-        let expected = node.getattr("inputs")?.len()?;
-        if items.len() != expected {
-            return Err(GradError::new_err(format!(
-                "{}: gradient returned {} for {}",
-                self.name,
-                crate::arguments::count(items.len(), "value"),
-                crate::arguments::count(expected, "input")
-            )));
-        }
-        items
-            .iter()
-            .map(|item| {
-                if item.is_none() {
-                    return Ok(None);
-                }
-                Ok(Some(coerce::input(item, None)?.tensor()?.clone()))
-            })
-            .collect()
+        protocol::tensors(self.object.bind(py), &protocol::items(result)?)
+    }
+
+    /// What `gradient` gave for a node, as tensors in the shapes of its inputs. Tensors of these types
+    /// stay the objects that they are.
+    pub fn fit<'py>(
+        &self,
+        given: Bound<'py, PyAny>,
+        node: &Tensor,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let py = given.py();
+        let items = protocol::items(given)?;
+        let tensors = protocol::tensors(self.object.bind(py), &items)?;
+        let fitted = graph::fit_gradients(self, node, tensors.clone()).or_raise()?;
+        let objects = items.into_iter().zip(tensors).zip(fitted);
+        let objects = objects.map(|((item, given), fitted)| match (given, fitted) {
+            (Some(given), Some(fitted))
+                if !item.is_instance_of::<PyValue>()
+                    || given.types().or_raise()? != fitted.types().or_raise()? =>
+            {
+                wrap(py, fitted)
+            }
+            _ => Ok(item),
+        });
+        PyTuple::new(py, objects.collect::<PyResult<Vec<_>>>()?)
     }
 
     /// The adjoints of a tuple as a TensorTuple, zeros where none came.
@@ -185,21 +158,17 @@ impl PythonOp {
             })
             .collect::<PyResult<Vec<_>>>()?;
         let result = self.call(py, "infer", &PyTuple::new(py, types)?)?;
-        let (shape, dtype): (Bound<'_, PyAny>, Bound<'_, PyAny>) = result.extract()?;
-        let shape = user_code::collect(&shape)?;
-        Ok(Some(TensorType {
-            shape: shape
-                .iter()
-                .map(PyAnyMethods::extract::<usize>)
-                .collect::<PyResult<_>>()?,
-            dtype: crate::dtype::extract(&dtype)?,
-        }))
+        protocol::inferred(&self.name, &result).map(Some)
     }
 }
 
 impl ForeignOp for PythonOp {
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn input_name(&self, i: usize) -> Result<String, Error> {
+        Python::attach(|py| protocol::input_name(self.object.bind(py), i)).map_err(carried)
     }
 
     fn is_tuple(&self) -> bool {

@@ -22,6 +22,7 @@ mod op;
 mod operators;
 mod optimise;
 mod protocols;
+mod protocol;
 mod rules;
 mod table;
 mod tensor;

@@ -10,16 +10,17 @@ use crate::coerce::{self, Input};
 use crate::errors::OrRaise;
 use crate::foreign::PythonOp;
 use crate::operators::finish;
-use crate::rules::native_gradient;
+use crate::rules::{check_adjoint, native_gradient};
 use crate::tuple::PyTensorTuple;
 use crate::user_code::{self, type_name};
+use crate::value::PyValue;
 use needle_core::Tensor;
 use needle_core::graph::{self, Operation, Types};
 use needle_core::ops::joining::afford;
 use needle_core::ops::{Attrs, Inputs, OpDef, tuple};
 use pyo3::exceptions::{PyAssertionError, PyAttributeError, PyNotImplementedError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use smallvec::SmallVec;
 use std::sync::{Arc, OnceLock};
 
@@ -41,7 +42,8 @@ pub struct PyTensorOp;
 #[pyclass(name = "TensorTupleOp", module = "needle", extends = PyOp, subclass, frozen)]
 pub struct PyTensorTupleOp;
 
-/// The attributes from the arguments of a native class, `None` for a class of the user's.
+/// The attributes from the arguments of a native class, `None` for a class of the user's. That
+/// class takes arguments if it says which: by an `__init__` or `__new__`, or by its native base.
 fn construct(
     cls: &Bound<'_, PyType>,
     args: &Bound<'_, PyTuple>,
@@ -50,6 +52,15 @@ fn construct(
     let native = OnceLock::new();
     if let Some(op) = classes::exact_op(cls) {
         let _ = native.set((op, arguments::from_constructor(op, args, kwargs)?));
+    } else if classes::inherited_op(cls).is_none()
+        && !classes::has_own_constructor(cls)?
+        && (!args.is_empty() || kwargs.is_some_and(|kwargs| !kwargs.is_empty()))
+    {
+        let name = cls.name()?.to_string_lossy().into_owned();
+        let count = args.len() + kwargs.map_or(0, PyDictMethods::len);
+        return Err(PyTypeError::new_err(format!(
+            "{name}: the class takes no arguments, got {count}\nhint: make an op object first, then apply it: {name}()(x)"
+        )));
     }
     Ok(PyOp { native })
 }
@@ -150,7 +161,13 @@ fn is_sequence(object: &Bound<'_, PyAny>) -> bool {
 
 fn abstract_method(slf: &Bound<'_, PyOp>, method: &str) -> PyErr {
     let name = type_name(slf.as_any());
-    PyNotImplementedError::new_err(format!("{name}: {method} is not defined"))
+    let parameters = match method {
+        "compute" => "*arrays",
+        _ => "out_grad, node",
+    };
+    PyNotImplementedError::new_err(format!(
+        "{name}: {method} is not defined\nhint: define {method}(self, {parameters}) in the class"
+    ))
 }
 
 #[pymethods]
@@ -202,7 +219,7 @@ impl PyOp {
             && std::ptr::eq(*op, &raw const tuple::TUPLE_GET_ITEM)
             && args.len() == 1
         {
-            return project(slf.py(), attrs.int(0), &args.get_item(0)?, kwargs);
+            return crate::tuple::project(slf.py(), attrs.int(0), &args.get_item(0)?, kwargs);
         }
         if kwargs.is_some_and(|kwargs| !kwargs.is_empty()) {
             return Err(PyTypeError::new_err(
@@ -246,12 +263,13 @@ impl PyOp {
     /// of that result (a TensorTuple where it is one).
     ///
     /// It is a tensor where there is one input, else a tuple with a tensor for each, or `None`
-    /// where nothing flows. One of another shape than its input is summed or repeated where
-    /// the two broadcast. Computed with tensors, from `node.inputs` and from `node` itself, it
-    /// can be differentiated again.
+    /// where nothing flows. It has the shape of its input, or one that broadcasting the input to
+    /// the output gives: then it is summed over the axes that were stretched. Computed with
+    /// tensors, from `node.inputs` and from `node` itself, it can be differentiated again.
     ///
-    /// Subclasses define it: raises NotImplementedError where they do not. Needle's own ops
-    /// raise GradError for a node that they did not make.
+    /// Subclasses define it: raises NotImplementedError where they do not. A sweep raises
+    /// ShapeError for a gradient of any other shape. Needle's own ops raise GradError for a node
+    /// that they did not make.
     fn gradient<'py>(
         slf: &Bound<'py, Self>,
         out_grad: &Bound<'py, PyAny>,
@@ -268,13 +286,21 @@ impl PyOp {
         }
     }
 
-    /// `gradient` as a tuple, whatever form it has.
+    /// `gradient` as a tuple, whatever form it has, each tensor in the shape of its input.
     fn gradient_as_tuple<'py>(
         slf: &Bound<'py, Self>,
         out_grad: &Bound<'py, PyAny>,
         node: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyTuple>> {
         let args = (out_grad, node).into_pyobject(slf.py())?;
+        if let Operation::Foreign(op) = operation(slf.as_any())?
+            && let Some(op) = op.as_any().downcast_ref::<PythonOp>()
+            && let Ok(value) = node.cast::<PyValue>()
+            && !value.get().tensor()?.is_leaf()
+        {
+            check_adjoint(&type_name(slf), out_grad, node)?;
+            return op.fit(op.call(slf.py(), "gradient", &args)?, value.get().tensor()?);
+        }
         let result = user_code::call_method(slf.as_any(), "gradient", &args)?;
         if let Ok(tuple) = result.cast::<PyTuple>() {
             return Ok(tuple.clone());
@@ -340,33 +366,6 @@ impl PyOp {
             .collect::<PyResult<Vec<_>>>()?;
         Ok(format!("{name}({})", parts.join(", ")))
     }
-}
-
-/// `TupleGetItem(index)(value, fold_const=True)`.
-pub fn project<'py>(
-    py: Python<'py>,
-    index: isize,
-    value: &Bound<'py, PyAny>,
-    kwargs: Option<&Bound<'py, PyDict>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let mut fold = true;
-    for (key, value) in kwargs.into_iter().flatten() {
-        let key = key.cast_into::<PyString>()?;
-        if key.to_str()? != "fold_const" {
-            return Err(PyTypeError::new_err(format!(
-                "tuple_get_item: unexpected keyword argument '{}'",
-                key.to_string_lossy()
-            )));
-        }
-        fold = user_code::truth(&value)?;
-    }
-    let Ok(tuple) = value.cast::<PyTensorTuple>() else {
-        return Err(PyAssertionError::new_err(format!(
-            "tuple_get_item: expected a TensorTuple, got {}",
-            type_name(value)
-        )));
-    };
-    crate::tuple::item(py, tuple.as_super().get().tensor()?, index, fold)
 }
 
 macro_rules! constructor {

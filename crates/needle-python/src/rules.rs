@@ -1,11 +1,12 @@
 //! The rules of native ops as methods that users call: `op.gradient(out_grad, node)`.
 
 use crate::coerce;
-use crate::errors::OrRaise;
+use crate::errors::{OrRaise, ShapeError};
 use crate::tuple::PyTensorTuple;
 use crate::value::{PyValue, wrap};
 use needle_core::graph::{self, Operation, Types};
 use needle_core::ops::{Attrs, OpDef, tuple};
+use needle_core::shape::display;
 use needle_core::{Tensor, ops};
 use pyo3::exceptions::{PyAssertionError, PyTypeError};
 use pyo3::prelude::*;
@@ -35,6 +36,26 @@ fn adjoints(out_grad: &Bound<'_, PyAny>, node: &Tensor) -> PyResult<Vec<Option<T
     Ok(vec![Some(given.clone())])
 }
 
+/// Refuses an adjoint of another shape than the result of which it is the adjoint.
+pub fn check_adjoint(
+    op: &str,
+    out_grad: &Bound<'_, PyAny>,
+    node: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    if let (Ok(given), Ok(node)) = (out_grad.cast::<PyValue>(), node.cast::<PyValue>())
+        && let Types::One(given) = given.get().tensor()?.types().or_raise()?
+        && let Types::One(expected) = node.get().tensor()?.types().or_raise()?
+        && given.shape != expected.shape
+    {
+        return Err(ShapeError::new_err(format!(
+            "{op}: out_grad has shape {}, expected {}, the shape of the result",
+            display(&given.shape),
+            display(&expected.shape)
+        )));
+    }
+    Ok(())
+}
+
 /// The gradients of a native op's node by all its inputs.
 pub fn native_gradient<'py>(
     op: &'static OpDef,
@@ -44,6 +65,7 @@ pub fn native_gradient<'py>(
 ) -> PyResult<Bound<'py, PyTuple>> {
     let py = node.py();
     let tensor = node.cast::<PyValue>()?.get().tensor()?;
+    check_adjoint(op.name, out_grad, node)?;
     let adjoints = adjoints(out_grad, tensor)?;
     if std::ptr::eq(op, &raw const tuple::TUPLE_GET_ITEM) {
         return tuple_item_gradient(attrs.int(0), &adjoints, tensor, py);

@@ -2,14 +2,14 @@
 
 use crate::errors::OrRaise;
 use crate::tensor::PyTensor;
-use crate::user_code::type_name;
+use crate::user_code::{self, type_name};
 use crate::value::{PyValue, wrap};
 use needle_core::Tensor;
 use needle_core::graph::{self, Operation};
 use needle_core::ops::{Attr, Attrs, arithmetic, tuple};
-use pyo3::exceptions::{PyAssertionError, PyIndexError};
+use pyo3::exceptions::{PyAssertionError, PyIndexError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 /// A tuple of tensors, as ops with several results give it.
 #[pyclass(name = "TensorTuple", module = "needle", extends = PyValue, subclass, frozen)]
@@ -71,6 +71,33 @@ pub fn item<'py>(
     let attrs = Attrs::one(Attr::Int(i));
     let result = graph::apply(&tuple::TUPLE_GET_ITEM, attrs, &[tensor]).or_raise()?;
     Ok(PyTensor::create(py, result)?.into_any())
+}
+
+/// `TupleGetItem(index)(value, fold_const=True)`.
+pub fn project<'py>(
+    py: Python<'py>,
+    index: isize,
+    value: &Bound<'py, PyAny>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut fold = true;
+    for (key, value) in kwargs.into_iter().flatten() {
+        let key = key.cast_into::<PyString>()?;
+        if key.to_str()? != "fold_const" {
+            return Err(PyTypeError::new_err(format!(
+                "tuple_get_item: unexpected keyword argument '{}'",
+                key.to_string_lossy()
+            )));
+        }
+        fold = user_code::truth(&value)?;
+    }
+    let Ok(tuple) = value.cast::<PyTensorTuple>() else {
+        return Err(PyAssertionError::new_err(format!(
+            "tuple_get_item: expected a TensorTuple, got {}",
+            type_name(value)
+        )));
+    };
+    item(py, tuple.as_super().get().tensor()?, index, fold)
 }
 
 fn own<'a>(slf: &'a Bound<'_, PyTensorTuple>) -> PyResult<&'a Tensor> {

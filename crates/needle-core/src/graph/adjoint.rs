@@ -3,15 +3,14 @@
 //! What no rule should have to do is done here, once: the chain product of elementwise
 //! ops, un-broadcasting, and the cast to the dtype of the input.
 
-use super::compute;
 use super::mode::{Mode, current_mode, with_mode};
-use super::node::{ForeignOp, Operation, Types};
+use super::node::{Operation, Types};
 use super::tape::{Slot, Tape};
 use super::tensor::Tensor;
+use super::{compute, foreign};
 use crate::error::{Error, Result};
 use crate::ops::algebra::{Expr, Id, Site};
 use crate::ops::{Derivative, Inputs};
-use crate::shape::{broadcasts_to, display};
 use smallvec::SmallVec;
 
 /// An operation with what surrounds it, on a tape.
@@ -51,7 +50,7 @@ pub(super) fn pull_back(
             };
             pull_native(tape, &op.derivative, &site, adjoints, wanted, give)
         }
-        Operation::Foreign(op) => pull_foreign(tape, &**op, place, adjoints, wanted, give),
+        Operation::Foreign(op) => foreign::pull_back(tape, &**op, place, adjoints, wanted, give),
     };
     tape.clear();
     result
@@ -114,36 +113,6 @@ fn pull_native(
 /// Elements from which an adjoint that is kept a moment longer shows in the peak of memory.
 const LARGE: usize = 1 << 16;
 
-/// An embedder's rule runs once and now; its result may serve a pending gradient.
-fn pull_foreign(
-    tape: &Tape,
-    op: &dyn ForeignOp,
-    place: &Place,
-    adjoints: Adjoints,
-    wanted: &[Wanted],
-    mut give: impl FnMut(usize, Tensor) -> Result<()>,
-) -> Result<()> {
-    let inputs = place.inputs.iter().map(|id| tape.tensor(*id));
-    let inputs = inputs.collect::<Result<SmallVec<[Tensor; 2]>>>()?;
-    let given = op.vjp(adjoints.into_vec(), tape.tensor(place.output)?)?;
-    if given.len() != inputs.len() {
-        return Err(Error::Grad(format!(
-            "{}: gradient returned {} values for {} inputs",
-            op.name(),
-            given.len(),
-            inputs.len()
-        )));
-    }
-    for (i, adjoint) in given.into_iter().enumerate() {
-        if let Some(adjoint) = adjoint
-            && wanted[i] != Wanted::No
-        {
-            give(i, fit_foreign(tape, op, adjoint, i, &inputs[i])?)?;
-        }
-    }
-    Ok(())
-}
-
 /// What the derivative of an op gives for input `i`.
 pub(super) fn rule<'a>(
     derivative: &Derivative,
@@ -167,73 +136,6 @@ pub(super) fn fit<'a>(adjoint: Expr<'a>, input: Expr<'a>) -> Expr<'a> {
     } else {
         adjoint
     }
-}
-
-/// [`fit`] for what an embedder's rule returned for input `i`, which may have any type.
-fn fit_foreign(
-    tape: &Tape,
-    op: &dyn ForeignOp,
-    adjoint: Tensor,
-    i: usize,
-    input: &Tensor,
-) -> Result<Tensor> {
-    let (given, expected) = (adjoint.types()?, input.types()?);
-    if given == expected {
-        return Ok(adjoint);
-    }
-    let (Types::One(given), Types::One(expected)) = (&given, &expected) else {
-        return fit_tuple(op, adjoint, &given, i, &expected);
-    };
-    let op = op.name();
-    let shrinks = broadcasts_to(&expected.shape, &given.shape);
-    if !shrinks && !broadcasts_to(&given.shape, &expected.shape) {
-        return Err(Error::Shape(format!(
-            "{op}: gradient has shape {}, but the input has shape {}",
-            display(&given.shape),
-            display(&expected.shape)
-        )));
-    }
-    let (g, x) = (tape.expr(adjoint), tape.expr(input.clone()));
-    let g = if shrinks {
-        g
-    } else {
-        g.broadcast_to(&expected.shape)
-    };
-    tape.tensor(fit(g, x).id())
-}
-
-/// The adjoint of an input that is a tuple, or one that is a tuple itself: both have to be, with
-/// tensors of the same shapes.
-fn fit_tuple(
-    op: &dyn ForeignOp,
-    adjoint: Tensor,
-    given: &Types,
-    i: usize,
-    expected: &Types,
-) -> Result<Tensor> {
-    if let (Types::Many(given), Types::Many(expected)) = (given, expected)
-        && given.len() == expected.len()
-        && given
-            .iter()
-            .zip(expected.iter())
-            .all(|(a, b)| a.shape == b.shape)
-    {
-        return Ok(adjoint);
-    }
-    let shown = |types: &Types| match types {
-        Types::One(ty) => format!("a tensor of shape {}", display(&ty.shape)),
-        Types::Many(types) => {
-            let shapes: Vec<_> = types.iter().map(|ty| display(&ty.shape)).collect();
-            format!("a tuple of tensors of the shapes {}", shapes.join(", "))
-        }
-        Types::Unknown => "a value of unknown type".to_owned(),
-    };
-    Err(Error::Grad(format!(
-        "{}: gradient for input {i} is {}, but the input is {}",
-        op.name(),
-        shown(given),
-        shown(expected)
-    )))
 }
 
 /// The adjoints of all inputs of a node by the rule of `operation`: what `Op.gradient` of

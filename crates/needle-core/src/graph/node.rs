@@ -36,6 +36,10 @@ impl NodeId {
 pub trait ForeignOp: Send + Sync {
     /// The name for messages.
     fn name(&self) -> String;
+    /// How messages call input `i`.
+    fn input_name(&self, i: usize) -> Result<String> {
+        Ok(format!("input {i}"))
+    }
     /// Whether the op gives a tuple.
     fn is_tuple(&self) -> bool;
     /// Types of the results, or `None` where only running it tells.
