@@ -273,3 +273,16 @@ def test_an_adjoint_has_the_shape_of_the_result(given: Shape) -> None:
             node.op.gradient_as_tuple(Tensor(np.ones(given)), node)
         with pytest.raises(ShapeError, match=r"out_grad has shape .*, expected \(2,\)"):
             node.backward(Tensor(np.ones(given)))
+
+
+def test_adjoints_of_several_results_have_their_shapes() -> None:
+    x = leaf((2,))
+    op = op_of(lambda x: (x * 1, x.sum()), lambda g, n: g[0] + g[1], TensorTupleOp)
+    parts = op(x)
+    right, wrong = ndl.make_tuple(x, x[0]), ndl.make_tuple(x[:1], x[0])
+    assert op.gradient_as_tuple(right, parts)[0].tolist() == [2, 3]
+    with pytest.raises(ShapeError, match=r"^Own: out_grad has shape \(1,\), expected \(2,\)"):
+        op.gradient_as_tuple(wrong, parts)
+    first = ndl.TupleGetItem(0)(parts)
+    with pytest.raises(ShapeError, match=r"out_grad has shape \(1,\), expected \(2,\)"):
+        first.op.gradient_as_tuple(x[:1], first)

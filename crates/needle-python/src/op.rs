@@ -10,7 +10,7 @@ use crate::coerce::{self, Input};
 use crate::errors::OrRaise;
 use crate::foreign::PythonOp;
 use crate::operators::finish;
-use crate::rules::{check_adjoint, native_gradient};
+use crate::rules::{check_adjoints, native_gradient};
 use crate::tuple::PyTensorTuple;
 use crate::user_code::{self, type_name};
 use crate::value::PyValue;
@@ -222,9 +222,10 @@ impl PyOp {
             return crate::tuple::project(slf.py(), attrs.int(0), &args.get_item(0)?, kwargs);
         }
         if kwargs.is_some_and(|kwargs| !kwargs.is_empty()) {
-            return Err(PyTypeError::new_err(
-                "an op takes no keyword arguments when applied",
-            ));
+            return Err(PyTypeError::new_err(format!(
+                "{0}: an op object takes no keyword arguments\nhint: they go to the class, as in {0}(...)(x)",
+                type_name(slf)
+            )));
         }
         let args: Vec<_> = args.iter().collect();
         finish(slf.py(), apply_object(slf.as_any(), &args)?)
@@ -296,10 +297,11 @@ impl PyOp {
         if let Operation::Foreign(op) = operation(slf.as_any())?
             && let Some(op) = op.as_any().downcast_ref::<PythonOp>()
             && let Ok(value) = node.cast::<PyValue>()
-            && !value.get().tensor()?.is_leaf()
+            && let node = value.get().tensor()?
+            && !node.is_leaf()
         {
-            check_adjoint(&type_name(slf), out_grad, node)?;
-            return op.fit(op.call(slf.py(), "gradient", &args)?, value.get().tensor()?);
+            check_adjoints(&type_name(slf), out_grad, node)?;
+            return op.fit(op.call(slf.py(), "gradient", &args)?, node);
         }
         let result = user_code::call_method(slf.as_any(), "gradient", &args)?;
         if let Ok(tuple) = result.cast::<PyTuple>() {

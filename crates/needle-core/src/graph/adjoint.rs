@@ -11,6 +11,7 @@ use super::{compute, foreign};
 use crate::error::{Error, Result};
 use crate::ops::algebra::{Expr, Id, Site};
 use crate::ops::{Derivative, Inputs};
+use crate::shape::display;
 use smallvec::SmallVec;
 
 /// An operation with what surrounds it, on a tape.
@@ -153,6 +154,7 @@ pub fn vjp_at(
         )));
     }
     check_made_by(operation, &inputs, adjoints.len(), node)?;
+    check_adjoints(&operation.name(), adjoints, node)?;
     let tape = Tape::default();
     let wanted: SmallVec<[Wanted; 4]> = SmallVec::from_elem(Wanted::Now, inputs.len());
     let mut results = vec![None; inputs.len()];
@@ -168,6 +170,29 @@ pub fn vjp_at(
         Ok(())
     })?;
     Ok(results)
+}
+
+/// Refuses adjoints of other shapes than the results of `node`: rules would repeat them.
+pub fn check_adjoints(op: &str, adjoints: &[Option<Tensor>], node: &Tensor) -> Result<()> {
+    let types = node.types()?;
+    let results = match &types {
+        Types::One(result) => std::slice::from_ref(result),
+        Types::Many(results) => results,
+        Types::Unknown => &[],
+    };
+    for (adjoint, result) in adjoints.iter().zip(results) {
+        if let Some(adjoint) = adjoint
+            && let Types::One(given) = adjoint.types()?
+            && given.shape != result.shape
+        {
+            return Err(Error::Shape(format!(
+                "{op}: out_grad has shape {}, expected {}, the shape of the result",
+                display(&given.shape),
+                display(&result.shape)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a node that the operation cannot have made: its rule would read what is not

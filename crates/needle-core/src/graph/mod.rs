@@ -24,7 +24,7 @@ mod tensor;
 mod topology;
 mod versions;
 
-pub use adjoint::vjp_at;
+pub use adjoint::{check_adjoints, vjp_at};
 pub use arena::{embedder_of, live_nodes, live_nodes_without_object};
 pub use backward::{Gradient, backward, backward_from};
 pub use compute::set_unlock_hook;
