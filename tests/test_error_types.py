@@ -48,13 +48,25 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     ),
     (lambda: ndl.from_numpy([1]), TypeError, "from_numpy: expected numpy.ndarray, got list"),
     (lambda: Tensor([1], device="gpu"), TypeError, "device: expected cpu(), got gpu"),
-    (lambda: setattr(t(1), "grad", 1), TypeError, "grad: expected None or a Tensor, got int"),
+    (
+        lambda: setattr(t(1), "grad", 1),
+        TypeError,
+        "grad: expected None or a Tensor, got int\nhint: write t.grad = needle.Tensor(value)",
+    ),
     (lambda: len(t()), TypeError, "len() of unsized object: the tensor is 0-d"),
     (lambda: iter(t()), TypeError, "iteration over a 0-d tensor"),
-    (lambda: ndl.add(t(1)), TypeError, "add: missing argument 'b'"),
-    (lambda: ndl.reshape(t(1)), TypeError, "reshape: missing argument 'shape'"),
-    (lambda: ndl.exp(t(1), 2), TypeError, "exp: expected 1 argument, got 2"),
-    (lambda: ndl.exp(t(1), b=2), TypeError, "exp: unexpected keyword argument 'b'"),
+    (lambda: ndl.add(t(1)), TypeError, "add: missing argument 'b'\nhint: add takes a, b"),
+    (
+        lambda: ndl.reshape(t(1)),
+        TypeError,
+        "reshape: missing argument 'shape'\nhint: reshape takes a, shape",
+    ),
+    (lambda: ndl.exp(t(1), 2), TypeError, "exp: expected 1 argument, got 2\nhint: exp takes a"),
+    (
+        lambda: ndl.exp(t(1), b=2),
+        TypeError,
+        "exp: unexpected keyword argument 'b'\nhint: exp takes a",
+    ),
     (
         lambda: ndl.summation(t(1), 0, axes=0),
         TypeError,
@@ -81,9 +93,15 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: setattr(t(1), "data", Tensor([1])),
         AssertionError,
-        "data: dtypes differ: tensor has float64, value has int64",
+        "data: dtypes differ: tensor has float64, value has int64\n"
+        "hint: write t.data = value.astype(t.dtype)",
     ),
-    (lambda: setattr(t(1), "data", 1), AssertionError, "data: expected a Tensor, got int"),
+    (
+        lambda: setattr(t(1), "data", 1),
+        AssertionError,
+        "data: expected a Tensor, got int\n"
+        "hint: write t.data = needle.Tensor(value, dtype=t.dtype)",
+    ),
     (
         lambda: ndl.make_tuple(t(1)) + t(1),
         AssertionError,

@@ -120,8 +120,7 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: t(2)["a"],
         TypeError,
-        "getitem: expected integers, slices, `...` or None, got str\n"
-        "hint: index .numpy() for masks and arrays of positions",
+        "getitem: expected integers, slices, `...` or None, got str",
     ),
     (
         lambda: ndl.make_tuple(t(2))[1],
@@ -163,7 +162,8 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         lambda: bool(t(2)),
         ValueError,
         "the truth value of a tensor with 2 elements is ambiguous\n"
-        "hint: compare with `is None`, or reduce it to one element",
+        "hint: choose by element with needle.where(c, a, b); write (0 < x) * (x < 3) for "
+        "`0 < x < 3`, (x > 0).min() for all of them, `x is None` for None",
     ),
     (
         lambda: Tensor([1], dtype="uint8") + 256,

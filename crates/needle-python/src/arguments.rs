@@ -1,5 +1,6 @@
 //! Arguments of ops: from Python objects to attributes and back, by the table's parameters.
 
+use crate::classes;
 use crate::coerce;
 use crate::dtype;
 use crate::errors::{OrRaise, ShapeError};
@@ -7,7 +8,7 @@ use crate::index;
 use crate::user_code::{self, instead_of_type_error, type_name};
 use crate::value::PyValue;
 use needle_core::dtype::Scalar;
-use needle_core::ops::{Attr, Attrs, OpDef, Param, ParamKind};
+use needle_core::ops::{Attr, Attrs, Inputs, OpDef, Param, ParamKind};
 use needle_core::shape::{self, MOST_DIMS};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
@@ -46,7 +47,7 @@ pub fn from_constructor(
     let mut values = args.iter().chain(named.iter().map(|(_, value)| value));
     let has_tensor = values.any(PyAnyMethods::is_instance_of::<PyValue>);
     if has_tensor || (op.params.is_empty() && !args.is_empty()) {
-        let params = crate::classes::signature(op);
+        let params = classes::signature(op);
         let class = op.class;
         let takes = match op.params {
             [] => "takes no arguments",
@@ -81,10 +82,11 @@ pub fn parse(
     }
     if args.len() > op.params.len() {
         return Err(PyTypeError::new_err(format!(
-            "{}: expected at most {} parameters, got {}",
+            "{}: expected at most {}, got {}\nhint: {}",
             op.name,
-            op.params.len(),
-            args.len()
+            count(op.params.len(), "parameter"),
+            args.len(),
+            takes(op)
         )));
     }
     // First it is said which argument is whose, then what it means: the order in which they are
@@ -110,10 +112,7 @@ pub fn parse(
             .iter()
             .position(|param| param.name == name || is_alias(param));
         let Some(i) = found else {
-            return Err(PyTypeError::new_err(format!(
-                "{}: unexpected keyword argument '{name}'",
-                op.name
-            )));
+            return Err(unexpected(op, name));
         };
         if given[i].replace(value).is_some() {
             return Err(PyTypeError::new_err(format!(
@@ -126,9 +125,9 @@ pub fn parse(
     for (given, param) in given.into_iter().zip(op.params) {
         attrs.push(match given {
             Some(value) => attribute(op, param, value, &attrs, shape)?,
-            None => param.default_attr().ok_or_else(|| {
-                PyTypeError::new_err(format!("{}: missing argument '{}'", op.name, param.name))
-            })?,
+            None => param
+                .default_attr()
+                .ok_or_else(|| missing(op, param.name))?,
         });
     }
     Ok(Attrs::of(attrs))
@@ -151,6 +150,57 @@ fn indexed_shape<'a>(
         )),
         None => Ok(operand.map(Cow::from)),
     }
+}
+
+/// What an op can be given, operands first: `summation takes a, axes=None, keepdims=False`.
+pub fn takes(op: &OpDef) -> String {
+    let mut parts: Vec<String> = match &op.inputs {
+        Inputs::Named(names) => names.iter().map(|&name| name.to_owned()).collect(),
+        Inputs::Many(name) => vec![(*name).to_owned()],
+    };
+    if !op.params.is_empty() {
+        parts.push(classes::signature(op));
+    }
+    format!("{} takes {}", op.name, parts.join(", "))
+}
+
+/// The refusal of a call without an argument that has no default.
+pub fn missing(op: &OpDef, name: &str) -> PyErr {
+    let takes = takes(op);
+    PyTypeError::new_err(format!(
+        "{}: missing argument '{name}'\nhint: {takes}",
+        op.name
+    ))
+}
+
+/// What other libraries call parameters.
+const OTHER_NAMES: &[(&str, &[&str])] = &[
+    ("axes", &["axis", "dim", "dims", "perm", "permute_dims"]),
+    ("axis", &["axes", "dim", "dims"]),
+    ("keepdims", &["keepdim", "keep_dims", "keep_dim"]),
+    ("shape", &["newshape", "size", "sizes", "dims"]),
+    ("correction", &["unbiased", "bias"]),
+    ("indices", &["index"]),
+];
+
+/// The refusal of an argument by a name that the op has not.
+pub fn unexpected(op: &OpDef, name: &str) -> PyErr {
+    let is_meant = |param: &&Param| {
+        let others = OTHER_NAMES.iter().find(|(own, _)| *own == param.name);
+        others.is_some_and(|(_, others)| others.contains(&name))
+            || name
+                .get(..3)
+                .is_some_and(|start| param.name.starts_with(start))
+    };
+    let meant = match op.params.iter().find(is_meant) {
+        Some(param) => format!("write {}= for it: ", param.name),
+        None => String::new(),
+    };
+    PyTypeError::new_err(format!(
+        "{}: unexpected keyword argument '{name}'\nhint: {meant}{}",
+        op.name,
+        takes(op)
+    ))
 }
 
 /// `1 input`, `2 inputs`.

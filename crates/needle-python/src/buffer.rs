@@ -4,10 +4,12 @@
 //! memory, and no graph, alive. In: storage that keeps the NumPy array alive. This is the
 //! one file that speaks NumPy's C API.
 
+use crate::coerce;
 use crate::dtype;
 use crate::errors::OrRaise;
 use crate::user_code::{self, shown, type_name};
 use needle_core::array::{Export, Storage};
+use needle_core::dtype::Scalar;
 use needle_core::shape::Dims;
 use needle_core::{Array, dispatch};
 use numpy::npyffi::{self, NPY_ARRAY_OWNDATA, NPY_ARRAY_WRITEABLE, PY_ARRAY_API, npy_intp};
@@ -252,7 +254,7 @@ pub fn asarray<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntyped
     let array = array.cast_into::<PyUntypedArray>()?;
     if matches!(array.dtype().kind(), b'O' | b'U' | b'S') {
         let what = match array.dtype().kind() {
-            b'O' => type_name(object),
+            b'O' => odd(&array, object)?,
             _ => format!("an array of dtype {}", shown(&array.dtype())?),
         };
         return Err(PyTypeError::new_err(format!(
@@ -260,4 +262,21 @@ pub fn asarray<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntyped
         )));
     }
     Ok(array)
+}
+
+/// What in an object NumPy could make no number of, for a message.
+fn odd(array: &Bound<'_, PyUntypedArray>, object: &Bound<'_, PyAny>) -> PyResult<String> {
+    for item in user_code::iterate(&array.getattr("flat")?)? {
+        let item = item?;
+        match coerce::number(&item) {
+            Ok(Some(number)) if matches!(number.value, Scalar::Huge(_)) => {
+                return Ok("an integer out of the range of 64-bit integers\nhint: make it a float, as in float(2**70)".to_owned());
+            }
+            Ok(Some(_)) => {}
+            _ if item.is(object) => {}
+            _ if item.is_none() => return Ok(format!("None in a {}", type_name(object))),
+            _ => return Ok(format!("{} in a {}", type_name(&item), type_name(object))),
+        }
+    }
+    Ok(type_name(object))
 }

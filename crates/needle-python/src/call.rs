@@ -140,22 +140,39 @@ fn call_any<'py>(
     };
     for operand in operands.iter().skip(args.len()) {
         let Some(i) = named.iter().position(|(name, _)| name == operand) else {
-            return Err(PyTypeError::new_err(format!(
-                "{}: missing argument '{operand}'",
-                op.name
-            )));
+            let is_known = |name: &str| {
+                operands.contains(&name) || op.params.iter().any(|param| param.name == name)
+            };
+            // A name that the op has not may well mean this operand.
+            for (name, _) in &named {
+                let name = name.to_str()?;
+                if !is_known(name) {
+                    return Err(arguments::unexpected(op, name));
+                }
+            }
+            return Err(arguments::missing(op, operand));
         };
         args.push(named.remove(i).1);
     }
     if op.params.is_empty() && args.len() > operands.len() {
         return Err(PyTypeError::new_err(format!(
-            "{}: expected {}, got {}",
+            "{}: expected {}, got {}\nhint: {}",
             op.name,
             arguments::count(operands.len(), "argument"),
-            args.len()
+            args.len(),
+            arguments::takes(op)
         )));
     }
     let rest = args.split_off(operands.len());
+    if matches!(op.inputs, Inputs::Many(_)) && rest.iter().any(|arg| arg.cast::<PyValue>().is_ok())
+    {
+        return Err(PyTypeError::new_err(format!(
+            "{}: expected the tensors in one list or tuple, got {} arguments\nhint: write {}((a, b))",
+            op.name,
+            operands.len() + rest.len(),
+            op.name
+        )));
+    }
     if std::ptr::eq(op, &raw const tuple::TUPLE_GET_ITEM) {
         return tuple_item(py, op, &args[0], &rest, named);
     }

@@ -1,10 +1,17 @@
 //! Basic indices: from Python's keys to the core's and back.
 
-use crate::user_code::{self, type_name};
+use crate::buffer;
+use crate::dtype;
+use crate::errors::OrRaise;
+use crate::user_code::{self, is_exception, type_name};
+use crate::value::PyValue;
 use needle_core::array::{Index, Slice};
+use needle_core::dtype::Kind;
+use needle_core::graph::Types;
+use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyEllipsis, PySlice, PyTuple};
+use pyo3::types::{PyBool, PyEllipsis, PyFloat, PyList, PySlice, PyTuple};
 
 /// The entries of a key for an array of `shape`.
 pub fn parse(key: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<Vec<Index>> {
@@ -71,10 +78,46 @@ fn integer(key: &Bound<'_, PyAny>) -> PyResult<isize> {
             Err(_) => {}
         }
     }
+    let hint = hint(key)?.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
     Err(PyTypeError::new_err(format!(
-        "getitem: expected integers, slices, `...` or None, got {}\nhint: index .numpy() for masks and arrays of positions",
+        "getitem: expected integers, slices, `...` or None, got {}{hint}",
         type_name(key)
     )))
+}
+
+/// What to write instead of a key that NumPy would take.
+fn hint(key: &Bound<'_, PyAny>) -> PyResult<Option<&'static str>> {
+    let (kind, is_single) = if let Ok(value) = key.cast::<PyValue>() {
+        let Types::One(ty) = value.get().tensor()?.types().or_raise()? else {
+            return Ok(None);
+        };
+        (ty.dtype.kind(), ty.shape.is_empty())
+    } else if key.is_instance_of::<PyBool>() {
+        (Kind::Bool, true)
+    } else if key.is_instance_of::<PyFloat>() {
+        (Kind::Float, true)
+    } else if key.is_instance_of::<PyList>() || key.cast::<PyUntypedArray>().is_ok() {
+        let array = match buffer::asarray(key) {
+            Ok(array) => array,
+            Err(error) if is_exception(&error, key.py()) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match dtype::from_descr(&array.dtype()) {
+            Some(_) if array.is_empty() => (Kind::Signed, false),
+            Some(dtype) => (dtype.kind(), array.ndim() == 0),
+            None => return Ok(None),
+        }
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(match kind {
+        Kind::Bool => "needle.where(mask, t, 0) keeps what a mask picks, in the shape of t",
+        Kind::Float => "positions are integers: write int(i), or indices.astype('int64')",
+        Kind::Signed | Kind::Unsigned if is_single => "write t[int(i)] for the integer in a tensor",
+        Kind::Signed | Kind::Unsigned => {
+            "needle.take(t, indices) gives the elements at several positions"
+        }
+    }))
 }
 
 /// The key that an index came from.

@@ -23,6 +23,7 @@ mod operators;
 mod optimise;
 mod protocols;
 mod protocol;
+mod refusals;
 mod rules;
 mod table;
 mod tensor;

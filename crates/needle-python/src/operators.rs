@@ -365,7 +365,7 @@ impl PyTensor {
         let size: usize = handle(slf)?.ty().or_raise()?.shape.iter().product();
         if size != 1 {
             return Err(PyValueError::new_err(format!(
-                "the truth value of a tensor with {size} elements is ambiguous\nhint: compare with `is None`, or reduce it to one element"
+                "the truth value of a tensor with {size} elements is ambiguous\nhint: choose by element with needle.where(c, a, b); write (0 < x) * (x < 3) for `0 < x < 3`, (x > 0).min() for all of them, `x is None` for None"
             )));
         }
         single(slf)?.is_truthy()

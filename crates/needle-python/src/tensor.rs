@@ -181,7 +181,7 @@ impl PyTensor {
         };
         let Ok(value) = grad.cast::<Self>() else {
             return Err(PyTypeError::new_err(format!(
-                "grad: expected None or a Tensor, got {}",
+                "grad: expected None or a Tensor, got {}\nhint: write t.grad = needle.Tensor(value)",
                 type_name(grad)
             )));
         };
@@ -237,7 +237,7 @@ impl PyTensor {
     fn set_data(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let Ok(value) = value.cast::<Self>() else {
             return Err(PyAssertionError::new_err(format!(
-                "data: expected a Tensor, got {}",
+                "data: expected a Tensor, got {}\nhint: write t.data = needle.Tensor(value, dtype=t.dtype)",
                 type_name(value)
             )));
         };
@@ -245,7 +245,7 @@ impl PyTensor {
         let own = handle(slf)?.ty().or_raise()?.dtype;
         if array.dtype() != own {
             return Err(PyAssertionError::new_err(format!(
-                "data: dtypes differ: tensor has {own}, value has {}",
+                "data: dtypes differ: tensor has {own}, value has {}\nhint: write t.data = value.astype(t.dtype)",
                 array.dtype()
             )));
         }
