@@ -2,7 +2,7 @@
 
 use crate::buffer::Access;
 use crate::coerce;
-use crate::protocols;
+use crate::numpy_protocols;
 use crate::tensor::{PyTensor, handle, view};
 use crate::user_code::type_name;
 use crate::value::PyValue;
@@ -18,9 +18,9 @@ pub fn reduce<'py>(slf: &Bound<'py, PyTensor>) -> PyResult<Bound<'py, PyTuple>> 
     let tensor = handle(slf)?;
     let leaf = tensor.is_leaf();
     if !leaf && tensor.requires_grad() {
-        if protocols::is_copied_by_library(py)? {
+        if numpy_protocols::is_copied_by_library(py)? {
             // It is plotted, say, and wants the values: a conversion like any other.
-            protocols::announce(slf)?;
+            numpy_protocols::announce(slf)?;
         } else if !tensor.is_gradient() {
             return Err(PyRuntimeError::new_err(
                 "only leaves and gradients can be pickled or copied: this tensor is the result of an op, whose history would be lost\nhint: use detach()",

@@ -2,7 +2,7 @@
 
 use crate::buffer::{self, Access};
 use crate::errors::{OrRaise, carried};
-use crate::protocol;
+use crate::op_protocol;
 use crate::tuple::PyTensorTuple;
 use crate::user_code::{self, type_name};
 use crate::value::{PyValue, wrap};
@@ -47,7 +47,7 @@ impl PythonOp {
     ) -> PyResult<Bound<'py, PyAny>> {
         let op = self.object.bind(py);
         user_code::call_method(op, method, args)
-            .map_err(|error| protocol::explained(op, method, args.len(), error))
+            .map_err(|error| op_protocol::explained(op, method, args.len(), error))
     }
 
     fn compute(&self, py: Python<'_>, inputs: &[Value]) -> PyResult<Value> {
@@ -66,9 +66,11 @@ impl PythonOp {
             .collect::<PyResult<Vec<_>>>()?;
         let result = self.call(py, "compute", &PyTuple::new(py, arrays)?)?;
         if self.is_tuple {
-            return Ok(Value::Many(protocol::results(&self.name, result)?.into()));
+            return Ok(Value::Many(
+                op_protocol::results(&self.name, result)?.into(),
+            ));
         }
-        Ok(Value::One(protocol::result(&self.name, result)?))
+        Ok(Value::One(op_protocol::result(&self.name, result)?))
     }
 
     fn gradient(
@@ -88,7 +90,7 @@ impl PythonOp {
         let node = wrap(py, node)?;
         let args = (out_grad, &node).into_pyobject(py)?;
         let result = self.call(py, "gradient", &args)?;
-        protocol::tensors(self.object.bind(py), &protocol::items(result)?)
+        op_protocol::tensors(self.object.bind(py), &op_protocol::items(result)?)
     }
 
     /// What `gradient` gave for a node, as tensors in the shapes of its inputs. Tensors of these types
@@ -99,8 +101,8 @@ impl PythonOp {
         node: &Tensor,
     ) -> PyResult<Bound<'py, PyTuple>> {
         let py = given.py();
-        let items = protocol::items(given)?;
-        let tensors = protocol::tensors(self.object.bind(py), &items)?;
+        let items = op_protocol::items(given)?;
+        let tensors = op_protocol::tensors(self.object.bind(py), &items)?;
         let fitted = graph::fit_gradients(self, node, tensors.clone()).or_raise()?;
         let objects = items.into_iter().zip(tensors).zip(fitted);
         let objects = objects.map(|((item, given), fitted)| match (given, fitted) {
@@ -158,7 +160,7 @@ impl PythonOp {
             })
             .collect::<PyResult<Vec<_>>>()?;
         let result = self.call(py, "infer", &PyTuple::new(py, types)?)?;
-        protocol::inferred(&self.name, &result).map(Some)
+        op_protocol::inferred(&self.name, &result).map(Some)
     }
 }
 
@@ -168,7 +170,7 @@ impl ForeignOp for PythonOp {
     }
 
     fn input_name(&self, i: usize) -> Result<String, Error> {
-        Python::attach(|py| protocol::input_name(self.object.bind(py), i)).map_err(carried)
+        Python::attach(|py| op_protocol::input_name(self.object.bind(py), i)).map_err(carried)
     }
 
     fn is_tuple(&self) -> bool {

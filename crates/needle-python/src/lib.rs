@@ -18,11 +18,11 @@ mod foreign;
 mod functions;
 mod index;
 mod machine;
+mod numpy_protocols;
 mod op;
+mod op_protocol;
 mod operators;
 mod optimise;
-mod protocols;
-mod protocol;
 mod refusals;
 mod rules;
 mod table;
@@ -74,7 +74,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(optimise::global_norm, module)?)?;
     module.add_function(wrap_pyfunction!(table::op_table, module)?)?;
     module.add_function(wrap_pyfunction!(table::op_names, module)?)?;
-    module.add_function(wrap_pyfunction!(protocols::numpy_names, module)?)?;
-    module.add_function(wrap_pyfunction!(protocols::is_recorded, module)?)?;
+    module.add_function(wrap_pyfunction!(numpy_protocols::numpy_names, module)?)?;
+    module.add_function(wrap_pyfunction!(numpy_protocols::is_recorded, module)?)?;
     machine::warn_of_settings(module.py())
 }

@@ -4,7 +4,7 @@ use crate::buffer::Access;
 use crate::coerce::{self, Operand};
 use crate::errors::OrRaise;
 use crate::index;
-use crate::protocols::announce;
+use crate::numpy_protocols::announce;
 use crate::tensor::{self, PyTensor, handle};
 use crate::value::{PyValue, wrap};
 use needle_core::dtype::{Kind, Scalar};
