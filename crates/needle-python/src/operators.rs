@@ -151,6 +151,18 @@ pub fn by_operator<'py>(
     Some(reflected(right.cast::<PyTensor>().ok()?, left))
 }
 
+/// A number that no integer dtype holds, for a comparison with integers: beyond all of them, where
+/// rounding might have made it the largest one.
+fn beyond(constant: Constant) -> Constant {
+    match constant.value {
+        Scalar::Huge(value) => Constant {
+            value: Scalar::Huge(value * f64::INFINITY),
+            ..constant
+        },
+        _ => constant,
+    }
+}
+
 fn single<'py>(slf: &Bound<'py, PyTensor>) -> PyResult<Object<'py>> {
     let array = tensor::view(slf.py(), handle(slf)?, Access::ReadOnly)?;
     array.call_method0("item")
@@ -297,7 +309,7 @@ impl PyTensor {
                 let like = Some(tensor::dtype_of(own)?);
                 Some(
                     coerce::constant(constant, like)
-                        .or_else(|_| coerce::constant(constant, None))?,
+                        .or_else(|_| coerce::constant(beyond(constant), None))?,
                 )
             }
             _ => operand(object, own)?,

@@ -1,12 +1,13 @@
 //! Comparisons, and the choice between two values.
 
 use super::{Derivative, Domain, Inputs, Needs, OpDef, Run, Sample, Tangent, TypeRef};
-use crate::dtype::DType;
+use crate::array::Array;
+use crate::dtype::{DType, Kind, Scalar};
 use crate::error::{Error, Result};
 use crate::kernels::cast::cast;
 use crate::kernels::elementwise;
 use crate::shape::{self, TensorType};
-use elementwise::Function;
+use elementwise::{Function, Zip};
 
 fn truth(op: &str, types: &[TypeRef]) -> Result<TensorType> {
     Ok(TensorType {
@@ -28,7 +29,8 @@ macro_rules! comparisons {
                 numpy: &[$name],
                 doc: concat!(
                     "Elementwise `a ", $symbol, " b` as a bool tensor.\n\n",
-                    "Shapes broadcast as in NumPy; operands are compared in their promoted dtype. ",
+                    "Shapes broadcast as in NumPy; operands are compared in their promoted dtype, ",
+                    "uint64 and integers with a sign as the whole numbers that they are. ",
                     "No gradient flows through a comparison. ",
                     "Raises ShapeError where the shapes do not fit."
                 ),
@@ -37,9 +39,7 @@ macro_rules! comparisons {
                 run: Run::One {
                     infer: |_, types| truth($name, types),
                     forward: |_, x, _| {
-                        let dtype = x[0].dtype().promote(x[1].dtype());
-                        let function = Function::Zip(&elementwise::$function);
-                        function.run(&[x[$left], x[$right]], dtype)
+                        compare(&elementwise::$function, &[x[$left], x[$right]])
                     },
                 },
                 derivative: Derivative::None,
@@ -52,6 +52,26 @@ macro_rules! comparisons {
         /// The ops of these rows.
         pub(super) const $ops: &[&OpDef] = &[$(&$item),*];
     };
+}
+
+/// The comparison of operands in the dtype that they promote to. That of uint64 and an integer with
+/// a sign is float64, which would round them: there they are compared as uint64, but what is below 0
+/// is below every other.
+fn compare(function: &'static Zip, x: &[&Array; 2]) -> Result<Array> {
+    let dtypes = x.map(Array::dtype);
+    let has_sign = |dtype: DType| dtype.kind() == Kind::Signed;
+    let signed = match dtypes {
+        [a, DType::U64] if has_sign(a) => 0,
+        [DType::U64, b] if has_sign(b) => 1,
+        [a, b] => return Function::Zip(function).run(x, a.promote(b)),
+    };
+    let is_below = elementwise::LESS.with(x[signed], Scalar::Int(0))?;
+    let mut signs = [Scalar::Int(0); 2];
+    signs[signed] = Scalar::Int(-1);
+    let [a, b] = signs.map(|sign| Array::scalar(sign, DType::I8));
+    let by_sign = function.of(&a?, &b?)?;
+    let by_number = Function::Zip(function).run(x, DType::U64)?;
+    elementwise::select(&is_below, &by_sign, &by_number)
 }
 
 comparisons! { COMPARISONS:
