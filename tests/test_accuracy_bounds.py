@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tools.accuracy import Worst, errors, exact, measure
-from tools.functions import FUNCTIONS, Function, one
+from tools.functions import FUNCTIONS, Function
 
 import needle as ndl
 
@@ -37,9 +37,11 @@ def test_errors_are_within_the_bounds(name: str, worst: list[Worst]) -> None:
 
 
 def test_the_table_has_each_function_and_no_other() -> None:
-    units = {None: "the value", one: "1"}
-    expected = [(f.name, units.get(f.scale, "the larger term")) for f in FUNCTIONS]
-    assert [(name, unit) for name, *_, unit in ROWS] == expected
+    def unit(function: Function) -> str:
+        kind = "the value" if function.scale is None else "the larger term"
+        return f"{kind}, a factor" if function.factor else kind
+
+    assert [(name, unit) for name, *_, unit in ROWS] == [(f.name, unit(f)) for f in FUNCTIONS]
 
 
 def test_every_function_of_elements_is_measured() -> None:

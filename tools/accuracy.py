@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ ISAS = ("scalar", "avx2", "avx512")
 DTYPES = ("float64", "float32")
 # Digits of the references: twice those of float64, and some for differences of large terms.
 BITS = 160
-POLE = mpmath.mpf(0), mpmath.inf
+Right = tuple[mpmath.mpf, mpmath.mpf, mpmath.mpf | None]
+POLE = mpmath.mpf(0), mpmath.inf, None
 # What is below the second is multiplied by the first.
 LIFT, LIFTED = 2.0**600, 1e-290
 
@@ -69,7 +71,7 @@ def measure(count: int) -> list[Worst]:
     ]
     rights = [exact(function, dtype, operands) for function, dtype, operands in cases]
     found = []
-    for isa, results in _evaluate([operands for *_, operands in cases]):
+    for isa, results in evaluate([operands for *_, operands in cases]):
         for (function, dtype, operands), right, result in zip(cases, rights, results, strict=True):
             off = errors(result, right)
             at = int(np.argmax(off))
@@ -79,30 +81,52 @@ def measure(count: int) -> list[Worst]:
 
 
 def exact(function: Function, dtype: str, operands: list[Array]) -> Exact:
-    """What the function is at these points; NaN where it is not a real number.
+    """What the function is at these points; NaN where it is not a real number."""
+    points = zip(*(operand.tolist() for operand in operands), strict=True)
+    return collected([right(function, point) for point in points], dtype)
 
-    At a pole it has no value that an error could be counted from.
+
+def right(function: Function, point: Sequence[float]) -> Right:
+    """The value at a point, what its error is counted beside, and the factor in it.
+
+    At a pole there is no value that an error could be counted from.
     """
+    with mpmath.workprec(BITS):
+        numbers = [mpmath.mpf(value) for value in point]
+        try:
+            value = function.reference(*numbers)
+            value = value if isinstance(value, mpmath.mpf) else mpmath.nan
+            scale = abs(value)
+            if function.scale is not None:
+                scale = max(scale, function.scale(*numbers))
+            gain = abs(function.factor(*numbers)) if function.factor else None
+        except ZeroDivisionError:
+            return POLE
+        return POLE if mpmath.isinf(value) else (value, scale, gain)
+
+
+def collected(rights: Sequence[Right], dtype: str) -> Exact:
+    """The right values as arrays, for errors in a dtype."""
     rows = []
     with mpmath.workprec(BITS):
-        for point in zip(*(operand.tolist() for operand in operands), strict=True):
-            numbers = [mpmath.mpf(value) for value in point]
-            try:
-                value = function.reference(*numbers)
-                value = value if isinstance(value, mpmath.mpf) else mpmath.nan
-                scale = abs(value)
-                if function.scale is not None:
-                    scale = max(scale, function.scale(*numbers))
-            except ZeroDivisionError:
-                value = scale = mpmath.inf
-            if mpmath.isinf(value):
-                value, scale = POLE
+        for value, scale, gain in rights:
             factor = LIFT if abs(value) < LIFTED else 0.25
             high = float(value * factor)
             low = float(value * factor - high) if np.isfinite(high) else 0.0
-            rows.append((factor, high, low, float(scale)))
-    factors, highs, lows, scales = np.array(rows).T
-    return Exact(factors, highs, lows, factors * _unit(scales, dtype))
+            rows.append((factor, high, low, float(scale), *_term(scale, gain, dtype)))
+    factors, highs, lows, scales, least, is_beyond = np.array(rows).T
+    unit = np.maximum(_unit(scales, dtype), least)
+    unit[is_beyond == 1] = np.inf
+    with np.errstate(over="ignore"):
+        return Exact(factors, highs, lows, factors * unit)
+
+
+def _term(scale: Any, gain: Any, dtype: str) -> tuple[float, bool]:
+    """For a scale that is a term times a gain: the least unit, and whether the term is infinite."""
+    if gain is None:
+        return 0.0, False
+    is_beyond = bool(gain < 1 and scale > gain * float(np.finfo(dtype).max))
+    return float(gain * TINY[dtype]), is_beyond
 
 
 def _unit(scale: Array, dtype: str) -> Array:
@@ -126,7 +150,7 @@ def errors(result: Array, right: Exact) -> Array:
     return np.asarray(off)
 
 
-def _evaluate(arrays: list[list[Array]]) -> list[tuple[str, list[Array]]]:
+def evaluate(arrays: list[list[Array]]) -> list[tuple[str, list[Array]]]:
     """What needle gives for the operands of each case, under each instruction set."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -145,7 +169,7 @@ def _evaluate(arrays: list[list[Array]]) -> list[tuple[str, list[Array]]]:
 
 
 def _values(given: Path, taken: Path) -> None:
-    """The part of `_evaluate` that runs under one instruction set."""
+    """The part of `evaluate` that runs under one instruction set."""
     results: dict[str, Any] = {"isa": np.array(ndl._core.get_isa())}
     cases = [function for function in FUNCTIONS for _ in DTYPES]
     with np.load(given) as operands:

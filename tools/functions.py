@@ -6,7 +6,7 @@ docs/accuracy.md; a name with `'` is a derivative by the rules, with `''` one of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,9 @@ class Function:
     """Errors are in units of the last place of this, where it is larger than the value."""
     any_size: bool = True
     """Whether there are points of every exponent."""
+    factor: Reference | None = None
+    """What multiplies a term that is rounded before: it may make much of what the term has lost
+    below the normal numbers, and not bring it back from beyond the largest."""
 
 
 def within(x: Any, most: int) -> Any:
@@ -86,35 +89,100 @@ def silu1(x: Any) -> Any:
     return sigmoid(x) * (1 + x * sigmoid(-x))
 
 
+def bump(x: Any) -> Any:
+    """The derivative of the logistic function."""
+    return sigmoid(x) * sigmoid(-x)
+
+
 def silu2(x: Any) -> Any:
-    slope = sigmoid(x) * sigmoid(-x)
-    return slope * (2 + x * (sigmoid(-x) - sigmoid(x)))
+    return bump(x) * (2 - x * mp.tanh(within(x, 5000) / 2))
 
 
-def one(*_: Any) -> Any:
-    return mpmath.mpf(1)
+def erf1(x: Any) -> Any:
+    return 2 * exp(-x * x) / mp.sqrt(mp.pi)
 
 
-def first(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The derivative of a function of elements, by the rules."""
-
-    def run(x: Tensor) -> Tensor:
-        return slope(function, Tensor(x.numpy()))
-
-    return run
+def logistic_loss(z: Any, t: Any) -> Any:
+    return t * softplus(-z) + (1 - t) * softplus(z)
 
 
-def second(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The second derivative."""
-    return first(lambda x: slope(function, x))
+def residual(z: Any, t: Any) -> Any:
+    return (1 - t) * sigmoid(z) - t * sigmoid(-z)
 
 
-def slope(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    function(x).sum().backward()
-    gradient = x.grad
-    assert gradient is not None
-    x.grad = None
-    return gradient
+def real_power(a: Any, b: Any) -> Any:
+    """A power of a base from 0 on. Beyond every dtype it is 0 or infinite."""
+    if a == 0:
+        return mpmath.inf if b < 0 else mpmath.mpf(b == 0)
+    if abs(b * mp.log(a)) > 5000:
+        return mpmath.inf if b * mp.log(a) > 0 else mpmath.mpf(0)
+    return a**b
+
+
+def times_power(factor: Any, a: Any, b: Any) -> Any:
+    """A factor times a power, 0 where either is."""
+    power = real_power(a, b)
+    return mpmath.mpf(0) if factor == 0 or power == 0 else factor * power
+
+
+def tenth(x: Tensor) -> Tensor:
+    return x**TENTH
+
+
+def mixed_factor(a: Any, b: Any) -> Any:
+    """What multiplies a power times its logarithm in the mixed derivative, and both."""
+    size = max(1, abs(ln(a)))
+    return abs(b) * size if abs(b) > 1 else max(1, abs(b * ln(a))) / size
+
+
+def ln(a: Any) -> Any:
+    return mp.log(a) if a != 0 else mpmath.mpf(0)
+
+
+@dataclass(frozen=True)
+class Partial:
+    """The derivative of a function of elements by the operands of `order`, one after the other, by
+    the rules."""
+
+    function: Callable[..., Tensor]
+    order: tuple[int, ...]
+
+    def __call__(self, *operands: Tensor) -> Tensor:
+        leaves = [Tensor(operand.numpy()) for operand in operands]
+        return self._reverse(leaves, self.order)
+
+    def forward(self, *operands: Tensor) -> Tensor:
+        """The same, the last derivative in forward mode."""
+        leaves = [Tensor(operand.numpy()) for operand in operands]
+        *before, last = self.order
+        value = self._reverse(leaves, before)
+        directions = [Tensor(np.ones((1, *leaves[last].shape), leaves[last].dtype))]
+        (tangent,) = ndl._core.tangents([value], [leaves[last]], directions)
+        assert tangent is not None
+        return tangent[0]
+
+    def _reverse(self, leaves: list[Tensor], order: Sequence[int]) -> Tensor:
+        value = self.function(*leaves)
+        for i in order:
+            value.sum().backward()
+            gradient = leaves[i].grad
+            assert gradient is not None
+            value = gradient
+            for leaf in leaves:
+                leaf.grad = None
+        return value
+
+
+def partial(function: Callable[..., Tensor], *order: int) -> Partial:
+    return Partial(function, order)
+
+
+def first(function: Callable[[Tensor], Tensor]) -> Partial:
+    return Partial(function, (0,))
+
+
+def second(function: Callable[[Tensor], Tensor]) -> Partial:
+    return Partial(function, (0, 0))
 
 
 def with_one(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -129,6 +197,14 @@ ALL = ((-2.0, 2.0), (-1e3, 1e3))
 ANGLES = ((-1.0, 1.0), (-7.0, 7.0), (-1e3, 1e3), (-2e6, 2e6))
 BELL = ((-1.0, 1.0), (-6.0, 6.0), (-15.0, 15.0), (-39.0, 39.0))
 QUARTERS = tuple(n * np.pi / 2 for n in (1, 2, 3, 4, 5, 101, 10001, 600_000))
+# An exponent of both dtypes, from which 1 is taken away exactly in float64 only.
+TENTH = float(np.float32(0.1))
+# A slope of leaky_relu that is rounded to float32.
+LEAK = mpmath.mpf(0.01)
+# The targets of a loss; bases of powers; and where 1 + x is small.
+SHARES = ((0.0, 1.0), (0.0, 0.0), (1.0, 1.0))
+POSITIVE = ((0.5, 2.0), (0.0, 1e4))
+NEAR_MINUS_ONE = ((-0.9, 1.0), (-1.0, -0.999), (0.0, 1e4))
 # Where the derivatives of gelu and silu are 0.
 GELU_ZERO, SILU_ZERO = -0.7517915246935645, -1.2784645427610738
 
@@ -157,23 +233,20 @@ FUNCTIONS = (
     Function("power_scalar 0.5", lambda x: x**0.5, mp.sqrt, (ABOVE,)),
     Function("power_scalar -1", lambda x: x**-1, lambda x: 1 / x, (ALL,)),
     Function("power_scalar 2.5", lambda x: x**2.5, lambda x: x**2.5, (ABOVE,)),
+    Function("logistic_loss", ndl.logistic_loss, logistic_loss, (NEAR, SHARES), any_size=False),
     Function(
-        "tanh_gradient",
-        with_one(ndl.tanh_gradient),
-        lambda y: 1 - y * y,
-        (((-1.0, 1.0), (0.99, 1.0)),),
-        (1.0, -1.0),
-        one,
+        "logistic_residual",
+        ndl.logistic_residual,
+        residual,
+        (NEAR, SHARES),
+        (),
+        lambda z, t: max(abs(1 - t) * sigmoid(z), abs(t) * sigmoid(-z)),
         any_size=False,
     ),
-    Function(
-        "sigmoid_gradient",
-        with_one(ndl.sigmoid_gradient),
-        lambda y: y * (1 - y),
-        (((0.0, 1.0), (0.99, 1.0), (0.0, 1e-5)),),
-        (1.0,),
-        any_size=False,
-    ),
+    Function("tanh_gradient", with_one(ndl.tanh_gradient), sech2, (NEAR,)),
+    Function("sigmoid_gradient", with_one(ndl.sigmoid_gradient), bump, (NEAR,)),
+    Function("erf_gradient", with_one(ndl.erf_gradient), erf1, (BELL,)),
+    Function("normal_gradient", with_one(ndl.normal_gradient), pdf, (BELL,)),
     Function(
         "gelu_gradient",
         with_one(ndl.gelu_gradient),
@@ -192,42 +265,154 @@ FUNCTIONS = (
     ),
     Function("exp'", first(ndl.exp), exp, (NEAR,)),
     Function("log'", first(ndl.log), lambda x: 1 / x, (ABOVE,)),
-    Function(
-        "log1p'", first(ndl.log1p), lambda x: 1 / (1 + x), (((-0.9, 1.0), (0.0, 1e4)),), (), one
-    ),
+    Function("log1p'", first(ndl.log1p), lambda x: 1 / (1 + x), (NEAR_MINUS_ONE,)),
     Function("sqrt'", first(ndl.sqrt), lambda x: 1 / (2 * mp.sqrt(x)), (ABOVE,)),
     Function("sin'", first(ndl.sin), mp.cos, (ANGLES,), QUARTERS),
     Function("cos'", first(ndl.cos), lambda x: -mp.sin(x), (ANGLES,), QUARTERS),
-    Function("tanh'", first(ndl.tanh), lambda x: sech2(x), (NEAR,), (), one),
-    Function("sigmoid'", first(ndl.sigmoid), lambda x: sigmoid(x) * sigmoid(-x), (NEAR,), (), one),
+    Function("tanh'", first(ndl.tanh), sech2, (NEAR,)),
+    Function("sigmoid'", first(ndl.sigmoid), bump, (NEAR,)),
     Function("softplus'", first(ndl.softplus), sigmoid, (NEAR,)),
+    Function("erf'", first(ndl.erf), erf1, (BELL,)),
     Function(
-        "erf'",
-        first(ndl.erf),
-        lambda x: 2 * exp(-x * x) / mp.sqrt(mp.pi),
+        "gelu'",
+        first(ndl.gelu),
+        lambda x: cdf(x) + x * pdf(x),
+        (BELL,),
+        (GELU_ZERO,),
+        lambda x: max(cdf(x), abs(x) * pdf(x)),
+    ),
+    Function(
+        "silu'",
+        first(ndl.silu),
+        silu1,
+        (NEAR,),
+        (SILU_ZERO,),
+        lambda x: sigmoid(x) * max(1, abs(x) * sigmoid(-x)),
+    ),
+    Function(
+        "leaky_relu'", first(ndl.leaky_relu), lambda x: mpmath.mpf(1) if x > 0 else LEAK, (ALL,)
+    ),
+    Function(
+        "logistic_loss'",
+        first(ndl.logistic_loss),
+        residual,
+        (NEAR, SHARES),
+        (),
+        lambda z, t: max(abs(1 - t) * sigmoid(z), abs(t) * sigmoid(-z)),
+        any_size=False,
+    ),
+    Function("divide' a", partial(ndl.divide, 0), lambda a, b: 1 / b, (ALL, ALL)),
+    Function(
+        "divide' b",
+        partial(ndl.divide, 1),
+        lambda a, b: -a / b**2,
+        (ALL, ALL),
+        factor=lambda a, b: 1 / b,
+    ),
+    Function("multiply' a", partial(ndl.multiply, 0), lambda a, b: b, (ALL, ALL)),
+    Function(
+        "power' a",
+        partial(ndl.power, 0),
+        lambda a, b: times_power(b, a, b - 1),
+        (POSITIVE, ALL),
+        any_size=False,
+        factor=lambda a, b: b,
+    ),
+    Function(
+        "power' b",
+        partial(ndl.power, 1),
+        lambda a, b: times_power(ln(a), a, b),
+        (POSITIVE, ALL),
+        any_size=False,
+        factor=lambda a, b: ln(a),
+    ),
+    Function(
+        "power_scalar 0.1'",
+        first(tenth),
+        lambda x: TENTH * x ** (TENTH - mpmath.mpf(1)),
+        (ABOVE,),
+        factor=lambda x: TENTH,
+    ),
+    Function("exp''", second(ndl.exp), exp, (NEAR,)),
+    Function("log''", second(ndl.log), lambda x: -1 / x**2, (ABOVE,)),
+    Function("log1p''", second(ndl.log1p), lambda x: -1 / (1 + x) ** 2, (NEAR_MINUS_ONE,)),
+    Function("sqrt''", second(ndl.sqrt), lambda x: -1 / (4 * x * mp.sqrt(x)), (ABOVE,)),
+    Function("sin''", second(ndl.sin), lambda x: -mp.sin(x), (ANGLES,), QUARTERS),
+    Function("cos''", second(ndl.cos), lambda x: -mp.cos(x), (ANGLES,), QUARTERS),
+    Function(
+        "tanh''", second(ndl.tanh), lambda x: -2 * mp.tanh(within(x, 5000)) * sech2(x), (NEAR,)
+    ),
+    Function(
+        "sigmoid''", second(ndl.sigmoid), lambda x: -bump(x) * mp.tanh(within(x, 5000) / 2), (NEAR,)
+    ),
+    Function("softplus''", second(ndl.softplus), bump, (NEAR,)),
+    Function("erf''", second(ndl.erf), lambda x: -2 * x * erf1(x), (BELL,)),
+    Function(
+        "gelu''",
+        second(ndl.gelu),
+        lambda x: pdf(x) * (2 - x * x),
         (BELL,),
         (),
-        one,
+        lambda x: pdf(x) * max(2, x * x),
+        factor=lambda x: 2 + x * x,
     ),
     Function(
-        "tanh''",
-        second(ndl.tanh),
-        lambda x: -2 * mp.tanh(x) * sech2(x),
+        "silu''",
+        second(ndl.silu),
+        silu2,
         (NEAR,),
         (),
-        one,
+        lambda x: bump(x) * max(2, abs(x)),
+        factor=lambda x: 2 + abs(x),
     ),
-    Function("sigmoid''", second(ndl.sigmoid), sigmoid2, (NEAR,), (), one),
     Function(
-        "softplus''",
-        second(ndl.softplus),
-        lambda x: sigmoid(x) * sigmoid(-x),
-        (NEAR,),
-        (),
-        one,
+        "logistic_loss''",
+        partial(ndl.logistic_loss, 0, 0),
+        lambda z, t: bump(z),
+        (NEAR, SHARES),
+        any_size=False,
     ),
-    Function("gelu''", second(ndl.gelu), lambda x: pdf(x) * (2 - x * x), (BELL,), (), one),
-    Function("silu''", second(ndl.silu), silu2, (NEAR,), (), one),
+    Function("divide'' ab", partial(ndl.divide, 0, 1), lambda a, b: -1 / b**2, (ALL, ALL)),
+    Function(
+        "divide'' bb",
+        partial(ndl.divide, 1, 1),
+        lambda a, b: 2 * a / b**3,
+        (ALL, ALL),
+        factor=lambda a, b: 2 / b**2,
+    ),
+    Function(
+        "power'' aa",
+        partial(ndl.power, 0, 0),
+        lambda a, b: times_power(b * (b - 1), a, b - 2),
+        (POSITIVE, ALL),
+        any_size=False,
+        factor=lambda a, b: b * (b - 1),
+    ),
+    Function(
+        "power'' ab",
+        partial(ndl.power, 0, 1),
+        lambda a, b: times_power(1 + b * ln(a), a, b - 1),
+        (POSITIVE, ALL),
+        (),
+        lambda a, b: times_power(max(1, abs(b * ln(a))), a, b - 1),
+        any_size=False,
+        factor=mixed_factor,
+    ),
+    Function(
+        "power'' bb",
+        partial(ndl.power, 1, 1),
+        lambda a, b: times_power(ln(a) ** 2, a, b),
+        (POSITIVE, ALL),
+        any_size=False,
+        factor=lambda a, b: ln(a) ** 2,
+    ),
+    Function(
+        "power_scalar 0.1''",
+        second(tenth),
+        lambda x: TENTH * (TENTH - mpmath.mpf(1)) * x ** (TENTH - mpmath.mpf(2)),
+        (ABOVE,),
+        factor=lambda x: TENTH * (1 - TENTH),
+    ),
 )
 
 

@@ -302,13 +302,14 @@ class Tensor(Value):
     def tanh(self) -> Tensor:
         """Elementwise hyperbolic tangent.
 
-        Shape of `a`; integers give floats. The derivative is `1 - tanh(a)^2`.
+        Shape of `a`; integers give floats. The derivative is `1 - tanh(a)^2`, without
+        cancellation at either end.
         """
 
     def sigmoid(self) -> Tensor:
         """Elementwise logistic function `1 / (1 + exp(-a))`, without overflow at either end.
 
-        Shape of `a`; integers give floats. The derivative is `y (1 - y)`.
+        Shape of `a`; integers give floats. The derivative is `sigmoid(a) sigmoid(-a)`.
         """
 
     def relu(self) -> Tensor:
@@ -322,7 +323,7 @@ class Tensor(Value):
         """Elementwise error function, `2 / sqrt(pi)` times the integral of `exp(-t^2)` from 0 to
         `a`.
 
-        Shape of `a`; integers give floats.
+        Shape of `a`; integers give floats. The derivative is `2 / sqrt(pi) exp(-a^2)`.
         """
 
     def softplus(self) -> Tensor:
@@ -791,17 +792,6 @@ class DivScalar(TensorOp):
     scalar: Final[float]
     def __init__(self, scalar: _Number) -> None: ...
 
-class EWisePow(TensorOp):
-    """Elementwise power `a ** b`."""
-
-    def __init__(self) -> None: ...
-
-class PowerScalar(TensorOp):
-    """Elementwise power `a ** scalar`."""
-
-    scalar: Final[float]
-    def __init__(self, scalar: _Number) -> None: ...
-
 class Negate(TensorOp):
     """Elementwise `-a`."""
 
@@ -813,6 +803,25 @@ class ChainProduct(TensorOp):
     """
 
     def __init__(self) -> None: ...
+
+class EWisePow(TensorOp):
+    """Elementwise power `a ** b`."""
+
+    def __init__(self) -> None: ...
+
+class PowerScalar(TensorOp):
+    """Elementwise power `a ** scalar`."""
+
+    scalar: Final[float]
+    def __init__(self, scalar: _Number) -> None: ...
+
+class PowerLess(TensorOp):
+    """Elementwise `a ** (b - steps)` without the rounding of `b - steps`, of which a base far
+    from 1 would make much: what the derivatives of `power` are made of.
+    """
+
+    steps: Final[int]
+    def __init__(self, steps: SupportsIndex = 1) -> None: ...
 
 class Maximum(TensorOp):
     """Elementwise larger of `a` and `b`; NaN where either is NaN."""
@@ -1090,13 +1099,45 @@ class CrossEntropyGradient(TensorOp):
 
     def __init__(self) -> None: ...
 
+class LogisticLoss(TensorOp):
+    """Elementwise `target softplus(-logits) + (1 - target) softplus(logits)`: the cross-entropy
+    `-t log(p) - (1 - t) log(1 - p)` of `p = sigmoid(logits)` and targets `t`, without
+    cancellation in either tail.
+    """
+
+    def __init__(self) -> None: ...
+
+class LogisticResidual(TensorOp):
+    """Elementwise `sigmoid(logits) - target`, as `(1 - target) sigmoid(logits) - target
+    sigmoid(-logits)`: small without cancellation where the target is 0 or 1. It is the
+    derivative of `logistic_loss`.
+    """
+
+    def __init__(self) -> None: ...
+
 class TanhGradient(TensorOp):
-    """Elementwise `g (1 - y^2)`: the adjoint behind `y = tanh(a)`, 0 wherever a factor is 0."""
+    """Elementwise `g (1 - tanh(a)^2)`: the adjoint behind `tanh(a)`, 0 wherever a factor is 0."""
 
     def __init__(self) -> None: ...
 
 class SigmoidGradient(TensorOp):
-    """Elementwise `g y (1 - y)`: the adjoint behind `y = sigmoid(a)`, 0 wherever a factor is 0."""
+    """Elementwise `g s (1 - s)` with `s = sigmoid(a)`: the adjoint behind `sigmoid(a)`, 0
+    wherever a factor is 0.
+    """
+
+    def __init__(self) -> None: ...
+
+class ErfGradient(TensorOp):
+    """Elementwise `g 2 / sqrt(pi) exp(-a^2)`: the adjoint behind `erf(a)`, 0 wherever a factor
+    is 0.
+    """
+
+    def __init__(self) -> None: ...
+
+class NormalGradient(TensorOp):
+    """Elementwise `g exp(-a^2 / 2) / sqrt(2 pi)`: the adjoint behind the distribution function
+    of the standard normal distribution, 0 wherever a factor is 0.
+    """
 
     def __init__(self) -> None: ...
 
@@ -1245,6 +1286,21 @@ def divide_scalar(a: _TensorLike, scalar: _TensorLike) -> Tensor:
     zero follows IEEE.
     """
 
+def negate(a: _TensorLike) -> Tensor:
+    """Elementwise `-a`.
+
+    Shape and dtype of `a`; integers without sign wrap as in NumPy. Raises DTypeError for bool.
+    """
+
+def chain_product(a: _TensorLike, b: _TensorLike) -> Tensor:
+    """Elementwise product that is 0 wherever either factor is exactly 0, even against an
+    infinity or NaN.
+
+    Derivative rules multiply adjoint and derivative with it, so that a branch that was not taken
+    cannot poison a gradient. Shapes broadcast; the dtype is the promoted one. Raises ShapeError
+    where the shapes do not fit.
+    """
+
 def power(a: _TensorLike, b: _TensorLike) -> Tensor:
     """Elementwise power `a ** b`.
 
@@ -1261,19 +1317,14 @@ def power_scalar(a: _TensorLike, scalar: _TensorLike) -> Tensor:
     integer tensor to a negative integer power.
     """
 
-def negate(a: _TensorLike) -> Tensor:
-    """Elementwise `-a`.
+def power_less(a: _TensorLike, b: _TensorLike, steps: SupportsIndex = 1) -> Tensor:
+    """Elementwise `a ** (b - steps)` without the rounding of `b - steps`, of which a base far
+    from 1 would make much: what the derivatives of `power` are made of.
 
-    Shape and dtype of `a`; integers without sign wrap as in NumPy. Raises DTypeError for bool.
-    """
-
-def chain_product(a: _TensorLike, b: _TensorLike) -> Tensor:
-    """Elementwise product that is 0 wherever either factor is exactly 0, even against an
-    infinity or NaN.
-
-    Derivative rules multiply adjoint and derivative with it, so that a branch that was not taken
-    cannot poison a gradient. Shapes broadcast; the dtype is the promoted one. Raises ShapeError
-    where the shapes do not fit.
+    `steps` is 1 or 2. Shapes broadcast as in NumPy; the dtype is the promoted one, integers give
+    floats. Derivatives: `(b - steps) a^(b-steps-1)` by `a` (0 where `b` is `steps`),
+    `a^(b-steps) ln a` by `b` (0 where `a` is 0). Raises ShapeError where the shapes do not fit,
+    ValueError for other steps.
     """
 
 def maximum(a: _TensorLike, b: _TensorLike) -> Tensor:
@@ -1343,13 +1394,14 @@ def cos(a: _TensorLike) -> Tensor:
 def tanh(a: _TensorLike) -> Tensor:
     """Elementwise hyperbolic tangent.
 
-    Shape of `a`; integers give floats. The derivative is `1 - tanh(a)^2`.
+    Shape of `a`; integers give floats. The derivative is `1 - tanh(a)^2`, without cancellation
+    at either end.
     """
 
 def sigmoid(a: _TensorLike) -> Tensor:
     """Elementwise logistic function `1 / (1 + exp(-a))`, without overflow at either end.
 
-    Shape of `a`; integers give floats. The derivative is `y (1 - y)`.
+    Shape of `a`; integers give floats. The derivative is `sigmoid(a) sigmoid(-a)`.
     """
 
 def relu(a: _TensorLike) -> Tensor:
@@ -1363,7 +1415,7 @@ def erf(a: _TensorLike) -> Tensor:
     """Elementwise error function, `2 / sqrt(pi)` times the integral of `exp(-t^2)` from 0 to
     `a`.
 
-    Shape of `a`; integers give floats.
+    Shape of `a`; integers give floats. The derivative is `2 / sqrt(pi) exp(-a^2)`.
     """
 
 def softplus(a: _TensorLike) -> Tensor:
@@ -1397,43 +1449,49 @@ def leaky_relu(a: _TensorLike, slope: _Number = 0.01) -> Tensor:
 def equal(a: _TensorLike, b: _TensorLike) -> Tensor:
     """Elementwise `a == b` as a bool tensor.
 
-    Shapes broadcast as in NumPy; operands are compared in their promoted dtype. No gradient
-    flows through a comparison. Raises ShapeError where the shapes do not fit.
+    Shapes broadcast as in NumPy; operands are compared in their promoted dtype, uint64 and
+    integers with a sign as the whole numbers that they are. No gradient flows through a
+    comparison. Raises ShapeError where the shapes do not fit.
     """
 
 def not_equal(a: _TensorLike, b: _TensorLike) -> Tensor:
     """Elementwise `a != b` as a bool tensor.
 
-    Shapes broadcast as in NumPy; operands are compared in their promoted dtype. No gradient
-    flows through a comparison. Raises ShapeError where the shapes do not fit.
+    Shapes broadcast as in NumPy; operands are compared in their promoted dtype, uint64 and
+    integers with a sign as the whole numbers that they are. No gradient flows through a
+    comparison. Raises ShapeError where the shapes do not fit.
     """
 
 def less(a: _TensorLike, b: _TensorLike) -> Tensor:
     """Elementwise `a < b` as a bool tensor.
 
-    Shapes broadcast as in NumPy; operands are compared in their promoted dtype. No gradient
-    flows through a comparison. Raises ShapeError where the shapes do not fit.
+    Shapes broadcast as in NumPy; operands are compared in their promoted dtype, uint64 and
+    integers with a sign as the whole numbers that they are. No gradient flows through a
+    comparison. Raises ShapeError where the shapes do not fit.
     """
 
 def less_equal(a: _TensorLike, b: _TensorLike) -> Tensor:
     """Elementwise `a <= b` as a bool tensor.
 
-    Shapes broadcast as in NumPy; operands are compared in their promoted dtype. No gradient
-    flows through a comparison. Raises ShapeError where the shapes do not fit.
+    Shapes broadcast as in NumPy; operands are compared in their promoted dtype, uint64 and
+    integers with a sign as the whole numbers that they are. No gradient flows through a
+    comparison. Raises ShapeError where the shapes do not fit.
     """
 
 def greater(a: _TensorLike, b: _TensorLike) -> Tensor:
     """Elementwise `a > b` as a bool tensor.
 
-    Shapes broadcast as in NumPy; operands are compared in their promoted dtype. No gradient
-    flows through a comparison. Raises ShapeError where the shapes do not fit.
+    Shapes broadcast as in NumPy; operands are compared in their promoted dtype, uint64 and
+    integers with a sign as the whole numbers that they are. No gradient flows through a
+    comparison. Raises ShapeError where the shapes do not fit.
     """
 
 def greater_equal(a: _TensorLike, b: _TensorLike) -> Tensor:
     """Elementwise `a >= b` as a bool tensor.
 
-    Shapes broadcast as in NumPy; operands are compared in their promoted dtype. No gradient
-    flows through a comparison. Raises ShapeError where the shapes do not fit.
+    Shapes broadcast as in NumPy; operands are compared in their promoted dtype, uint64 and
+    integers with a sign as the whole numbers that they are. No gradient flows through a
+    comparison. Raises ShapeError where the shapes do not fit.
     """
 
 def where(condition: _TensorLike, a: _TensorLike, b: _TensorLike) -> Tensor:
@@ -1640,15 +1698,52 @@ def cross_entropy_gradient(g: _TensorLike, logits: _TensorLike, target: _TensorL
     IndexError for a number that is no class, ValueError for one that is not whole.
     """
 
-def tanh_gradient(g: _TensorLike, y: _TensorLike) -> Tensor:
-    """Elementwise `g (1 - y^2)`: the adjoint behind `y = tanh(a)`, 0 wherever a factor is 0.
+def logistic_loss(logits: _TensorLike, target: _TensorLike) -> Tensor:
+    """Elementwise `target softplus(-logits) + (1 - target) softplus(logits)`: the cross-entropy
+    `-t log(p) - (1 - t) log(1 - p)` of `p = sigmoid(logits)` and targets `t`, without
+    cancellation in either tail.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. At an
+    infinite logit it is 0 where the target is the matching 0 or 1, else infinite. The
+    derivatives are `sigmoid(logits) - target` and `-logits`. Raises ShapeError where the shapes
+    do not fit.
+    """
+
+def logistic_residual(logits: _TensorLike, target: _TensorLike) -> Tensor:
+    """Elementwise `sigmoid(logits) - target`, as `(1 - target) sigmoid(logits) - target
+    sigmoid(-logits)`: small without cancellation where the target is 0 or 1. It is the
+    derivative of `logistic_loss`.
 
     Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
     ShapeError where the shapes do not fit.
     """
 
-def sigmoid_gradient(g: _TensorLike, y: _TensorLike) -> Tensor:
-    """Elementwise `g y (1 - y)`: the adjoint behind `y = sigmoid(a)`, 0 wherever a factor is 0.
+def tanh_gradient(g: _TensorLike, a: _TensorLike) -> Tensor:
+    """Elementwise `g (1 - tanh(a)^2)`: the adjoint behind `tanh(a)`, 0 wherever a factor is 0.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
+    ShapeError where the shapes do not fit.
+    """
+
+def sigmoid_gradient(g: _TensorLike, a: _TensorLike) -> Tensor:
+    """Elementwise `g s (1 - s)` with `s = sigmoid(a)`: the adjoint behind `sigmoid(a)`, 0
+    wherever a factor is 0.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
+    ShapeError where the shapes do not fit.
+    """
+
+def erf_gradient(g: _TensorLike, a: _TensorLike) -> Tensor:
+    """Elementwise `g 2 / sqrt(pi) exp(-a^2)`: the adjoint behind `erf(a)`, 0 wherever a factor
+    is 0.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
+    ShapeError where the shapes do not fit.
+    """
+
+def normal_gradient(g: _TensorLike, a: _TensorLike) -> Tensor:
+    """Elementwise `g exp(-a^2 / 2) / sqrt(2 pi)`: the adjoint behind the distribution function
+    of the standard normal distribution, 0 wherever a factor is 0.
 
     Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
     ShapeError where the shapes do not fit.

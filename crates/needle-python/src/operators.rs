@@ -10,7 +10,7 @@ use crate::value::{PyValue, wrap};
 use needle_core::dtype::{Kind, Scalar};
 use needle_core::graph;
 use needle_core::ops::{
-    Attr, Attrs, Constant, OpDef, arithmetic, comparison, indexing, linalg, shaping,
+    Attr, Attrs, Constant, OpDef, arithmetic, comparison, indexing, linalg, power, shaping,
 };
 use needle_core::{DType, Tensor};
 use pyo3::basic::CompareOp;
@@ -132,7 +132,7 @@ static OPERATORS: [(&OpDef, Method, Method); 6] = [
     ),
     (&linalg::MATMUL, PyTensor::__matmul__, PyTensor::__rmatmul__),
     (
-        &arithmetic::POWER,
+        &power::POWER,
         |slf, other| PyTensor::__pow__(slf, other, None),
         |slf, other| PyTensor::__rpow__(slf, other, None),
     ),
@@ -234,7 +234,7 @@ impl PyTensor {
                 "pow: a third argument is not supported",
             ));
         }
-        binary(slf, other, &arithmetic::POWER, &arithmetic::POWER_SCALAR)
+        binary(slf, other, &power::POWER, &power::POWER_SCALAR)
     }
 
     fn __rpow__<'py>(
@@ -243,7 +243,7 @@ impl PyTensor {
         modulo: Option<&Object<'py>>,
     ) -> PyResult<Object<'py>> {
         let _ = modulo;
-        reflected(slf, other, apply2(&arithmetic::POWER))
+        reflected(slf, other, apply2(&power::POWER))
     }
 
     fn __matmul__<'py>(slf: &Bound<'py, Self>, object: &Object<'py>) -> PyResult<Object<'py>> {

@@ -17,11 +17,11 @@ unary! { UNARY:
     "Elementwise `log(1 + exp(a))`, without overflow: a smooth rectifier.\n\nShape of `a`; integers give floats. The derivative is `sigmoid(a)`.";
     /// Gaussian error linear unit.
     GELU, "gelu", "GELU", [], &math::GELU, real, Real,
-    Partial::Fused(Needs::X0, &slopes::GELU_GRADIENT),
+    Partial::Fused(&slopes::GELU_GRADIENT),
     "Elementwise `a F(a)` with the distribution function `F` of the standard normal distribution, `F(a) = (1 + erf(a / sqrt(2))) / 2` (Hendrycks and Gimpel 2016, the exact form).\n\nShape of `a`; integers give floats; 0 at -inf.";
     /// Sigmoid linear unit.
     SILU, "silu", "SiLU", [], &math::SILU, real, Real,
-    Partial::Fused(Needs::X0, &slopes::SILU_GRADIENT),
+    Partial::Fused(&slopes::SILU_GRADIENT),
     "Elementwise `a sigmoid(a)`, also known as swish (Hendrycks and Gimpel 2016; Ramachandran, Zoph and Le 2017).\n\nShape of `a`; integers give floats; 0 at -inf.";
 }
 
@@ -61,14 +61,4 @@ fn leaky_slope<'a>(s: &Site<'a>) -> Expr<'a> {
     let (x, y) = (s.x(0), s.y());
     x.greater(x.constant(0.0))
         .select(y.constant(1.0), y.constant(slope(s.attrs)))
-}
-
-/// The density of the standard normal distribution.
-pub(super) fn normal_density(x: Expr) -> Expr {
-    (x * x)
-        .mul_scalar(Constant::float(-0.5))
-        .exp()
-        .mul_scalar(Constant::float(
-            0.5 * std::f64::consts::FRAC_2_SQRT_PI / std::f64::consts::SQRT_2,
-        ))
 }

@@ -7,7 +7,8 @@
 
 use super::{Attr, Attrs, Constant, OpDef};
 use super::{
-    arithmetic, comparison, elementary, extrema, indexing, joining, linalg, reduction, shaping,
+    arithmetic, comparison, elementary, extrema, indexing, joining, linalg, power, reduction,
+    shaping,
 };
 use crate::array::{Array, Index};
 use crate::dtype::{DType, Scalar};
@@ -153,12 +154,12 @@ impl<'a> Expr<'a> {
 
     /// This value to the power of another.
     pub fn power(self, exponent: Self) -> Self {
-        self.and(&arithmetic::POWER, exponent)
+        self.and(&power::POWER, exponent)
     }
 
     /// This value to the power of a plain number.
     pub fn power_scalar(self, exponent: Constant) -> Self {
-        self.apply(&arithmetic::POWER_SCALAR, Attrs::scalar(exponent))
+        self.apply(&power::POWER_SCALAR, Attrs::scalar(exponent))
     }
 
     /// 1 / x.
@@ -179,6 +180,11 @@ impl<'a> Expr<'a> {
     /// Natural logarithm.
     pub fn log(self) -> Self {
         self.apply(&elementary::LOG, Attrs::none())
+    }
+
+    /// Hyperbolic tangent.
+    pub fn tanh(self) -> Self {
+        self.apply(&elementary::TANH, Attrs::none())
     }
 
     /// -1, 0 or 1.

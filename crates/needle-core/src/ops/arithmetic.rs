@@ -1,14 +1,12 @@
-//! Arithmetic: sums, products, quotients, powers, extrema of two operands.
+//! Arithmetic: sums, products and quotients.
 
 use super::{
-    Attrs, Constant, Derivative, Domain, Inputs, Needs, OpDef, Param, ParamKind, Partial, Run,
-    Sample, TypeRef,
+    Attrs, Constant, Derivative, Domain, Inputs, Needs, OpDef, Param, ParamKind, Partial, Sample,
+    TypeRef,
 };
-use crate::dtype::{DType, Scalar};
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernels::elementwise::{self, Function, Zip};
-use crate::kernels::math;
-use crate::kernels::reduce::any_negative;
 use crate::shape::{self, TensorType};
 
 /// The ops of this file.
@@ -20,15 +18,13 @@ pub(super) const OPS: &[&OpDef] = &[
     &MUL_SCALAR,
     &DIVIDE,
     &DIVIDE_SCALAR,
-    &POWER,
-    &POWER_SCALAR,
     &NEGATE,
     &CHAIN_PRODUCT,
 ];
 
 pub(super) const AB: Inputs = Inputs::Named(&["a", "b"]);
-const A: Inputs = Inputs::Named(&["a"]);
-const SCALAR: &[Param] = &[Param::required("scalar", ParamKind::Scalar)];
+pub(super) const A: Inputs = Inputs::Named(&["a"]);
+pub(super) const SCALAR: &[Param] = &[Param::required("scalar", ParamKind::Scalar)];
 
 /// Samples of two operands that broadcast in every way.
 const PAIRS: &[Sample] = &[
@@ -55,11 +51,11 @@ fn no_bool(op: &str, ty: TensorType, hint: &str) -> Result<TensorType> {
 }
 
 /// A function of an operand and the constant.
-fn with_scalar(function: &'static Zip, attrs: &Attrs) -> Function {
+pub(super) fn with_scalar(function: &'static Zip, attrs: &Attrs) -> Function {
     Function::With(function, attrs.constant(0).value)
 }
 
-fn with_constant(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
+pub(super) fn with_constant(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
     let dtype = attrs.constant(0).promote(op, types[0].dtype)?;
     Ok(TensorType::new(types[0].shape, dtype))
 }
@@ -146,7 +142,7 @@ pub static MUL_SCALAR: OpDef = OpDef {
         infer: |attrs, t| with_constant("mul_scalar", attrs, t),
         function: |attrs| with_scalar(&elementwise::MULTIPLY, attrs),
     },
-    derivative: Derivative::Elementwise(&[Partial::Scaled(|s, g| {
+    derivative: Derivative::Elementwise(&[Partial::Scaled(Needs::NOTHING, |s, g| {
         g.chain_scalar(s.attrs.constant(0))
     })]),
     samples: &[
@@ -204,7 +200,7 @@ pub static DIVIDE_SCALAR: OpDef = OpDef {
         },
         function: |attrs| with_scalar(&elementwise::DIVIDE, attrs),
     },
-    derivative: Derivative::Elementwise(&[Partial::Scaled(|s, g| {
+    derivative: Derivative::Elementwise(&[Partial::Scaled(Needs::NOTHING, |s, g| {
         let value = s.attrs.constant(0).value.to_f64();
         if value == 0.0 || !value.is_finite() {
             // The factor is infinite, zero or NaN: it must not meet a zero adjoint.
@@ -216,125 +212,6 @@ pub static DIVIDE_SCALAR: OpDef = OpDef {
         || Attrs::scalar(Constant::float(-1.5)),
         &[(&[2, 3], Domain::Real)],
     )],
-};
-
-/// Integers have no negative powers. A result without elements has none of them.
-fn refuse_negative_powers(
-    op: &str,
-    ty: &TensorType,
-    is_negative: impl FnOnce() -> Result<bool>,
-) -> Result<()> {
-    if !ty.dtype.is_float() && !ty.shape.contains(&0) && is_negative()? {
-        return Err(Error::Value(format!(
-            "{op}: integers to negative integer powers are not allowed\nhint: make the base a float tensor"
-        )));
-    }
-    Ok(())
-}
-
-/// Power.
-pub static POWER: OpDef = OpDef {
-    name: "power",
-    class: "EWisePow",
-    numpy: &["power"],
-    doc: "Elementwise power `a ** b`.\n\nShapes broadcast as in NumPy; the dtype is the promoted one. Derivatives: `b a^(b-1)` by `a` (0 where `b` is 0), `a^b ln a` by `b` (0 where `a` is 0). Raises ShapeError where the shapes do not fit, ValueError for an integer to a negative integer power.",
-    inputs: AB,
-    params: &[],
-    run: Run::One {
-        infer: |_, t| {
-            let mut ty = same_dtype("power", t)?;
-            if ty.dtype == DType::Bool {
-                ty.dtype = DType::I8;
-            }
-            Ok(ty)
-        },
-        forward: |_, x, ty| {
-            refuse_negative_powers("power", ty, || any_negative(x[1]))?;
-            Function::Zip(&math::POWER).run(x, ty.dtype)
-        },
-    },
-    derivative: Derivative::Elementwise(&[
-        Partial::Of(Needs::X0.and(Needs::X1), |s| {
-            let (a, b) = (s.x(0), s.x(1));
-            if s.y().dtype().is_float() {
-                return b.chain(a.power(b.add_scalar(Constant::int(-1))));
-            }
-            // Integers have no power -1; where b is 0 the factor b makes the result 0.
-            let dtype = s.y().dtype().of_derivatives();
-            let (a, b) = (a.cast(dtype), b.cast(dtype));
-            let lower = b.maximum(b.constant(1.0)).add_scalar(Constant::int(-1));
-            b.chain(a.power(lower))
-        }),
-        Partial::Of(Needs::X0.and(Needs::Y), |s| {
-            let a = s.x(0);
-            let safe = a.equal(a.constant(0.0)).select(a.constant(1.0), a);
-            s.y().chain(safe.log())
-        }),
-    ]),
-    samples: &[
-        Sample::plain(&[(&[2, 3], Domain::Positive), (&[2, 3], Domain::Real)]),
-        Sample::plain(&[(&[1, 3], Domain::Positive), (&[3], Domain::Real)]),
-        Sample::plain(&[(&[2, 1], Domain::Positive), (&[], Domain::Nonzero)]),
-    ],
-};
-
-/// Power with a constant exponent.
-pub static POWER_SCALAR: OpDef = OpDef {
-    name: "power_scalar",
-    class: "PowerScalar",
-    numpy: &[],
-    doc: "Elementwise power `a ** scalar`.\n\nA Python number keeps the dtype of `a` (an integer tensor to a float power becomes float64). Derivative: `scalar * a^(scalar-1)`, and 0 for the exponent 0. Raises ValueError for an integer tensor to a negative integer power.",
-    inputs: A,
-    params: SCALAR,
-    run: crate::ops::elementwise! {
-        infer: |attrs, t| {
-            let ty = with_constant("power_scalar", attrs, t)?;
-            refuse_negative_powers("power_scalar", &ty, || {
-                Ok(attrs.constant(0).value.to_f64() < 0.0)
-            })?;
-            Ok(ty)
-        },
-        function: |attrs| with_scalar(&math::POWER, attrs),
-    },
-    derivative: Derivative::Elementwise(&[Partial::Of(Needs::X0, |s| {
-        let c = s.attrs.constant(0);
-        let lower = |value| Constant {
-            value,
-            dtype: c.dtype,
-        };
-        let x = if s.y().dtype().is_float() {
-            s.x(0)
-        } else {
-            s.x(0).cast(s.y().dtype().of_derivatives())
-        };
-        match c.value {
-            value if value.to_f64() == 0.0 => s.x(0).full_like(0.0),
-            value if value.to_f64() == 1.0 => s.x(0).full_like(1.0),
-            Scalar::Float(v) | Scalar::Huge(v) => {
-                x.power_scalar(lower(Scalar::Float(v - 1.0))).mul_scalar(c)
-            }
-            Scalar::Int(v) => x.power_scalar(lower(Scalar::Int(v - 1))).mul_scalar(c),
-            Scalar::UInt(v) => x.power_scalar(lower(Scalar::UInt(v - 1))).mul_scalar(c),
-            // True is the exponent 1, which stands above.
-            Scalar::Bool(_) => s.x(0).full_like(1.0),
-        }
-    })]),
-    samples: &[
-        Sample::with(
-            || Attrs::scalar(Constant::int(3)),
-            &[(&[2, 3], Domain::Real)],
-        ),
-        Sample::with(|| Attrs::scalar(Constant::int(2)), &[(&[3], Domain::Real)]),
-        Sample::with(|| Attrs::scalar(Constant::int(0)), &[(&[3], Domain::Real)]),
-        Sample::with(
-            || Attrs::scalar(Constant::float(-1.5)),
-            &[(&[2], Domain::Positive)],
-        ),
-        Sample::with(
-            || Attrs::scalar(Constant::float(0.5)),
-            &[(&[2], Domain::Positive)],
-        ),
-    ],
 };
 
 /// Negation.

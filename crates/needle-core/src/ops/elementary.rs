@@ -88,37 +88,30 @@ unary! { OPS:
     "Elementwise cosine of angles in radians.\n\nShape of `a`; integers give floats.";
     /// Hyperbolic tangent.
     TANH, "tanh", "Tanh", ["tanh"], &math::TANH, real, Real,
-    Partial::Fused(Needs::Y, &slopes::TANH_GRADIENT),
-    "Elementwise hyperbolic tangent.\n\nShape of `a`; integers give floats. The derivative is `1 - tanh(a)^2`.";
+    Partial::Fused(&slopes::TANH_GRADIENT),
+    "Elementwise hyperbolic tangent.\n\nShape of `a`; integers give floats. The derivative is `1 - tanh(a)^2`, without cancellation at either end.";
     /// Logistic function.
     SIGMOID, "sigmoid", "Sigmoid", [], &math::SIGMOID, real, Real,
-    Partial::Fused(Needs::Y, &slopes::SIGMOID_GRADIENT),
-    "Elementwise logistic function `1 / (1 + exp(-a))`, without overflow at either end.\n\nShape of `a`; integers give floats. The derivative is `y (1 - y)`.";
+    Partial::Fused(&slopes::SIGMOID_GRADIENT),
+    "Elementwise logistic function `1 / (1 + exp(-a))`, without overflow at either end.\n\nShape of `a`; integers give floats. The derivative is `sigmoid(a) sigmoid(-a)`.";
     /// Rectifier.
     RELU, "relu", "ReLU", [], &elementwise::RELU, kept, Nonzero,
-    Partial::Fused(Needs::X0, &slopes::RELU_GRADIENT),
+    Partial::Fused(&slopes::RELU_GRADIENT),
     "Elementwise `max(a, 0)`; NaN for NaN.\n\nShape and dtype of `a`. The derivative is 1 above 0 and 0 elsewhere, 0 at 0 included; the second derivative is 0.";
     /// Error function.
     ERF, "erf", "Erf", [], &math::ERF, real, Real,
-    Partial::Of(Needs::X0, erf_derivative),
-    "Elementwise error function, `2 / sqrt(pi)` times the integral of `exp(-t^2)` from 0 to `a`.\n\nShape of `a`; integers give floats.";
+    Partial::Fused(&slopes::ERF_GRADIENT),
+    "Elementwise error function, `2 / sqrt(pi)` times the integral of `exp(-t^2)` from 0 to `a`.\n\nShape of `a`; integers give floats. The derivative is `2 / sqrt(pi) exp(-a^2)`.";
 }
 
-fn half(x: Expr) -> Expr {
+/// `x / 2`.
+pub(super) fn half(x: Expr) -> Expr {
     x.mul_scalar(Constant::float(0.5))
 }
 
 /// The input in floats, for arithmetic in which integers would wrap.
 fn real_input<'a>(s: &Site<'a>) -> Expr<'a> {
     s.x(0).cast(s.x(0).dtype().to_float())
-}
-
-/// `2 / sqrt(pi) exp(-x^2)`.
-fn erf_derivative<'a>(s: &Site<'a>) -> Expr<'a> {
-    let x = real_input(s);
-    (-(x * x))
-        .exp()
-        .mul_scalar(Constant::float(std::f64::consts::FRAC_2_SQRT_PI))
 }
 
 /// The exponential is its own derivative. (`Site::y` itself is not general enough in its

@@ -21,8 +21,10 @@ pub mod gather;
 pub mod indexing;
 pub mod joining;
 pub mod linalg;
+pub mod logistic;
 mod needs;
 pub mod normalise;
+pub mod power;
 pub mod reduction;
 pub mod sample;
 pub mod shaping;
@@ -142,13 +144,14 @@ pub enum Partial {
     One,
     /// -1 everywhere.
     MinusOne,
-    /// The adjoint times a number, where that is less than an array of it.
-    Scaled(for<'a> fn(&Site<'a>, Expr<'a>) -> Expr<'a>),
+    /// The chain product itself, where that takes less than an array of the derivative, or its
+    /// factors in an order that stays in range.
+    Scaled(Needs, for<'a> fn(&Site<'a>, Expr<'a>) -> Expr<'a>),
     /// A value for each element, from what it says it needs.
     Of(Needs, for<'a> fn(&Site<'a>) -> Expr<'a>),
-    /// An op that computes the chain product of the adjoint and the derivative in one pass,
-    /// from the one value that is needed: the output, or the first input.
-    Fused(Needs, &'static OpDef),
+    /// An op that computes the chain product of the adjoint and the derivative in one pass, from
+    /// the adjoint and the first input.
+    Fused(&'static OpDef),
 }
 
 /// A reverse rule for one input: from the adjoints of the outputs (`None` where one got
@@ -195,12 +198,9 @@ impl Partial {
             Self::Zero => None,
             Self::One => Some(g),
             Self::MinusOne => Some(-g),
-            Self::Scaled(scale) => Some(scale(site, g)),
+            Self::Scaled(_, scale) => Some(scale(site, g)),
             Self::Of(_, derivative) => Some(g.chain(derivative(site))),
-            Self::Fused(needs, op) => {
-                let value = if needs.output() { site.y() } else { site.x(0) };
-                Some(g.with(op, Attrs::none(), value))
-            }
+            Self::Fused(op) => Some(g.with(op, Attrs::none(), site.x(0))),
         }
     }
 }
@@ -260,7 +260,8 @@ impl OpDef {
         match &self.derivative {
             Derivative::None => Needs::NOTHING,
             Derivative::Elementwise(partials) => match partials[i] {
-                Partial::Of(needs, _) | Partial::Fused(needs, _) => needs,
+                Partial::Of(needs, _) | Partial::Scaled(needs, _) => needs,
+                Partial::Fused(_) => Needs::X0,
                 _ => Needs::NOTHING,
             },
             Derivative::Rule { needs, .. } => *needs,
@@ -289,6 +290,7 @@ impl OpDef {
 /// The ops by family: each file lists its own.
 const FAMILIES: &[&[&OpDef]] = &[
     arithmetic::OPS,
+    power::OPS,
     extrema::OPS,
     elementary::OPS,
     activation::UNARY,
@@ -301,6 +303,7 @@ const FAMILIES: &[&[&OpDef]] = &[
     softmax::OPS,
     normalise::OPS,
     entropy::OPS,
+    logistic::OPS,
     slopes::SLOPES,
     slopes::OPS,
     joining::OPS,

@@ -5,12 +5,12 @@
 
 use super::algebra::sum_of;
 use super::arithmetic::same_dtype;
+use super::elementary::half;
 use super::softmax::{AXIS, along_axis, total};
 use super::{
     Attr, Attrs, Constant, Derivative, Domain, Expr, Inputs, Needs, OpDef, Run, Sample, Site,
     Tangent, TypeRef,
 };
-use super::{activation, elementary};
 use crate::error::Result;
 use crate::kernels::cast::cast;
 use crate::kernels::elementwise::{self, Function};
@@ -20,12 +20,13 @@ use crate::shape::{self, TensorType};
 const GY: Inputs = Inputs::Named(&["g", "y"]);
 const READS: Needs = Needs::X0.and(Needs::X1);
 
-/// Rows: adjoints behind functions of one operand, `g` times the derivative at the value `y` or
-/// the argument `a`. Name, class, function, operand, the derivative of the derivative, and
+/// Rows: adjoints behind functions of one operand, `g` times the derivative at the argument `a`:
+/// of the value it would be computed without the digits that the value has lost where it saturates.
+/// Name, class, function, the product of an adjoint and the derivative of the derivative, and
 /// documentation. The list of the family is made of them.
 macro_rules! slopes {
     ($ops:ident: $($(#[$doc:meta])* $item:ident, $name:literal, $class:literal, $function:expr,
-     $at:literal, $second:expr, $formula:literal;)*) => {
+     $second:expr, $formula:literal;)*) => {
         $(
             $(#[$doc])*
             pub static $item: OpDef = OpDef {
@@ -36,7 +37,7 @@ macro_rules! slopes {
                     $formula,
                     ", 0 wherever a factor is 0.\n\nShapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises ShapeError where the shapes do not fit."
                 ),
-                inputs: Inputs::Named(&["g", $at]),
+                inputs: Inputs::Named(&["g", "a"]),
                 params: &[],
                 run: crate::ops::elementwise! {
                     infer: |_, t| {
@@ -72,48 +73,53 @@ fn slope_term<'a>(
     h: Expr<'a>,
     i: usize,
     op: &'static OpDef,
-    second: fn(Expr<'a>) -> Expr<'a>,
+    second: fn(Expr<'a>, Expr<'a>) -> Expr<'a>,
 ) -> Expr<'a> {
-    let (g, at) = (s.x(0), s.x(1));
+    let (g, a) = (s.x(0), s.x(1));
     if i == 0 {
-        h.with(op, Attrs::none(), at)
+        h.with(op, Attrs::none(), a)
     } else {
         // In floats: integers would wrap.
-        h.chain(g).chain(second(at.cast(at.dtype().to_float())))
+        second(h.chain(g), a.cast(a.dtype().to_float()))
     }
 }
 
 slopes! { SLOPES:
     /// Adjoint behind a hyperbolic tangent.
-    TANH_GRADIENT, "tanh_gradient", "TanhGradient", &math::TANH_SLOPE, "y",
-    |y| y.mul_scalar(Constant::int(-2)),
-    "Elementwise `g (1 - y^2)`: the adjoint behind `y = tanh(a)`";
+    TANH_GRADIENT, "tanh_gradient", "TanhGradient", &math::TANH_SLOPE,
+    |c, a| c.with(&TANH_GRADIENT, Attrs::none(), a)
+        .chain(a.tanh())
+        .mul_scalar(Constant::int(-2)),
+    "Elementwise `g (1 - tanh(a)^2)`: the adjoint behind `tanh(a)`";
     /// Adjoint behind a logistic function.
-    SIGMOID_GRADIENT, "sigmoid_gradient", "SigmoidGradient", &math::SIGMOID_SLOPE, "y",
-    |y| affine(y, -2, 1),
-    "Elementwise `g y (1 - y)`: the adjoint behind `y = sigmoid(a)`";
+    SIGMOID_GRADIENT, "sigmoid_gradient", "SigmoidGradient", &math::SIGMOID_SLOPE,
+    |c, a| -c.with(&SIGMOID_GRADIENT, Attrs::none(), a).chain(half(a).tanh()),
+    "Elementwise `g s (1 - s)` with `s = sigmoid(a)`: the adjoint behind `sigmoid(a)`";
+    /// Adjoint behind an error function.
+    ERF_GRADIENT, "erf_gradient", "ErfGradient", &math::ERF_SLOPE,
+    |c, a| c.chain(a.mul_scalar(Constant::int(-2))).with(&ERF_GRADIENT, Attrs::none(), a),
+    "Elementwise `g 2 / sqrt(pi) exp(-a^2)`: the adjoint behind `erf(a)`";
+    /// Adjoint behind a normal distribution function.
+    NORMAL_GRADIENT, "normal_gradient", "NormalGradient", &math::NORMAL_DENSITY,
+    |c, a| c.chain(-a).with(&NORMAL_GRADIENT, Attrs::none(), a),
+    "Elementwise `g exp(-a^2 / 2) / sqrt(2 pi)`: the adjoint behind the distribution function of the standard normal distribution";
     /// Adjoint behind a Gaussian error linear unit.
-    GELU_GRADIENT, "gelu_gradient", "GeluGradient", &math::GELU_SLOPE, "a",
-    |x| activation::normal_density(x).chain(affine(x * x, -1, 2)),
+    GELU_GRADIENT, "gelu_gradient", "GeluGradient", &math::GELU_SLOPE,
+    |c, a| c.chain(two_less(a * a)).with(&NORMAL_GRADIENT, Attrs::none(), a),
     "Elementwise `g (F(a) + a f(a))` with the normal distribution function `F` and density `f`: the adjoint behind `gelu(a)`";
     /// Adjoint behind a sigmoid linear unit.
-    SILU_GRADIENT, "silu_gradient", "SiluGradient", &math::SILU_SLOPE, "a",
-    |x| {
-        // 1 - s as a sigmoid too: the difference would have lost its digits where s is near 1.
-        let [s, rest] = [x, -x].map(|x| x.apply(&elementary::SIGMOID, Attrs::none()));
-        let slope = s * rest;
-        slope.chain(x * (rest - s)) + slope.mul_scalar(Constant::int(2))
-    },
+    SILU_GRADIENT, "silu_gradient", "SiluGradient", &math::SILU_SLOPE,
+    // s (1 - s) (2 + a (1 - 2 s)), where 1 - 2 s is -tanh(a / 2).
+    |c, a| c.chain(two_less(a * half(a).tanh())).with(&SIGMOID_GRADIENT, Attrs::none(), a),
     "Elementwise `g s (1 + a (1 - s))` with `s = sigmoid(a)`: the adjoint behind `silu(a)`";
 }
 
 /// The others.
 pub(super) const OPS: &[&OpDef] = &[&RELU_GRADIENT, &SOFTMAX_GRADIENT, &LOG_SOFTMAX_GRADIENT];
 
-/// `factor x + offset`.
-fn affine(x: Expr, factor: i64, offset: i64) -> Expr {
-    x.mul_scalar(Constant::int(factor))
-        .add_scalar(Constant::int(offset))
+/// `2 - x`.
+fn two_less(x: Expr) -> Expr {
+    (-x).add_scalar(Constant::int(2))
 }
 
 /// Adjoint behind a rectifier.

@@ -2,7 +2,7 @@
 
 use crate::common::{Tensor, call, call_with, data, exp, mul, sum};
 use needle_core::ops::{
-    Attr, Attrs, Constant, arithmetic, comparison, elementary, extrema, reduction,
+    Attr, Attrs, Constant, arithmetic, comparison, elementary, extrema, power, reduction,
 };
 
 /// Name, function, the values of `x` and `y`, and the gradients of the sum
@@ -17,7 +17,7 @@ pub type Row = (
 );
 
 fn power(x: &Tensor, exponent: Constant) -> Tensor {
-    call_with(&arithmetic::POWER_SCALAR, Attrs::scalar(exponent), &[x])
+    call_with(&power::POWER_SCALAR, Attrs::scalar(exponent), &[x])
 }
 
 fn whole(keepdims: bool) -> Attrs {
@@ -116,7 +116,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "x ** y",
-        |x, y| call(&arithmetic::POWER, &[x, y]),
+        |x, y| call(&power::POWER, &[x, y]),
         [0.0, 0.0],
         [0.0, 3.0],
         [0.0, 0.0],
@@ -124,7 +124,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "0 ** -1 by the exponent",
-        |x, y| call(&arithmetic::POWER, &[&x.detach().unwrap(), y]),
+        |x, y| call(&power::POWER, &[&x.detach().unwrap(), y]),
         [0.0, 1.0],
         [-1.0, 5.0],
         [0.0, 0.0],

@@ -20,8 +20,15 @@ fn rule(node: &Ref, g: &Ref, i: usize) -> Ref {
         (Op::Sin, _) => times(&f(Op::Cos, &[&x[0]])),
         (Op::Cos, _) => times(&minus(&f(Op::Sin, &[&x[0]]))),
         (Op::Exp, _) => times(node),
-        (Op::Tanh, _) => times(&f(Op::Subtract, &[&one, &f(Op::Multiply, &[node, node])])),
-        (Op::Sigmoid, _) => times(&f(Op::Multiply, &[node, &f(Op::Subtract, &[&one, node])])),
+        // Functions of the argument: of the value, the node would get a gradient of its own.
+        (Op::Tanh, _) => {
+            let y = f(Op::Tanh, &[&x[0]]);
+            times(&f(Op::Subtract, &[&one, &f(Op::Multiply, &[&y, &y])]))
+        }
+        (Op::Sigmoid, _) => {
+            let y = f(Op::Sigmoid, &[&x[0]]);
+            times(&f(Op::Multiply, &[&y, &f(Op::Subtract, &[&one, &y])]))
+        }
         (Op::Relu, _) => times(&f(Op::Step, &[&x[0]])),
         (Op::Abs, _) => times(&f(Op::Sign, &[&x[0]])),
         (Op::Maximum, _) => times(&f(Op::Greater, &[&x[i], &x[1 - i]])),

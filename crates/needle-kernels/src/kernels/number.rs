@@ -61,6 +61,8 @@ pub(crate) trait Float: Arithmetic + Into<f64> {
     const ONE: Self;
     fn div(self, other: Self) -> Self;
     fn sqrt(self) -> Self;
+    /// Whether it is finite and has all its digits.
+    fn is_normal(self) -> bool;
 }
 
 macro_rules! integer {
@@ -190,6 +192,8 @@ macro_rules! float {
             fn div(self, other: Self) -> Self { self / other }
             #[inline(always)]
             fn sqrt(self) -> Self { self.sqrt() }
+            #[inline(always)]
+            fn is_normal(self) -> bool { self.is_normal() }
         }
     )*};
 }

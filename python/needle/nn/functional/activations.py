@@ -31,7 +31,9 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
         return ops.gelu(x)
     if approximate != "tanh":
         raise ValueError(f"gelu: approximate expected 'none' or 'tanh', got {approximate!r}")
-    return x * (0.5 + 0.5 * tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    # (1 + tanh(u)) / 2 as a sigmoid, which keeps its digits where it is near 0.
+    share = sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * x**3))
+    return ops.chain_product(x, share)
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:

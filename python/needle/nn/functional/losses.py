@@ -34,12 +34,12 @@ def binary_cross_entropy_with_logits(
     logits: Tensor, target: Tensor | ArrayLike, reduction: str = "mean"
 ) -> Tensor:
     """`-t log(p) - (1 - t) log(1 - p)` with `p = sigmoid(logits)` and targets `t` from 0 to 1, of
-    the logits' shape. Written as `log(1 + exp(logits)) - t logits`, it does not overflow.
+    the logits' shape: `ops.logistic_loss`, which neither overflows nor cancels in either tail.
 
     `reduction` is "mean", "sum" or "none"; ValueError for another one, ShapeError for two shapes.
     """
     target = _like("binary_cross_entropy_with_logits", logits, target)
-    return _reduced(ops.softplus(logits) - logits * target, reduction)
+    return _reduced(ops.logistic_loss(logits, target), reduction)
 
 
 def mse_loss(input: Tensor, target: Tensor | ArrayLike, reduction: str = "mean") -> Tensor:
@@ -72,10 +72,11 @@ def huber_loss(
     """
     if not delta > 0:
         raise ValueError(f"huber_loss: expected delta above 0, got {delta}")
-    distance = ops.abs(input - _like("huber_loss", input, target))
-    # Both cases in one: the clipped distance c, times d - c / 2.
-    clipped = ops.minimum(distance, delta)
-    return _reduced(clipped * (distance - 0.5 * clipped), reduction)
+    difference = input - _like("huber_loss", input, target)
+    # All cases in one: the clipped difference c, times d - c / 2. With a magnitude instead, the
+    # second derivative at 0 would be that of a kink.
+    clipped = ops.maximum(ops.minimum(difference, delta), -delta)
+    return _reduced(clipped * (difference - 0.5 * clipped), reduction)
 
 
 def checked_reduction(reduction: str) -> str:

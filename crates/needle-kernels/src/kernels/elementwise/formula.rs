@@ -256,6 +256,17 @@ where
     )
 }
 
+/// For floats, where the formula calls the standard library or branches.
+pub(crate) const fn float_calls<F>() -> Table<ZipRows>
+where
+    F: Formula2<f32> + Formula2<f64>,
+{
+    let mut table = [None; DType::ALL.len()];
+    table[DType::F32 as usize] = some(call_rows::<f32, F> as ZipRows, DType::F32);
+    table[DType::F64 as usize] = some(call_rows::<f64, F> as ZipRows, DType::F64);
+    table
+}
+
 /// Defines [`super::Map`]s: documentation, where it is defined, name, picoseconds for an element
 /// (what decides about threads), and the formula.
 ///

@@ -16,6 +16,10 @@ maps! {
 }
 
 zips! {
+    /// `g 2 / sqrt(pi) exp(-x^2)`: an adjoint behind [`ERF`].
+    float_pairs ERF_SLOPE 600, |g, x, S| chain_factors(g, erf_slope::<S>(x));
+    /// `g exp(-x^2 / 2) / sqrt(2 pi)`: an adjoint behind the normal distribution function.
+    float_pairs NORMAL_DENSITY 600, |g, x, S| chain_factors(g, normal_density::<S>(x));
     /// `g` times the normal distribution function plus `x` times the density: an adjoint behind
     /// [`GELU`].
     float_pairs GELU_SLOPE 1000, |g, x, S| g.chain(gelu_slope::<S>(x));
@@ -23,12 +27,15 @@ zips! {
 
 macro_rules! error_functions {
     (
-        $T:ident, one: $one:literal, most: $most:literal, high: $high:literal,
+        $T:ident, one: $one:literal, most: $most:literal, slope: $steep:literal, high: $high:literal,
         near: $near:expr, far: $far:expr
     ) => {
         pub(in super::super) mod $T {
             use super::super::super::simd::Simd;
             use super::super::$T::{exp, factors, fma, polynomial};
+
+            /// The normal density at 0.
+            const DENSITY: $T = 0.398942280401432677939946059934;
 
             /// Two factors of `part exp(t^2) erfc(t)` for `t >= 0`; `part` is a power of two.
             #[inline(always)]
@@ -52,15 +59,16 @@ macro_rules! error_functions {
                 if x.abs() < 1.0 { near } else { far }
             }
 
-            /// `|x|` up to where the tail of the normal distribution is 0, half of
-            /// `exp(x^2 / 2) erfc(|x| / sqrt(2))`, and two normal numbers whose product is
-            /// `exp(-x^2 / 2)`: below the normal numbers a result must round once.
+            /// `|x|`, but no more than `most`. NaN fails the test.
             #[inline(always)]
-            fn tail<S: Simd>(x: $T) -> ($T, $T, $T, $T) {
-                // NaN fails the test.
+            fn up_to(most: $T, x: $T) -> $T {
                 let y = x.abs();
-                let y = if y > $most { $most } else { y };
-                let (p, share) = scaled::<S>(y * std::$T::consts::FRAC_1_SQRT_2, 0.5);
+                if y > most { most } else { y }
+            }
+
+            /// Two normal numbers whose product is `exp(-part y^2)`; `part` is a power of two.
+            #[inline(always)]
+            fn bell<S: Simd>(y: $T, part: $T) -> ($T, $T) {
                 // The square in two parts: the exponential would make much of what it loses.
                 let (square, lost) = if S::FMA {
                     (y * y, y.mul_add(y, -(y * y)))
@@ -68,7 +76,32 @@ macro_rules! error_functions {
                     let high = $T::from_bits(y.to_bits() & $high);
                     (high * high, (y - high) * (y + high))
                 };
-                let (e, scale) = factors::<S>(-0.5 * square, -0.5 * lost);
+                factors::<S>(-part * square, -part * lost)
+            }
+
+            /// Two normal numbers whose product is `2 / sqrt(pi) exp(-x^2)`.
+            #[inline(always)]
+            pub(crate) fn erf_slope<S: Simd>(x: $T) -> ($T, $T) {
+                // Beyond, the product is 0 all the same.
+                let (e, scale) = bell::<S>(up_to($steep, x), 1.0);
+                (std::$T::consts::FRAC_2_SQRT_PI * e, scale)
+            }
+
+            /// Two normal numbers whose product is the density of the standard normal distribution.
+            #[inline(always)]
+            pub(crate) fn normal_density<S: Simd>(x: $T) -> ($T, $T) {
+                let (e, scale) = bell::<S>(up_to($most, x), 0.5);
+                (DENSITY * e, scale)
+            }
+
+            /// `|x|` up to where the tail of the normal distribution is 0, half of
+            /// `exp(x^2 / 2) erfc(|x| / sqrt(2))`, and two normal numbers whose product is
+            /// `exp(-x^2 / 2)`: below the normal numbers a result must round once.
+            #[inline(always)]
+            fn tail<S: Simd>(x: $T) -> ($T, $T, $T, $T) {
+                let y = up_to($most, x);
+                let (p, share) = scaled::<S>(y * std::$T::consts::FRAC_1_SQRT_2, 0.5);
+                let (e, scale) = bell::<S>(y, 0.5);
                 (y, p * share, e, scale)
             }
 
@@ -86,17 +119,16 @@ macro_rules! error_functions {
             /// `exp(-x^2 / 2)` times a difference, on the right 1 less as much.
             #[inline(always)]
             pub(crate) fn gelu_slope<S: Simd>(x: $T) -> $T {
-                const FACTOR: $T = 0.398942280401432677939946059934;
                 let (y, half, e, scale) = tail::<S>(x);
                 let (above, e) = if x < 0.0 { (0.0, e) } else { (1.0, -e) };
-                fma::<S>(e * fma::<S>(y, -FACTOR, half), scale, above)
+                fma::<S>(e * fma::<S>(y, -DENSITY, half), scale, above)
             }
         }
     };
 }
 
 error_functions! {
-    f32, one: 4.0, most: 15.0, high: 0xffff_f000,
+    f32, one: 4.0, most: 15.0, slope: 11.0, high: 0xffff_f000,
     near: [
         0.12837917, -0.376126267, 0.112835947, -0.026854212, 5.18908742e-3,
         -8.01686429e-4, 7.87587506e-5,
@@ -109,7 +141,7 @@ error_functions! {
 }
 
 error_functions! {
-    f64, one: 6.0, most: 39.0, high: 0xffff_ffff_f800_0000,
+    f64, one: 6.0, most: 39.0, slope: 28.0, high: 0xffff_ffff_f800_0000,
     near: [
         0.128379167095512574, -0.376126389031837524, 0.112837916709551202,
         -0.0268661706451298408, 5.22397762542329831e-3, -8.5483270219348296e-4,

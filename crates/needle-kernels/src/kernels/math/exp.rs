@@ -22,10 +22,10 @@ maps! {
 }
 
 zips! {
-    /// `g (1 - y^2)`: an adjoint behind a hyperbolic tangent `y`.
-    float_pairs TANH_SLOPE 200, |g, y, S| g.chain(fma::<S>(-y, y, 1.0));
-    /// `g y (1 - y)`: an adjoint behind a sigmoid `y`.
-    float_pairs SIGMOID_SLOPE 200, |g, y, S| g.chain(y * (1.0 - y));
+    /// `g (1 - tanh(x)^2)`: an adjoint behind a hyperbolic tangent.
+    float_pairs TANH_SLOPE 600, |g, x, S| chain_factors(g, tanh_slope::<S>(x));
+    /// `g s (1 - s)` with the sigmoid `s` of `x`: an adjoint behind a sigmoid.
+    float_pairs SIGMOID_SLOPE 600, |g, x, S| chain_factors(g, sigmoid_slope::<S>(x));
     /// `g s (1 + x (1 - s))` with the sigmoid `s` of `x`: an adjoint behind [`SILU`].
     float_pairs SILU_SLOPE 700, |g, x, S| g.chain(silu_slope::<S>(x));
 }
@@ -34,7 +34,7 @@ macro_rules! exponentials {
     (
         $T:ident, $bits:ident, $significand:literal, $offset:literal,
         round: $round:literal, ln2: [$high:literal, $low:literal],
-        range: [$least:literal, $most:literal], silu: $silu:literal, tanh: $one:literal,
+        range: [$least:literal, $most:literal], far: $far:literal, tanh: $one:literal,
         q: $q:expr, above: $above:expr, below: $below:expr
     ) => {
         pub(in super::super) mod $T {
@@ -160,16 +160,44 @@ macro_rules! exponentials {
             #[inline(always)]
             pub(crate) fn silu<S: Simd>(x: $T) -> $T {
                 // Below, the result is 0 all the same, above it is x.
-                let near = within(x, $silu);
+                let near = within(x, $far);
                 let (a, b, p) = odds::<S>(near);
                 let value = near * a / (b + fma::<S>(b, p, a));
-                if x > $silu { x } else { value }
+                if x > $far { x } else { value }
+            }
+
+            /// Two normal numbers whose product is `s (1 - s)` with the sigmoid `s` of `x`, where
+            /// `1 - s` is no difference. The first is below 1, the second at most 1/2.
+            #[inline(always)]
+            pub(crate) fn sigmoid_slope<S: Simd>(x: $T) -> ($T, $T) {
+                // Beyond, the product is 0 all the same, also four times as large.
+                let (a, b, p) = odds::<S>(within(x, $far));
+                let b = fma::<S>(b, p, b);
+                let inverse = 1.0 / (a + b);
+                (a * b * inverse, inverse)
+            }
+
+            /// Two normal numbers whose product is `1 - tanh(x)^2`: four times the slope of the
+            /// sigmoid at `2 x`.
+            #[inline(always)]
+            pub(crate) fn tanh_slope<S: Simd>(x: $T) -> ($T, $T) {
+                let (share, inverse) = sigmoid_slope::<S>(2.0 * x);
+                (2.0 * share, 2.0 * inverse)
+            }
+
+            /// `s - t` with the sigmoid `s` of `x`, as `(1 - t) s - t (1 - s)`: neither a `t` of 0
+            /// nor one of 1 takes digits from a sigmoid near it.
+            #[inline(always)]
+            pub(crate) fn residual<S: Simd>(x: $T, t: $T) -> $T {
+                let (a, b, p) = odds::<S>(within(x, $far));
+                let b = fma::<S>(b, p, b);
+                fma::<S>(-t, b, (1.0 - t) * a) * (1.0 / (a + b))
             }
 
             /// `s (1 + x (1 - s))` with the sigmoid `s` of `x`, where `1 - s` is no difference.
             #[inline(always)]
             pub(crate) fn silu_slope<S: Simd>(x: $T) -> $T {
-                let x = within(x, $silu);
+                let x = within(x, $far);
                 let (a, b, p) = odds::<S>(x);
                 let b = fma::<S>(b, p, b);
                 let inverse = 1.0 / (a + b);
@@ -182,7 +210,7 @@ macro_rules! exponentials {
 exponentials! {
     f32, u32, 23, 256,
     round: 12_582_912.0, ln2: [0.693_359_375, -2.121_944_4e-4],
-    range: [-104.0, 89.0], silu: 109.0, tanh: 10.0,
+    range: [-104.0, 89.0], far: 109.0, tanh: 10.0,
     q: [0.5, 0.16666667, 0.04166645, 0.008333309, 0.0013935452, 0.00019892992],
     above: [
         -3.33332819422e-1, 1.33314422036e-1, -5.37397155531e-2, 2.06390887954e-2,
@@ -194,7 +222,7 @@ exponentials! {
 exponentials! {
     f64, u64, 52, 2048,
     round: 6_755_399_441_055_744.0, ln2: [0.693_145_751_953_125, 1.428_606_820_309_417_3e-6],
-    range: [-746.0, 710.0], silu: 753.0, tanh: 20.0,
+    range: [-746.0, 710.0], far: 753.0, tanh: 20.0,
     q: [
         0.5, 0.1666666666666667, 0.04166666666666667, 0.008333333333324906,
         0.001388888888888287, 0.00019841269879033045, 2.4801587328555858e-05,

@@ -38,6 +38,23 @@ macro_rules! width {
                 if S::FMA { a.mul_add(b, c) } else { a * b + c }
             }
 
+            /// The chain product of `g` and a derivative in two factors of at most 2: 0 where `g`
+            /// or the derivative is 0. A derivative below the normal numbers has lost digits, which
+            /// a large `g` must not make many.
+            #[inline(always)]
+            pub(super) fn chain_factors(g: $T, (u, v): ($T, $T)) -> $T {
+                let slope = u * v;
+                let is_tiny = slope < $T::MIN_POSITIVE;
+                let first = if is_tiny { u } else { slope };
+                let second = if is_tiny { v } else { 1.0 };
+                let product = g * first * second;
+                if (g == 0.0) | (slope == 0.0) {
+                    0.0
+                } else {
+                    product
+                }
+            }
+
             /// The polynomial with these coefficients, the constant term first, by Horner.
             #[inline(always)]
             pub(super) fn polynomial<S: super::Simd, const N: usize>(x: $T, c: [$T; N]) -> $T {

@@ -3,6 +3,7 @@
 
 use crate::kernels::elementwise::CHEAP;
 use crate::kernels::elementwise::formula::{maps, zips};
+use crate::kernels::number::Float;
 
 maps! {
     /// Square root.
@@ -32,6 +33,29 @@ zips! {
         -1.0 => Some(&RECIPROCAL),
         _ => None,
     };
+    /// `a^(b - 1)`, as [`POWER`] has it.
+    float_calls POWER_LESS_1 8000, Float |a, b| less(a, b, T::ONE);
+    /// `a^(b - 2)`.
+    float_calls POWER_LESS_2 8000, Float |a, b| less(a, b, T::ONE.add(T::ONE));
+}
+
+/// `a^(b - steps)` for 1 or 2 steps. Where the difference rounds, a base far from 1 would make much
+/// of what it loses: there the power is divided, unless it has lost digits or all of its own.
+#[inline]
+fn less<T: Float>(a: T, b: T, steps: T) -> T {
+    let lower = b.sub(steps);
+    if lower.add(steps) != b {
+        let power = a.pow(b);
+        if power.is_normal() {
+            let divided = power.div(a);
+            return if steps == T::ONE {
+                divided
+            } else {
+                divided.div(a)
+            };
+        }
+    }
+    a.pow(lower)
 }
 
 pub(super) mod f32 {
