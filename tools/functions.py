@@ -177,11 +177,11 @@ def partial(function: Callable[..., Tensor], *order: int) -> Partial:
     return Partial(function, order)
 
 
-def first(function: Callable[[Tensor], Tensor]) -> Partial:
+def first(function: Callable[..., Tensor]) -> Partial:
     return Partial(function, (0,))
 
 
-def second(function: Callable[[Tensor], Tensor]) -> Partial:
+def second(function: Callable[..., Tensor]) -> Partial:
     return Partial(function, (0, 0))
 
 
