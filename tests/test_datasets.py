@@ -67,7 +67,7 @@ def test_samples_are_the_callers_own(tiny, index: Any, transforms: Any) -> None:
 class Sized(Dataset):
     """Says how long it is, and answers to any index."""
 
-    def __init__(self, count: int = 4, broken: int = -1, transforms: Any = None) -> None:
+    def __init__(self, count: int = 4, broken: int | None = None, transforms: Any = None) -> None:
         super().__init__(transforms)
         self.count, self.broken = count, broken
 
