@@ -12,7 +12,8 @@ class Adagrad(Optimizer):
     """Adagrad (Duchi, Hazan and Singer 2011): `s = s + g^2`, `p = p - lr g / (sqrt(s) + eps)`.
 
     `g` is the gradient plus `weight_decay` times the parameter. `s` begins with
-    `initial_accumulator`; `.s` maps each parameter to it.
+    `initial_accumulator`; `.s` maps each parameter to it. Where a sum of squares is larger than
+    its dtype can hold, `.s` has minus its root instead.
     """
 
     lr = Setting(at_least_zero)

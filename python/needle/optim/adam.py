@@ -18,7 +18,8 @@ class Adam(Optimizer):
     `p = p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)`.
 
     `.t` counts the steps, `.m` and `.v` map each parameter to the means of its gradient and of
-    the gradient's square.
+    the gradient's square. Where a mean of squares is larger than its dtype can hold, `.v` has
+    minus its root instead (it is never negative itself), so gradients of any size make a step.
     """
 
     lr = Setting(at_least_zero)

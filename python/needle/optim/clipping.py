@@ -17,7 +17,8 @@ def clip_grad_norm(
     """Scale the gradients of `params` down together if their common L2 norm is above `max_norm`
     (Pascanu, Mikolov and Bengio 2013).
 
-    Returns the norm before, 0.0 where no parameter has a gradient. It is computed in float64. A
+    Returns the norm before, 0.0 where no parameter has a gradient. It is computed in float64,
+    without squares that overflow or vanish: it is right wherever it is a number of float64. A
     parameter that is given twice counts once, one that requires no gradient does not count.
 
     Raises ValueError for a negative `max_norm` (infinity is allowed, and only measures) and, with
@@ -32,8 +33,13 @@ def clip_grad_norm(
     if error_if_nonfinite and not math.isfinite(norm):
         raise ValueError(f"clip_grad_norm: the norm of the gradients is {norm}")
     if norm > limit:
+        factor = limit / norm
+        if factor < 2.0**-100:
+            # In two steps: float32 has few digits for numbers as small as this.
+            found = [(param, grad * 2.0**-64) for param, grad in found]
+            factor = limit * 2.0**64 / norm
         for param, grad in found:
-            param.grad = grad * (limit / norm)
+            param.grad = grad * factor
     return norm
 
 

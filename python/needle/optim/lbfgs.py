@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ class LBFGS(Optimizer):
             tolerance_change=tolerance_change,
             history_size=history_size,
         )
-        self._pairs: list[tuple[Vector, Vector]] = []
+        self._pairs: list[_Pair] = []
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add the only group. Raises ValueError for a second one."""
@@ -116,53 +116,67 @@ class LBFGS(Optimizer):
     def _descend(self, problem: _Problem, x: Vector, at: Point) -> tuple[Vector, Point] | None:
         """The next position, and loss and gradient there; None where no step goes down."""
         loss, gradient = at
-        # What is remembered of a parameter that was frozen since does not move it.
-        direction = np.where(problem.trained, self.lr * self._direction(gradient), 0.0)
-        if not float(direction @ gradient) < 0.0:  # or it is NaN
-            return None
-        with warnings.catch_warnings():
-            # That it found nothing is also what it returns.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            length, *_ = self._search(
-                lambda x: problem.at(x)[0],
-                lambda x: problem.at(x)[1],
-                x,
-                direction,
-                gradient,
-                loss,
-                maxiter=25,
-            )
-        if length is None:
-            return None
-        # The same bits as in the search, which has evaluated it.
-        new = (x + length * direction).astype(x.dtype)
-        found = problem.at(new)
-        self._remember(new - x, found[1] - gradient)
-        return new, found
+        unit = _unit(gradient)
+        for direction in self._directions(x, gradient / unit, unit):
+            # What is remembered of a parameter that was frozen since does not move it.
+            direction = np.where(problem.trained, self.lr * direction, 0.0)
+            if not float(direction @ (gradient / unit)) < 0.0:  # or it is NaN
+                continue
+            # In float64, where the slopes of float32 neither overflow nor vanish.
+            direction = direction.astype(np.float64)
+            with warnings.catch_warnings():
+                # That it found nothing is also what it returns.
+                warnings.simplefilter("ignore", RuntimeWarning)
+                length, *_ = self._search(
+                    lambda x: problem.at(x)[0],
+                    lambda x: problem.at(x)[1],
+                    x,
+                    direction,
+                    gradient,
+                    loss,
+                    maxiter=25,
+                )
+            if length is None:
+                continue
+            # The same bits as in the search, which has evaluated it.
+            new = (x + length * direction).astype(x.dtype)
+            if np.array_equal(new, x):
+                continue
+            found = problem.at(new)
+            self._remember(_Pair.of(new - x, found[1] - gradient))
+            return new, found
+        return None
 
-    def _remember(self, s: Vector, y: Vector) -> None:
+    def _remember(self, pair: _Pair) -> None:
         # The strong Wolfe conditions make this positive, but for rounding.
-        if float(s @ y) > 1e-10 * float(s @ s) ** 0.5 * float(y @ y) ** 0.5:
-            self._pairs = [*self._pairs, (s, y)][-self.history_size :]
+        s, y = pair.s, pair.y
+        if pair.product > 1e-10 * float(s @ s) ** 0.5 * float(y @ y) ** 0.5:
+            self._pairs = [*self._pairs, pair][-self.history_size :]
 
-    def _direction(self, gradient: Vector) -> Vector:
-        """Minus the approximate inverse Hessian times the gradient, by the two-loop recursion."""
+    def _directions(self, x: Vector, gradient: Vector, unit: float) -> Iterator[Vector]:
+        """What to search along, for a gradient of `unit` times the vector given: minus the
+        approximate inverse Hessian times the gradient, by the two-loop recursion. While nothing
+        is known of the curvature, the first step is of length 1 at most, and if that leads
+        nowhere, as where the parameters are too large to notice, one in proportion to them.
+        """
         q = -gradient
         if not self._pairs:
-            return q * min(1.0, 1.0 / float(np.abs(gradient).sum()))
+            yield q * min(unit, 1.0 / float(np.abs(gradient).sum()))
+            yield q * (float(np.finfo(x.dtype).eps) ** 0.5 * _largest(x) / _largest(gradient))
+            return
         weights = []
-        for s, y in reversed(self._pairs):
-            weights.append(float(s @ q) / float(s @ y))
-            q = q - weights[-1] * y
-        s, y = self._pairs[-1]
-        q *= float(s @ y) / float(y @ y)
-        for (s, y), weight in zip(self._pairs, reversed(weights), strict=True):
-            q += (weight - float(y @ q) / float(s @ y)) * s
-        return q
+        for pair in reversed(self._pairs):
+            weights.append(float(pair.s @ q) / pair.product)
+            q = q - weights[-1] * pair.y
+        last = self._pairs[-1]
+        q *= last.product / float(last.y @ last.y) * last.ratio(unit)
+        for pair, weight in zip(self._pairs, reversed(weights), strict=True):
+            q += (weight * pair.ratio(unit) - float(pair.y @ q) / pair.product) * pair.s
+        yield q
 
     def state_dict(self) -> dict[str, Any]:
         """As every optimiser's; `pairs` are the remembered changes of parameters and gradient."""
-        pairs = [[s.copy(), y.copy()] for s, y in self._pairs]
+        pairs = [[pair.s * pair.s_unit, pair.y * pair.y_unit] for pair in self._pairs]
         return {**super().state_dict(), "pairs": pairs}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -177,9 +191,31 @@ class LBFGS(Optimizer):
             if kinds != [(position.shape, position.dtype)] * 2:
                 wanted = f"{position.dtype} vectors of length {position.size}"
                 raise ValueError(f"pairs: expected two {wanted} at {i}")
-            pairs.append((arrays[0], arrays[1]))
+            pairs.append(_Pair.of(arrays[0], arrays[1]))
         super().load_state_dict({key: value for key, value in state.items() if key != "pairs"})
         self._pairs = pairs
+
+
+class _Pair(NamedTuple):
+    """Changes of parameters and gradient, each in a unit of its own, a power of two: products
+    neither overflow nor vanish, and have the bits that they would have without.
+    """
+
+    s: Vector
+    y: Vector
+    s_unit: float
+    y_unit: float
+    product: float
+
+    @classmethod
+    def of(cls, s: Vector, y: Vector) -> _Pair:
+        s_unit, y_unit = _unit(s), _unit(y)
+        s, y = s / s_unit, y / y_unit
+        return cls(s, y, s_unit, y_unit, float(s @ y))
+
+    def ratio(self, unit: float) -> float:
+        """The unit of the change of parameters per that of the gradient, of one in `unit`."""
+        return self.s_unit / (self.y_unit / unit)
 
 
 class _Problem:
@@ -221,6 +257,19 @@ class _Problem:
         point = (math.inf if math.isnan(value) else value, _flat(grads, x.dtype))
         self._last = (x, point)
         return point
+
+
+def _largest(vector: Vector) -> float:
+    return float(np.abs(vector).max(initial=0.0))
+
+
+def _unit(vector: Vector) -> float:
+    """A power of two near the largest element, normal in the dtype as its reciprocal is."""
+    largest = _largest(vector)
+    if not 0.0 < largest < math.inf:
+        return 1.0
+    limits = np.finfo(vector.dtype)
+    return 2.0 ** max(limits.minexp, min(math.frexp(largest)[1], -limits.minexp))
 
 
 def _gradient(param: Tensor) -> Vector:

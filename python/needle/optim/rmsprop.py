@@ -17,7 +17,8 @@ class RMSProp(Optimizer):
     is `u = momentum u + g / (sqrt(v) + eps)`, `p = p - lr u`.
 
     `.v` maps each parameter to the mean of squares, `.a` and `.u` to `a` and `u` where they are
-    in use.
+    in use. Where a mean of squares is larger than its dtype can hold, `.v` has minus its root
+    instead.
     """
 
     lr = Setting(at_least_zero)

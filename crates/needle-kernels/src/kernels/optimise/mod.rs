@@ -22,6 +22,7 @@ pub use norm::norm;
 use rules::Rule;
 pub use rules::{Adagrad, Adam, Lion, RmsProp, Sgd, adagrad, adam, lion, rms_prop, sgd};
 use smallvec::SmallVec;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Numbers that a rule may use.
@@ -213,6 +214,9 @@ impl Slot {
     }
 }
 
+/// Elements that are changed before it is looked whether their squares did fit.
+const CHUNK: usize = 256;
+
 simd! {
     /// Changes a row of a parameter and of its states. States that the rule does not have
     /// are empty.
@@ -225,20 +229,59 @@ simd! {
         p: &mut [T], g: *const T, a: &mut [T], b: &mut [T], c: &mut [T], factors: &[T; FACTORS]
     ) {
         let n = p.len();
-        let a = if R::STATES > 0 { &mut a[..n] } else { a };
-        let b = if R::STATES > 1 { &mut b[..n] } else { b };
-        let c = if R::STATES > 2 { &mut c[..n] } else { c };
-        for (i, x) in p.iter_mut().enumerate() {
-            let mut states = [T::ZERO; STATES];
-            if R::STATES > 0 { states[0] = a[i]; }
-            if R::STATES > 1 { states[1] = b[i]; }
-            if R::STATES > 2 { states[2] = c[i]; }
+        let mut kept = [[const { MaybeUninit::<T>::uninit() }; CHUNK]; 1 + STATES];
+        for start in (0..n).step_by(CHUNK) {
+            let end = n.min(start + CHUNK);
+            let p = &mut p[start..end];
+            let a = if R::STATES > 0 { &mut a[start..end] } else { &mut *a };
+            let b = if R::STATES > 1 { &mut b[start..end] } else { &mut *b };
+            let c = if R::STATES > 2 { &mut c[start..end] } else { &mut *c };
             // SAFETY: the caller's promise.
-            let g = unsafe { g.add(i).read() };
-            *x = R::update(factors, *x, g, &mut states);
-            if R::STATES > 0 { a[i] = states[0]; }
-            if R::STATES > 1 { b[i] = states[1]; }
-            if R::STATES > 2 { c[i] = states[2]; }
+            let g = |i: usize| unsafe { g.add(start + i).read() };
+            let mut fit = true;
+            // The compiler sees the lengths.
+            let [kept_p, kept_a, kept_b, kept_c] = kept.each_mut().map(|kept| &mut kept[..p.len()]);
+            for (i, x) in p.iter_mut().enumerate() {
+                let mut states = [T::ZERO; STATES];
+                if R::STATES > 0 { states[0] = a[i]; }
+                if R::STATES > 1 { states[1] = b[i]; }
+                if R::STATES > 2 { states[2] = c[i]; }
+                if let Some(squares) = R::SQUARES {
+                    kept_p[i].write(*x);
+                    if R::STATES > 0 { kept_a[i].write(states[0]); }
+                    if R::STATES > 1 { kept_b[i].write(states[1]); }
+                    if R::STATES > 2 { kept_c[i].write(states[2]); }
+                    let old = states[squares];
+                    *x = R::update(factors, *x, g(i), &mut states);
+                    fit &= R::fits(factors, old, states[squares]);
+                } else {
+                    *x = R::update(factors, *x, g(i), &mut states);
+                }
+                if R::STATES > 0 { a[i] = states[0]; }
+                if R::STATES > 1 { b[i] = states[1]; }
+                if R::STATES > 2 { c[i] = states[2]; }
+            }
+            if fit { continue; }
+            // Some squares did not: these elements once more, from what they were.
+            let Some(squares) = R::SQUARES else { continue };
+            for (i, x) in p.iter_mut().enumerate() {
+                let mut states = [T::ZERO; STATES];
+                // SAFETY: the loop above has written these, of all elements of the chunk.
+                let old = unsafe {
+                    if R::STATES > 0 { states[0] = kept_a[i].assume_init(); }
+                    if R::STATES > 1 { states[1] = kept_b[i].assume_init(); }
+                    if R::STATES > 2 { states[2] = kept_c[i].assume_init(); }
+                    kept_p[i].assume_init()
+                };
+                let new = [a.get(i), b.get(i), c.get(i)][squares].copied();
+                if new.is_some_and(|new| R::fits(factors, states[squares], new)) {
+                    continue;
+                }
+                *x = R::update_large(factors, old, g(i), &mut states);
+                if R::STATES > 0 { a[i] = states[0]; }
+                if R::STATES > 1 { b[i] = states[1]; }
+                if R::STATES > 2 { c[i] = states[2]; }
+            }
         }
     }
 }

@@ -13,6 +13,51 @@ pub(super) trait Rule: Sync {
     const STATES: usize;
     /// The parameter after the step; the states are changed in their places.
     fn update<T: Float>(factors: &[T; FACTORS], p: T, g: T, states: &mut [T; STATES]) -> T;
+    /// Whether a state is a mean or a sum of squares, which may not fit its dtype where the
+    /// numbers themselves do. It is the first one then, or the one that this says.
+    const SQUARES: Option<usize> = None;
+    /// Whether [`Rule::update`] was right with these squares, before and after it.
+    #[inline(always)]
+    fn fits<T: Float>(_factors: &[T; FACTORS], old: T, new: T) -> bool {
+        (old >= T::ZERO) & (new < T::HIGHEST)
+    }
+    /// [`Rule::update`] where it was not: by the roots of squares (see [`root_of`]).
+    fn update_large<T: Float>(factors: &[T; FACTORS], p: T, g: T, states: &mut [T; STATES]) -> T {
+        Self::update(factors, p, g, states)
+    }
+}
+
+/// The root of a mean or a sum of squares in a state. Where that is no number of the dtype, the
+/// state holds minus its root, which is one; squares are never negative themselves.
+#[inline(always)]
+fn root_of<T: Float>(state: T) -> T {
+    if state < T::ZERO {
+        state.negate()
+    } else {
+        state.sqrt()
+    }
+}
+
+/// The state for squares with this root.
+#[inline(always)]
+fn state_of<T: Float>(root: T) -> T {
+    let square = root.mul(root);
+    if square == T::HIGHEST {
+        root.negate()
+    } else {
+        square
+    }
+}
+
+/// The root of `a x^2 + b y^2`, without squares that overflow.
+#[inline(always)]
+fn root_of_sum<T: Float>(a: T, x: T, b: T, y: T) -> T {
+    let unit = x.abs().maximum(y.abs());
+    if unit == T::ZERO || unit == T::HIGHEST {
+        return unit;
+    }
+    let (x, y) = (x.div(unit), y.div(unit));
+    unit.mul(a.mul(x.mul(x)).add(b.mul(y.mul(y))).sqrt())
 }
 
 /// Settings of stochastic gradient descent.
@@ -128,6 +173,26 @@ impl Rule for MeanAndSquare {
         let root = v.mul(scale).sqrt().add(eps);
         shrink.mul(p).sub(lr.mul(*m).div(root))
     }
+    const SQUARES: Option<usize> = Some(1);
+    #[inline(always)]
+    fn fits<T: Float>(factors: &[T; FACTORS], old: T, new: T) -> bool {
+        let scale = factors[5];
+        (old >= T::ZERO) & (new.mul(scale) < T::HIGHEST)
+    }
+    fn update_large<T: Float>(
+        factors: &[T; FACTORS],
+        p: T,
+        g: T,
+        [m, v, ..]: &mut [T; STATES],
+    ) -> T {
+        let [lr, beta1, rest1, beta2, rest2, scale, eps, decay, shrink] = *factors;
+        let g = g.add(decay.mul(p));
+        *m = beta1.mul(*m).add(rest1.mul(g));
+        let root = root_of_sum(beta2, root_of(*v), rest2, g);
+        *v = state_of(root);
+        let root = root.mul(scale.sqrt()).add(eps);
+        shrink.mul(p).sub(lr.mul(*m).div(root))
+    }
 }
 
 /// Settings of RMSProp.
@@ -198,6 +263,32 @@ impl<const CENTERED: bool, const MOMENTUM: bool> Rule for MeanSquare<CENTERED, M
         }
         p.sub(lr.mul(step))
     }
+    const SQUARES: Option<usize> = Some(0);
+    fn update_large<T: Float>(factors: &[T; FACTORS], p: T, g: T, states: &mut [T; STATES]) -> T {
+        let [lr, decay, alpha, rest, eps, keep, ..] = *factors;
+        let [v, second, third] = states;
+        let (mean, velocity) = if CENTERED {
+            (second, third)
+        } else {
+            (third, second)
+        };
+        let g = g.add(decay.mul(p));
+        let mut root = root_of_sum(alpha, root_of(*v), rest, g);
+        *v = state_of(root);
+        if CENTERED {
+            *mean = alpha.mul(*mean).add(rest.mul(g));
+            let share = mean.abs().div(root);
+            // As a product, since near 1 the square would lose what is left.
+            let left = T::ONE.sub(share).mul(T::ONE.add(share));
+            root = root.mul(left.maximum(T::ZERO).sqrt());
+        }
+        let mut step = g.div(root.add(eps));
+        if MOMENTUM {
+            *velocity = keep.mul(*velocity).add(step);
+            step = *velocity;
+        }
+        p.sub(lr.mul(step))
+    }
 }
 
 /// Settings of Adagrad.
@@ -232,6 +323,19 @@ impl Rule for SumOfSquares {
         let g = g.add(decay.mul(p));
         *sum = sum.add(g.mul(g));
         p.sub(lr.mul(g).div(sum.sqrt().add(eps)))
+    }
+    const SQUARES: Option<usize> = Some(0);
+    fn update_large<T: Float>(
+        factors: &[T; FACTORS],
+        p: T,
+        g: T,
+        [sum, ..]: &mut [T; STATES],
+    ) -> T {
+        let [lr, decay, eps, ..] = *factors;
+        let g = g.add(decay.mul(p));
+        let root = root_of_sum(T::ONE, root_of(*sum), T::ONE, g);
+        *sum = state_of(root);
+        p.sub(lr.mul(g).div(root.add(eps)))
     }
 }
 
