@@ -43,6 +43,7 @@ KINKS: list[tuple[str, Callable[[Tensor], Tensor], Any, Any]] = [
     ("sigmoid, far", ndl.sigmoid, [-1e3, 1e3, 0.0], [0, 0, 0.25]),
     ("logsumexp, far", ndl.logsumexp, [1e10, 1e10], [0.5, 0.5]),
     ("logsumexp, -inf", ndl.logsumexp, [-inf, 0.0], [0, 1]),
+    ("logsumexp, all -inf", ndl.logsumexp, [-inf, -inf], [0, 0]),
     ("softmax, far", lambda x: ndl.softmax(x)[0], [1e5, -1e5], [0, 0]),
     ("log_softmax, far", lambda x: ndl.log_softmax(x)[1], [1e5, 0.0], [-1, 1]),
     ("cross_entropy, -inf", lambda x: ndl.cross_entropy(x, Tensor([0, 1.0])), [-inf, 0.0], [0, 0]),

@@ -183,7 +183,7 @@ pub static CROSS_ENTROPY_GRADIENT: OpDef = OpDef {
                 _ => {
                     let share = x.apply(&softmax::SOFTMAX, last_axis());
                     let g = s.x(0).mul_scalar(per_row(x));
-                    (!is_labelled(x, s.x(2))).then(|| (total(h.chain(share)) - h).chain(g))
+                    (!is_labelled(x, s.x(2))).then(|| (-softmax::centred(h, share, total)).chain(g))
                 }
             }
         },

@@ -6,6 +6,7 @@ use super::{
     Attr, Attrs, Derivative, Domain, Expr, Inputs, Needs, OpDef, Param, ParamKind, Run, Sample,
     Site, Tangent, TypeRef, slopes,
 };
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernels::cast::cast;
 use crate::kernels::softmax;
@@ -22,7 +23,7 @@ pub static LOGSUMEXP: OpDef = OpDef {
     name: "logsumexp",
     class: "LogSumExp",
     numpy: &[],
-    doc: "`log(sum(exp(a)))` over `axes`: `None` for all, an integer or several.\n\nStable: the maximum is taken out first. Reduced axes go away, or stay with length 1 with `keepdims`; integers give floats. The gradient is the softmax over the axes. Raises AxisError for an axis that `a` does not have or that is named twice, ValueError where a reduced axis is empty.",
+    doc: "`log(sum(exp(a)))` over `axes`: `None` for all, an integer or several.\n\nStable: the maximum is taken out first. Reduced axes go away, or stay with length 1 with `keepdims`; integers give floats. The gradient is the softmax over the axes, and 0 where all elements are -inf. Raises AxisError for an axis that `a` does not have or that is named twice, ValueError where a reduced axis is empty.",
     inputs: A,
     params: REDUCTION_PARAMS,
     run: Run::One {
@@ -67,10 +68,18 @@ pub static LOGSUMEXP: OpDef = OpDef {
 };
 
 /// The softmax over the reduced axes. The result of a log-sum-exp is rounded, which
-/// scales all exponentials by one factor: dividing by their sum takes it out again.
+/// scales all exponentials by one factor: dividing by their sum takes it out again. Of a row of
+/// -inf, whose result does not depend on any element, all shares are 0.
 fn shares<'a>(s: &Site<'a>) -> Expr<'a> {
-    let powers = (s.x(0) - spread(s, s.y())).exp();
-    powers / powers.sum(&site_axes(s), true)
+    let y = s.y();
+    let lowest = match y.dtype() {
+        DType::F32 => f64::from(f32::MIN),
+        _ => f64::MIN,
+    };
+    let powers = (s.x(0) - spread(s, y.maximum(y.constant(lowest)))).exp();
+    // It is near 1, or 0.
+    let sum = powers.sum(&site_axes(s), true);
+    powers / sum.maximum(sum.constant(0.5))
 }
 
 pub(super) fn along_axis(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {
@@ -88,6 +97,17 @@ pub(super) fn total<'a>(s: &Site<'a>, value: Expr<'a>) -> Expr<'a> {
     value.sum(&axis_of(s), true)
 }
 
+/// `h - sum(p h)` for shares `p` that sum to 1. What rounding leaves of the mean in the first
+/// difference, which counts where one share is near 1, the second takes out.
+pub(super) fn centred<'a>(
+    h: Expr<'a>,
+    p: Expr<'a>,
+    total: impl Fn(Expr<'a>) -> Expr<'a>,
+) -> Expr<'a> {
+    let once = h - total(h.chain(p));
+    once - total(once.chain(p))
+}
+
 const SAMPLES: &[Sample] = &[
     Sample::with(|| Attrs::one(Attr::Int(-1)), &[(&[2, 3], Domain::Real)]),
     Sample::with(|| Attrs::one(Attr::Int(0)), &[(&[3, 2, 2], Domain::Real)]),
@@ -98,7 +118,7 @@ pub static SOFTMAX: OpDef = OpDef {
     name: "softmax",
     class: "Softmax",
     numpy: &[],
-    doc: "`exp(a) / sum(exp(a))` along `axis`.\n\nStable: the maximum is taken out first. Shape of `a`; integers give floats. Raises AxisError for an axis that `a` does not have.",
+    doc: "`exp(a) / sum(exp(a))` along `axis`.\n\nStable: the maximum is taken out first. NaN where all elements are -inf, or one is inf. Shape of `a`; integers give floats. Raises AxisError for an axis that `a` does not have.",
     inputs: A,
     params: AXIS,
     run: Run::One {
@@ -124,7 +144,7 @@ pub static LOG_SOFTMAX: OpDef = OpDef {
     name: "log_softmax",
     class: "LogSoftmax",
     numpy: &[],
-    doc: "`a - logsumexp(a)` along `axis`: the logarithm of the softmax.\n\nStable: the maximum is taken out first. Shape of `a`; integers give floats. Raises AxisError for an axis that `a` does not have.",
+    doc: "`a - logsumexp(a)` along `axis`: the logarithm of the softmax.\n\nStable: the maximum is taken out first, and a share near 1 keeps the digits of its logarithm. NaN as in `softmax`. Shape of `a`; integers give floats. Raises AxisError for an axis that `a` does not have.",
     inputs: A,
     params: AXIS,
     run: Run::One {
@@ -137,7 +157,7 @@ pub static LOG_SOFTMAX: OpDef = OpDef {
     derivative: Derivative::Rule {
         needs: Needs::Y,
         vjp: |s, g, _| Some(g[0]?.with(&slopes::LOG_SOFTMAX_GRADIENT, s.attrs.clone(), s.y())),
-        jvp: Tangent::Rule(|s, t| Some(t[0]? - total(s, t[0]?.chain(s.y().exp())))),
+        jvp: Tangent::Rule(|s, t| Some(centred(t[0]?, s.y().exp(), |x| total(s, x)))),
     },
     samples: SAMPLES,
 };

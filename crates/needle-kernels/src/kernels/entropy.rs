@@ -7,6 +7,7 @@ use super::gather;
 use super::math::Elementary;
 use super::number::{Float, Number};
 use super::reduce::{Reduce, reduce};
+use super::softmax::{is_dominated, rest_of};
 use super::threads::{self, Shared};
 use crate::array::Array;
 use crate::dispatch;
@@ -146,7 +147,7 @@ pub fn cross_entropy_gradient(g: &Array, x: &Array, target: Target) -> Result<Ar
 /// Elements of a row whose exponentials are taken at a time.
 const BLOCK: usize = 256;
 
-/// The maximum of a row and the sum of the exponentials behind it.
+/// The maximum of a row and the logarithm of the sum of the exponentials behind it.
 ///
 /// # Safety
 /// There are `n` elements.
@@ -155,16 +156,28 @@ unsafe fn exponentials<S: super::simd::Simd, T: Elementary>(x: *const T, n: usiz
     // SAFETY: the caller's promise.
     unsafe {
         let max = fold::<T, MaxOf>(x, n);
-        let mut sum = T::ZERO;
+        let (mut sum, mut rest) = (T::ZERO, T::ZERO);
         let mut block = [T::ZERO; BLOCK];
         for start in (0..n).step_by(BLOCK) {
             let len = BLOCK.min(n - start);
             for (i, place) in block.iter_mut().enumerate().take(len) {
                 *place = x.add(start + i).read().sub(max).exp::<S>();
             }
-            sum = sum.add(fold::<T, SumOf>(block.as_ptr(), len));
+            let part = fold::<T, SumOf>(block.as_ptr(), len);
+            sum = sum.add(part);
+            // If the maximum is above all others together, its block alone is dominated too.
+            rest = rest.add(if is_dominated(part) {
+                rest_of(block.as_mut_ptr(), len)
+            } else {
+                part
+            });
         }
-        (max, sum)
+        let log_sum = if is_dominated(sum) {
+            rest.log1p::<S>()
+        } else {
+            sum.log::<S>()
+        };
+        (max, log_sum)
     }
 }
 
@@ -174,7 +187,7 @@ simd! {
     unsafe fn entropy_row<S>[T: Elementary](x: *const T, t: *const T, n: usize) -> T {
         // SAFETY: the caller's promise.
         unsafe {
-            let (max, sum) = exponentials::<S, T>(x, n);
+            let (max, log_sum) = exponentials::<S, T>(x, n);
             let weight = fold::<T, SumOf>(t, n);
             let mut at = T::ZERO;
             let mut block = [T::ZERO; BLOCK];
@@ -186,7 +199,7 @@ simd! {
                 }
                 at = at.add(fold::<T, SumOf>(block.as_ptr(), len));
             }
-            weight.chain(sum.log::<S>()).sub(at)
+            weight.chain(log_sum).sub(at)
         }
     }
 }
@@ -199,14 +212,34 @@ simd! {
     ) {
         // SAFETY: the caller's promise.
         unsafe {
+            let weight = fold::<T, SumOf>(t, n);
+            if weight == T::ZERO {
+                // The row does not count, even if its shares are not numbers.
+                for i in 0..n {
+                    out.add(i).write(g.chain(T::ZERO.sub(t.add(i).read())));
+                }
+                return;
+            }
             let max = fold::<T, MaxOf>(x, n);
             for i in 0..n {
                 out.add(i).write(x.add(i).read().sub(max).exp::<S>());
             }
-            let scale = fold::<T, SumOf>(t, n).div(fold::<T, SumOf>(out, n));
+            let sum = fold::<T, SumOf>(out, n);
+            let scale = weight.div(sum);
+            let largest = if is_dominated(sum) {
+                (0..n).find(|&i| out.add(i).read() == T::ONE)
+            } else {
+                None
+            };
             for i in 0..n {
                 let share = out.add(i).read().mul(scale).sub(t.add(i).read());
                 out.add(i).write(g.chain(share));
+            }
+            if let Some(largest) = largest {
+                // The row sums to 0, and this is the difference of near numbers.
+                out.add(largest).write(T::ZERO);
+                let others = fold::<T, SumOf>(out, n);
+                out.add(largest).write(T::ZERO.sub(others));
             }
         }
     }
@@ -218,8 +251,8 @@ simd! {
     unsafe fn label_row<S>[T: Elementary](x: *const T, label: usize, n: usize) -> T {
         // SAFETY: the caller's promise.
         unsafe {
-            let (max, sum) = exponentials::<S, T>(x, n);
-            sum.log::<S>().sub(x.add(label).read().sub(max))
+            let (max, log_sum) = exponentials::<S, T>(x, n);
+            log_sum.sub(x.add(label).read().sub(max))
         }
     }
 }
@@ -236,8 +269,15 @@ simd! {
             for i in 0..n {
                 out.add(i).write(x.add(i).read().sub(max).exp::<S>());
             }
-            let scale = T::ONE.div(fold::<T, SumOf>(out, n));
-            let share = out.add(label).read().mul(scale).sub(T::ONE);
+            let sum = fold::<T, SumOf>(out, n);
+            let (scale, picked) = (T::ONE.div(sum), out.add(label).read());
+            let share = if picked.add(picked) > sum {
+                // Minus the shares of the others.
+                out.add(label).write(T::ZERO);
+                T::ZERO.sub(fold::<T, SumOf>(out, n).mul(scale))
+            } else {
+                picked.mul(scale).sub(T::ONE)
+            };
             for i in 0..n {
                 out.add(i).write(g.chain(out.add(i).read().mul(scale)));
             }

@@ -59,6 +59,10 @@ pub(crate) fn element(number: Scalar, dtype: DType) -> u64 {
 /// Numbers with real values.
 pub(crate) trait Float: Arithmetic + Into<f64> {
     const ONE: Self;
+    /// The distance from 1 to the next number.
+    const EPSILON: f64;
+    /// The smallest normal number.
+    const SMALLEST: f64;
     fn div(self, other: Self) -> Self;
     fn sqrt(self) -> Self;
     /// Whether it is finite and has all its digits.
@@ -188,6 +192,8 @@ macro_rules! float {
 
         impl Float for $T {
             const ONE: Self = 1.0;
+            const EPSILON: f64 = $T::EPSILON as f64;
+            const SMALLEST: f64 = $T::MIN_POSITIVE as f64;
             #[inline(always)]
             fn div(self, other: Self) -> Self { self / other }
             #[inline(always)]

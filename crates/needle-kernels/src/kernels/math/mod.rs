@@ -77,6 +77,7 @@ width!(f64);
 pub(super) trait Elementary: Float {
     fn exp<S: Simd>(self) -> Self;
     fn log<S: Simd>(self) -> Self;
+    fn log1p<S: Simd>(self) -> Self;
 }
 
 macro_rules! elementary {
@@ -86,6 +87,8 @@ macro_rules! elementary {
             fn exp<S: Simd>(self) -> Self { $T::exp::<S>(self) }
             #[inline(always)]
             fn log<S: Simd>(self) -> Self { $T::log::<S>(self) }
+            #[inline(always)]
+            fn log1p<S: Simd>(self) -> Self { $T::log1p::<S>(self) }
         }
     )*};
 }
