@@ -165,7 +165,7 @@ def test_gradients_keep_the_dtype_of_float_leaves() -> None:
     "function",
     [
         *("erf", "gelu", "silu", "softplus", "leaky_relu", "tanh", "sigmoid", "log1p"),
-        *("layer_norm", "var"),
+        *("layer_norm", "rms_norm", "var"),
     ],
 )
 def test_derivatives_of_integers_are_those_of_floats(function: str, dtype: str) -> None:

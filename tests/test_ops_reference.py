@@ -53,6 +53,16 @@ def layer_norm_gradient(op: Any, g: np.ndarray, a: np.ndarray) -> np.ndarray:
     return rest / np.sqrt(a.var(op.axis, keepdims=True) + op.eps)
 
 
+def root_mean_square(op: Any, a: np.ndarray) -> np.ndarray:
+    return a / np.sqrt((a * a).mean(op.axis, keepdims=True) + op.eps)
+
+
+def rms_norm_gradient(op: Any, g: np.ndarray, a: np.ndarray) -> np.ndarray:
+    y = root_mean_square(op, a)
+    rest = g - y * (g * y).mean(op.axis, keepdims=True)
+    return rest / np.sqrt((a * a).mean(op.axis, keepdims=True) + op.eps)
+
+
 def shares(a: np.ndarray, target: np.ndarray) -> np.ndarray:
     return target if target.ndim == a.ndim else np.eye(a.shape[-1])[target.astype(int)]
 
@@ -154,6 +164,8 @@ REFERENCE: dict[str, Callable[..., Any]] = {
     "log_softmax": lambda op, a: a - logsumexp(a, op.axis),
     "layer_norm": normal,
     "layer_norm_gradient": layer_norm_gradient,
+    "rms_norm": root_mean_square,
+    "rms_norm_gradient": rms_norm_gradient,
     "cross_entropy": cross_entropy,
     "cross_entropy_gradient": cross_entropy_gradient,
     "logistic_loss": elementwise(lambda a, t: np.logaddexp(a, 0) - t * a),

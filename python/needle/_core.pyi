@@ -363,8 +363,8 @@ class Tensor(Value):
         """Arithmetic mean over `axes`: `None` for all, an integer or several.
 
         Reduced axes go away, or stay with length 1 with `keepdims`. Integers give float64; the
-        mean of nothing is NaN. Raises AxisError for an axis that `a` does not have or that is
-        named twice.
+        mean of nothing is NaN. A sum that overflows does no harm. Raises AxisError for an axis
+        that `a` does not have or that is named twice.
         """
 
     @overload
@@ -404,8 +404,9 @@ class Tensor(Value):
 
         The sum of the squares is divided by the number of elements less `correction`: 0 for the
         biased variance, 1 for the unbiased one; `axes` and `keepdims` are as in `summation`.
-        Integers give float64; without more elements than `correction` it is NaN or infinite.
-        Raises AxisError for an axis that `a` does not have or that is named twice.
+        Integers give float64; without more elements than `correction` it is NaN or infinite, and
+        infinite where it is larger than the dtype can hold. Raises AxisError for an axis that
+        `a` does not have or that is named twice.
         """
 
     @overload
@@ -477,9 +478,9 @@ class Tensor(Value):
         """`log(sum(exp(a)))` over `axes`: `None` for all, an integer or several.
 
         Stable: the maximum is taken out first. Reduced axes go away, or stay with length 1 with
-        `keepdims`; integers give floats. The gradient is the softmax over the axes. Raises
-        AxisError for an axis that `a` does not have or that is named twice, ValueError where a
-        reduced axis is empty.
+        `keepdims`; integers give floats. The gradient is the softmax over the axes, and 0 where
+        all elements are -inf. Raises AxisError for an axis that `a` does not have or that is
+        named twice, ValueError where a reduced axis is empty.
         """
 
     @overload
@@ -487,15 +488,16 @@ class Tensor(Value):
     def softmax(self, axis: SupportsIndex = -1) -> Tensor:
         """`exp(a) / sum(exp(a))` along `axis`.
 
-        Stable: the maximum is taken out first. Shape of `a`; integers give floats. Raises
-        AxisError for an axis that `a` does not have.
+        Stable: the maximum is taken out first. NaN where all elements are -inf, or one is inf.
+        Shape of `a`; integers give floats. Raises AxisError for an axis that `a` does not have.
         """
 
     def log_softmax(self, axis: SupportsIndex = -1) -> Tensor:
         """`a - logsumexp(a)` along `axis`: the logarithm of the softmax.
 
-        Stable: the maximum is taken out first. Shape of `a`; integers give floats. Raises
-        AxisError for an axis that `a` does not have.
+        Stable: the maximum is taken out first, and a share near 1 keeps the digits of its
+        logarithm. NaN as in `softmax`. Shape of `a`; integers give floats. Raises AxisError for
+        an axis that `a` does not have.
         """
 
     def split(self, axis: SupportsIndex = 0) -> TensorTuple:
@@ -1087,6 +1089,22 @@ class LayerNormGradient(TensorOp):
     axis: Final[int]
     def __init__(self, eps: _Number = 1e-05, axis: SupportsIndex = -1) -> None: ...
 
+class RMSNorm(TensorOp):
+    """`a / sqrt(mean(a^2) + eps)` along `axis` (Zhang and Sennrich 2019, without gain)."""
+
+    eps: Final[float]
+    axis: Final[int]
+    def __init__(self, eps: _Number = 1e-05, axis: SupportsIndex = -1) -> None: ...
+
+class RMSNormGradient(TensorOp):
+    """`r (g - y mean(g y))` along `axis`, with `y = rms_norm(a)` and `r = 1 / sqrt(mean(a^2) +
+    eps)`: the adjoint behind a root-mean-square normalisation.
+    """
+
+    eps: Final[float]
+    axis: Final[int]
+    def __init__(self, eps: _Number = 1e-05, axis: SupportsIndex = -1) -> None: ...
+
 class CrossEntropy(TensorOp):
     """The mean over all rows of the last axis of `-sum(target * log_softmax(logits))`."""
 
@@ -1518,8 +1536,8 @@ def mean(a: _TensorLike, axes: _Axes = None, keepdims: bool = False) -> Tensor:
     """Arithmetic mean over `axes`: `None` for all, an integer or several.
 
     Reduced axes go away, or stay with length 1 with `keepdims`. Integers give float64; the mean
-    of nothing is NaN. Raises AxisError for an axis that `a` does not have or that is named
-    twice.
+    of nothing is NaN. A sum that overflows does no harm. Raises AxisError for an axis that `a`
+    does not have or that is named twice.
     """
 
 @overload
@@ -1557,8 +1575,9 @@ def var(
 
     The sum of the squares is divided by the number of elements less `correction`: 0 for the
     biased variance, 1 for the unbiased one; `axes` and `keepdims` are as in `summation`.
-    Integers give float64; without more elements than `correction` it is NaN or infinite. Raises
-    AxisError for an axis that `a` does not have or that is named twice.
+    Integers give float64; without more elements than `correction` it is NaN or infinite, and
+    infinite where it is larger than the dtype can hold. Raises AxisError for an axis that `a`
+    does not have or that is named twice.
     """
 
 @overload
@@ -1637,9 +1656,9 @@ def logsumexp(a: _TensorLike, axes: _Axes = None, keepdims: bool = False) -> Ten
     """`log(sum(exp(a)))` over `axes`: `None` for all, an integer or several.
 
     Stable: the maximum is taken out first. Reduced axes go away, or stay with length 1 with
-    `keepdims`; integers give floats. The gradient is the softmax over the axes. Raises AxisError
-    for an axis that `a` does not have or that is named twice, ValueError where a reduced axis is
-    empty.
+    `keepdims`; integers give floats. The gradient is the softmax over the axes, and 0 where all
+    elements are -inf. Raises AxisError for an axis that `a` does not have or that is named
+    twice, ValueError where a reduced axis is empty.
     """
 
 @overload
@@ -1647,23 +1666,25 @@ def logsumexp(a: _TensorLike, *, axis: _Axes, keepdims: bool = False) -> Tensor:
 def softmax(a: _TensorLike, axis: SupportsIndex = -1) -> Tensor:
     """`exp(a) / sum(exp(a))` along `axis`.
 
-    Stable: the maximum is taken out first. Shape of `a`; integers give floats. Raises AxisError
-    for an axis that `a` does not have.
+    Stable: the maximum is taken out first. NaN where all elements are -inf, or one is inf. Shape
+    of `a`; integers give floats. Raises AxisError for an axis that `a` does not have.
     """
 
 def log_softmax(a: _TensorLike, axis: SupportsIndex = -1) -> Tensor:
     """`a - logsumexp(a)` along `axis`: the logarithm of the softmax.
 
-    Stable: the maximum is taken out first. Shape of `a`; integers give floats. Raises AxisError
-    for an axis that `a` does not have.
+    Stable: the maximum is taken out first, and a share near 1 keeps the digits of its logarithm.
+    NaN as in `softmax`. Shape of `a`; integers give floats. Raises AxisError for an axis that
+    `a` does not have.
     """
 
 def layer_norm(a: _TensorLike, eps: _Number = 1e-05, axis: SupportsIndex = -1) -> Tensor:
     """`(a - mean) / sqrt(variance + eps)` along `axis`, with the biased variance (Ba, Kiros and
     Hinton 2016, without gain and bias).
 
-    Shape of `a`; integers give floats. Raises ShapeError where the axis has no elements,
-    AxisError for an axis that `a` does not have.
+    Shape of `a`; integers give floats. Squares that overflow the dtype, or vanish in it, do no
+    harm. Raises ShapeError where the axis has no elements, AxisError for an axis that `a` does
+    not have.
     """
 
 def layer_norm_gradient(
@@ -1674,6 +1695,27 @@ def layer_norm_gradient(
 ) -> Tensor:
     """`r (g - mean(g) - y mean(g y))` along `axis`, with `y = layer_norm(a)` and `r = 1 /
     sqrt(variance + eps)`: the adjoint behind a layer normalisation.
+
+    `g` and `a` have one shape; integers give floats. Raises ShapeError where the shapes differ
+    or the axis has no elements, AxisError for an axis that they do not have.
+    """
+
+def rms_norm(a: _TensorLike, eps: _Number = 1e-05, axis: SupportsIndex = -1) -> Tensor:
+    """`a / sqrt(mean(a^2) + eps)` along `axis` (Zhang and Sennrich 2019, without gain).
+
+    Shape of `a`; integers give floats. Squares that overflow the dtype, or vanish in it, do no
+    harm. Raises ShapeError where the axis has no elements, AxisError for an axis that `a` does
+    not have.
+    """
+
+def rms_norm_gradient(
+    g: _TensorLike,
+    a: _TensorLike,
+    eps: _Number = 1e-05,
+    axis: SupportsIndex = -1,
+) -> Tensor:
+    """`r (g - y mean(g y))` along `axis`, with `y = rms_norm(a)` and `r = 1 / sqrt(mean(a^2) +
+    eps)`: the adjoint behind a root-mean-square normalisation.
 
     `g` and `a` have one shape; integers give floats. Raises ShapeError where the shapes differ
     or the axis has no elements, AxisError for an axis that they do not have.

@@ -5,10 +5,10 @@ use super::attrs::REDUCTION_PARAMS;
 use super::{Attr, Attrs, Derivative, Domain, Expr, Inputs, Needs, OpDef, Run, Sample, Site};
 use super::{Constant, Param, ParamKind, Tangent, TypeRef, Vjp};
 use crate::array::Array;
-use crate::dtype::{DType, Scalar};
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernels::cast::cast;
-use crate::kernels::{elementwise, reduce, variance};
+use crate::kernels::{reduce, variance};
 use crate::shape::{self, TensorType};
 use reduce::Reduce;
 use smallvec::SmallVec;
@@ -107,18 +107,14 @@ pub static MEAN: OpDef = OpDef {
     name: "mean",
     class: "Mean",
     numpy: &["mean"],
-    doc: "Arithmetic mean over `axes`: `None` for all, an integer or several.\n\nReduced axes go away, or stay with length 1 with `keepdims`. Integers give float64; the mean of nothing is NaN. Raises AxisError for an axis that `a` does not have or that is named twice.",
+    doc: "Arithmetic mean over `axes`: `None` for all, an integer or several.\n\nReduced axes go away, or stay with length 1 with `keepdims`. Integers give float64; the mean of nothing is NaN. A sum that overflows does no harm. Raises AxisError for an axis that `a` does not have or that is named twice.",
     inputs: A,
     params: REDUCTION_PARAMS,
     run: Run::One {
         infer: |attrs, t| reduced_type("mean", attrs, t, mean_dtype(t[0].dtype)),
         forward: |attrs, x, ty| {
-            let sum = run("mean", Reduce::Sum, attrs, x[0], ty.dtype)?;
-            let n: usize = axes_of("mean", attrs, x[0].ndim())?
-                .iter()
-                .map(|&axis| x[0].shape()[axis])
-                .product();
-            elementwise::DIVIDE.with(&sum, Scalar::Float(n as f64))
+            let axes = axes_of("mean", attrs, x[0].ndim())?;
+            variance::mean(&cast(x[0], ty.dtype)?, &axes, attrs.flag(1))
         },
     },
     derivative: Derivative::Rule {
@@ -137,7 +133,7 @@ pub static VAR: OpDef = OpDef {
     name: "var",
     class: "Var",
     numpy: &["var"],
-    doc: "Variance over `axes`: the mean of the squared distances from the mean.\n\nThe sum of the squares is divided by the number of elements less `correction`: 0 for the biased variance, 1 for the unbiased one; `axes` and `keepdims` are as in `summation`. Integers give float64; without more elements than `correction` it is NaN or infinite. Raises AxisError for an axis that `a` does not have or that is named twice.",
+    doc: "Variance over `axes`: the mean of the squared distances from the mean.\n\nThe sum of the squares is divided by the number of elements less `correction`: 0 for the biased variance, 1 for the unbiased one; `axes` and `keepdims` are as in `summation`. Integers give float64; without more elements than `correction` it is NaN or infinite, and infinite where it is larger than the dtype can hold. Raises AxisError for an axis that `a` does not have or that is named twice.",
     inputs: A,
     params: &[
         REDUCTION_PARAMS[0],
@@ -189,9 +185,8 @@ fn degrees(attrs: &Attrs, count: usize) -> f64 {
 /// `2 (x - mean) / degrees`.
 fn var_slope<'a>(s: &Site<'a>) -> Expr<'a> {
     let (x, n) = (s.x(0), count(s));
-    let mean = x
-        .sum(&site_axes(s), true)
-        .mul_scalar(Constant::float(1.0 / n as f64));
+    let axes = Attrs::of([ints(&site_axes(s)), Attr::Bool(true)]);
+    let mean = x.apply(&MEAN, axes);
     (x - mean).mul_scalar(Constant::float(2.0 / degrees(s.attrs, n)))
 }
 

@@ -1,4 +1,5 @@
-//! Variance over any axes.
+//! Mean and variance over any axes. Where sums overflow that the result would not, they are made
+//! again of smaller elements.
 
 use super::copy::contiguous;
 use super::elementwise::{DIVIDE, MULTIPLY, SUBTRACT};
@@ -8,13 +9,83 @@ use super::reduce::{Reduce, reduce};
 use super::threads::{self, Shared};
 use crate::array::Array;
 use crate::dispatch;
-use crate::dtype::Scalar;
+use crate::dtype::{DType, Scalar};
 use crate::error::Result;
 use crate::shape;
+
+/// The mean over sorted `axes`; the array is of floats.
+pub fn mean(x: &Array, axes: &[usize], keepdims: bool) -> Result<Array> {
+    let count: usize = axes.iter().map(|&axis| x.shape()[axis]).product();
+    let plain = |x: &Array| {
+        let sum = reduce(Reduce::Sum, x, axes, keepdims)?;
+        DIVIDE.with(&sum, Scalar::Float(count as f64))
+    };
+    // The sum of as many elements as memory has addresses stays finite.
+    let down = 2f64.powi(-64);
+    mended(plain(x)?, || {
+        let small = MULTIPLY.with(x, Scalar::Float(down))?;
+        MULTIPLY.with(&plain(&small)?, Scalar::Float(1.0 / down))
+    })
+}
 
 /// The sum of the squared distances from the mean over sorted `axes`, divided by `divisor`;
 /// the array is of floats.
 pub fn variance(x: &Array, axes: &[usize], keepdims: bool, divisor: f64) -> Result<Array> {
+    // Squares, and sums of them, stay finite, and those that count are normal numbers.
+    let down = 2f64.powi(if x.dtype() == DType::F32 { -95 } else { -767 });
+    mended(plain_variance(x, axes, keepdims, divisor)?, || {
+        let small = MULTIPLY.with(x, Scalar::Float(down))?;
+        let variance = plain_variance(&small, axes, keepdims, divisor)?;
+        let up = Scalar::Float(1.0 / down);
+        MULTIPLY.with(&MULTIPLY.with(&variance, up)?, up)
+    })
+}
+
+/// `out`, the elements of which are those of `again` where they are not finite. The array is
+/// fresh.
+fn mended(out: Array, again: impl FnOnce() -> Result<Array>) -> Result<Array> {
+    let n = out.size();
+    dispatch!(float: out.dtype(), T => {
+        let at = out.ptr_mut::<T>();
+        // SAFETY: the kernel before has just made `out`: row-major, all written, and seen by nobody
+        // else.
+        if unsafe { are_finite::<T>(at, n) } {
+            return Ok(out);
+        }
+        let again = contiguous(&again()?)?;
+        for i in 0..n {
+            // SAFETY: as above; `again` has the same shape and dtype.
+            unsafe {
+                if !is_finite(at.add(i).read()) {
+                    at.add(i).write(again.ptr::<T>().add(i).read());
+                }
+            }
+        }
+    }, else {});
+    Ok(out)
+}
+
+#[inline(always)]
+fn is_finite<T: Float>(x: T) -> bool {
+    x.sub(x) == T::ZERO
+}
+
+simd! {
+    /// Whether all of `n` elements are finite.
+    ///
+    /// # Safety
+    /// There are `n` elements.
+    unsafe fn are_finite<S>[T: Float](x: *const T, n: usize) -> bool {
+        let mut all = true;
+        for i in 0..n {
+            // SAFETY: the caller's promise.
+            all &= is_finite(unsafe { x.add(i).read() });
+        }
+        all
+    }
+}
+
+fn plain_variance(x: &Array, axes: &[usize], keepdims: bool, divisor: f64) -> Result<Array> {
     let shape = shape::reduced(x.shape(), axes, keepdims);
     if x.size() == 0 || !shape::are_last(axes, x.ndim()) {
         // The rounding of the first mean, which far from 0 may be large beside the distances
@@ -118,7 +189,7 @@ simd! {
         // SAFETY: the caller's promise.
         let mean = unsafe { fold_in_place::<T, SumOf>(x, n) }.div(T::from_scalar(Scalar::UInt(n as u64)));
         // A sum that has overflowed is no place to start from.
-        if mean.sub(mean) == T::ZERO { mean } else { T::ZERO }
+        if is_finite(mean) { mean } else { T::ZERO }
     }
 }
 

@@ -6,7 +6,9 @@ use needle_kernels::dtype::DType;
 use needle_kernels::kernels::elementwise;
 use needle_kernels::kernels::gather::{take, take_gradient, whole_numbers};
 use needle_kernels::kernels::matmul::{linear, matmul};
-use needle_kernels::kernels::normalise::{layer_norm, layer_norm_gradient};
+use needle_kernels::kernels::normalise::{
+    layer_norm, layer_norm_gradient, rms_norm, rms_norm_gradient,
+};
 use needle_kernels::kernels::variance::variance;
 
 /// The runs of elements along an axis: for each, the places of its elements in row-major order.
@@ -45,25 +47,35 @@ fn normalisation_along_any_axis_matches_the_reference() {
             let x = random.array(dtype, &shape, false);
             let g = random.array(dtype, &shape, false);
             let (eps, values, adjoints) = (1e-2, x.to_f64_vec(), g.to_f64_vec());
-            let y = layer_norm(&x, axis, eps).unwrap().to_f64_vec();
-            let back = layer_norm_gradient(&g, &x, axis, eps).unwrap().to_f64_vec();
-            for run in runs(&shape, axis) {
-                let of = |v: &[f64]| run.iter().map(|&i| v[i]).collect::<Vec<_>>();
-                let (own, g) = (of(&values), of(&adjoints));
-                let n = own.len() as f64;
-                let (mean, squares) = moments(&own);
-                let r = 1.0 / (squares / n + eps).sqrt();
-                let normal: Vec<f64> = own.iter().map(|v| (v - mean) * r).collect();
-                let level = g.iter().sum::<f64>() / n;
-                let share = g.iter().zip(&normal).map(|(g, y)| g * y).sum::<f64>() / n;
-                let size = 1.0 + g.iter().map(|g| (g * r).abs()).fold(0.0, f64::max);
-                for (k, &i) in run.iter().enumerate() {
-                    let expected = r * (g[k] - level - normal[k] * share);
-                    assert!((y[i] - normal[k]).abs() <= tolerance, "{shape:?} {axis}");
-                    assert!(
-                        (back[i] - expected).abs() <= tolerance * size,
-                        "{shape:?} {axis}"
-                    );
+            for centred in [true, false] {
+                let (y, back) = if centred {
+                    let back = layer_norm_gradient(&g, &x, axis, eps).unwrap();
+                    (layer_norm(&x, axis, eps).unwrap(), back)
+                } else {
+                    let back = rms_norm_gradient(&g, &x, axis, eps).unwrap();
+                    (rms_norm(&x, axis, eps).unwrap(), back)
+                };
+                let (y, back) = (y.to_f64_vec(), back.to_f64_vec());
+                for run in runs(&shape, axis) {
+                    let of = |v: &[f64]| run.iter().map(|&i| v[i]).collect::<Vec<_>>();
+                    let (own, g) = (of(&values), of(&adjoints));
+                    let n = own.len() as f64;
+                    let (mean, level, squares) = if centred {
+                        let (mean, squares) = moments(&own);
+                        (mean, g.iter().sum::<f64>() / n, squares)
+                    } else {
+                        (0.0, 0.0, own.iter().map(|v| v * v).sum::<f64>())
+                    };
+                    let r = 1.0 / (squares / n + eps).sqrt();
+                    let normal: Vec<f64> = own.iter().map(|v| (v - mean) * r).collect();
+                    let share = g.iter().zip(&normal).map(|(g, y)| g * y).sum::<f64>() / n;
+                    let size = 1.0 + g.iter().map(|g| (g * r).abs()).fold(0.0, f64::max);
+                    for (k, &i) in run.iter().enumerate() {
+                        let expected = r * (g[k] - level - normal[k] * share);
+                        let what = format!("{shape:?} {axis} {centred}");
+                        assert!((y[i] - normal[k]).abs() <= tolerance, "{what}");
+                        assert!((back[i] - expected).abs() <= tolerance * size, "{what}");
+                    }
                 }
             }
         }

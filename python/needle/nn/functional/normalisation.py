@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from needle import ops
 from needle.autograd import Tensor
 from needle.errors import ShapeError
@@ -27,6 +29,9 @@ def batch_norm(
     `(1 - momentum) * old + momentum * batch`, without a gradient; otherwise they are the running
     ones. Without running ones they are always those of the batch. Weight and bias are (k,).
 
+    The batch's own variance may be larger than its dtype can hold, which does the result no harm;
+    the running one takes the largest finite number for it, so it comes back with later batches.
+
     Ioffe and Szegedy, "Batch normalization", ICML 2015, but for the running variance, which is
     biased here too. Raises ShapeError for an `x` of other than two dimensions, and for an empty
     batch.
@@ -37,18 +42,18 @@ def batch_norm(
     if running_mean is None or running_var is None or training:
         if not shape[0]:
             raise ShapeError(f"batch_norm: expected at least 1 row, got shape {shape}")
-        mean = ops.mean(x, axes=0)
-        centred = x - mean
-        var = (centred * centred).mean(axes=0)
+        result = _affine(ops.layer_norm(x, eps, axis=0), weight, bias)
     else:
         # Detached: else a backward pass would leave gradients on the statistics.
         centred, var = x - running_mean.data, running_var.data
-    slope = (var + eps) ** -0.5
-    # Multiplied first, because both are small.
-    result = _affine(centred, slope if weight is None else weight * slope, bias)
+        slope = (var + eps) ** -0.5
+        # Multiplied first, because both are small.
+        result = _affine(centred, slope if weight is None else weight * slope, bias)
     if training and running_mean is not None and running_var is not None:
-        _move(running_mean, mean.data, momentum)
-        _move(running_var, var.data, momentum)
+        batch = x.data
+        _move(running_mean, ops.mean(batch, axes=0), momentum)
+        largest = float(np.finfo(running_var.dtype).max)
+        _move(running_var, ops.minimum(ops.var(batch, axes=0), largest), momentum)
     return result
 
 
@@ -81,8 +86,7 @@ def rms_norm(x: Tensor, weight: Tensor | None = None, eps: float = 1e-5) -> Tens
 
     Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019.
     """
-    scaled = x * (ops.mean(x * x, axes=-1, keepdims=True) + eps) ** -0.5
-    return _affine(scaled, weight, None)
+    return _affine(ops.rms_norm(x, eps), weight, None)
 
 
 def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
