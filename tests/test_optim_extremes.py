@@ -112,6 +112,16 @@ def test_a_state_of_large_squares_is_saved_and_goes_on() -> None:
     np.testing.assert_allclose(param.numpy(), [0.9], rtol=1e-6)
 
 
+@dtypes
+@pytest.mark.parametrize("make", [optim.Adam, optim.Adagrad], ids=["adam", "adagrad"])
+def test_the_largest_gradient_makes_a_step(make: Any, dtype: str, top: int) -> None:
+    """Also where it would overflow when multiplied by the rate."""
+    param = Tensor([0.0, 0.0], dtype=dtype)
+    param.grad = Tensor(np.array([0.5, -0.5]) * np.finfo(dtype).max, dtype=dtype)
+    make([param], lr=100.0).step()
+    np.testing.assert_allclose(param.numpy(), [-100.0, 100.0], rtol=1e-6)
+
+
 # dtypes of the gradients, their values, the norm.
 NORMS: list[tuple[list[str], list[list[float]], float]] = [
     (["float64"], [[3e200, 4e200]], 5e200),

@@ -191,7 +191,7 @@ impl Rule for MeanAndSquare {
         let root = root_of_sum(beta2, root_of(*v), rest2, g);
         *v = state_of(root);
         let root = root.mul(scale.sqrt()).add(eps);
-        shrink.mul(p).sub(lr.mul(*m).div(root))
+        shrink.mul(p).sub(lr.mul(m.div(root)))
     }
 }
 
@@ -335,7 +335,7 @@ impl Rule for SumOfSquares {
         let g = g.add(decay.mul(p));
         let root = root_of_sum(T::ONE, root_of(*sum), T::ONE, g);
         *sum = state_of(root);
-        p.sub(lr.mul(g).div(root.add(eps)))
+        p.sub(lr.mul(g.div(root.add(eps))))
     }
 }
 
