@@ -142,6 +142,7 @@ macro_rules! normalisation {
         pub static $gradient: OpDef = OpDef {
             name: $gname,
             class: $gclass,
+            numpy: &[],
             doc: concat!(
                 $gwhat,
                 "\n\n`g` and `a` have one shape; integers give floats. Raises ShapeError where the shapes differ or the axis has no elements, AxisError for an axis that they do not have."
