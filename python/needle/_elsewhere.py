@@ -101,7 +101,6 @@ MAKERS: Mapping[str, str] = {
     "float32": '"float32"',
     "float64": '"float64"',
     "full": "ndl.init.constant(2, 3, c=0.5)",
-    "grad": "ndl.autograd.grad(loss, [a])",
     "inference_mode": "ndl.no_grad()",
     "int32": '"int32"',
     "int64": '"int64"',
