@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -92,10 +92,76 @@ def array_function(
     Raises TypeError for a function, or an argument of one, that no op answers to, where a gradient
     would be lost.
     """
-    if not all(issubclass(class_, (Tensor, np.ndarray)) for class_ in types):
-        return NotImplemented
-    name = f"{function.__module__}.{function.__name__}".removeprefix("numpy.")
-    return _run(name, function, inspect.signature, args, kwargs)
+    for class_ in types:
+        if class_ is not Tensor and not issubclass(class_, (Tensor, np.ndarray)):
+            return NotImplemented
+    plan = _plan(function)
+    if plan is not None and len(args) == plan.operands and not kwargs:
+        return plan.op(*args)
+    if plan is not None and len(args) >= plan.operands:
+        given = dict(zip(plan.others, args[plan.operands :], strict=False), **kwargs)
+        left_out = any(value is np._NoValue for value in given.values())
+        if given.keys() <= plan.keywords.keys() and not left_out:
+            named = {plan.keywords[name]: value for name, value in given.items()}
+            return plan.op(*args[: plan.operands], **named)
+    name = _name(function)
+    return _run(name, function, _signature_of, args, kwargs)
+
+
+class _Plan(NamedTuple):
+    """How the plain calls of a function are calls of an op."""
+
+    op: Callable[..., Any]
+    operands: int
+    others: tuple[str, ...]
+    """The function's parameters behind the operands, in order."""
+    keywords: Mapping[str, str]
+    """What the op calls those of them that it has."""
+
+
+@cache
+def _plan(function: Callable[..., Any]) -> _Plan | None:
+    """None where no op answers, or where what is left out means something else in NumPy."""
+    op = OPS.get(_name(function))
+    if op is None:
+        return None
+    row = _row(op)
+    count = len(row["inputs"])
+    others = list(_signature_of(function).parameters.values())[count:]
+    defaults = {name: default for name, _, default in row["params"]}
+    keywords = {}
+    for parameter in others:
+        own = _own_name(parameter.name, row)
+        if own is None:
+            continue
+        if parameter.default not in (np._NoValue, inspect.Parameter.empty) and (
+            str(parameter.default) != defaults[own]
+        ):
+            return None
+        keywords[parameter.name] = own
+    return _Plan(getattr(_core, op), count, tuple(other.name for other in others), keywords)
+
+
+_signature_of = cache(inspect.signature)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__name__}".removeprefix("numpy.")
+
+
+@cache
+def _row(op: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(row for row in _core.op_table() if row["name"] == op)
+    return found
+
+
+def _own_name(name: str, row: Mapping[str, Any]) -> str | None:
+    """What the op calls a parameter of NumPy's function; None if it has none such."""
+    known = [known for known, _, _ in row["params"]]
+    for own in (name, {"axis": "axes", "ddof": "correction"}.get(name)):
+        if own in known:
+            return own
+    return None
 
 
 def array_ufunc(
@@ -142,26 +208,20 @@ def _run(
     return function(*_values(args), **_values(dict(kwargs)))
 
 
-@cache
-def _op_parameters(op: str) -> tuple[int, frozenset[str]]:
-    """How many operands an op has, and the names of its parameters."""
-    row = next(row for row in _core.op_table() if row["name"] == op)
-    return len(row["inputs"]), frozenset(name for name, _, _ in row["params"])
-
-
 def _for_op(op: str, bound: inspect.BoundArguments) -> tuple[list[Any], dict[str, Any], str | None]:
     """Operands and parameters of the op, and the first argument that it has no place for."""
-    count, known = _op_parameters(op)
+    row = _row(op)
+    count = len(row["inputs"])
     named = list(bound.arguments.items())
     operands = [value for _, value in named[:count]]
     parameters = {}
     for name, value in named[count:]:
-        own = {"axis": "axes", "ddof": "correction"}.get(name, name)
+        own = _own_name(name, row)
         default = bound.signature.parameters[name].default
         if value is np._NoValue:
             continue
-        if own in known or name in known:
-            parameters[own if own in known else name] = value
+        if own is not None:
+            parameters[own] = value
         elif value is not default and not (isinstance(value, str) and value == default):
             return [], {}, name
     if op == "take" and parameters["axis"] is None:

@@ -9,19 +9,19 @@ function sets the mode only while it runs.
 
 from __future__ import annotations
 
-import functools
-import inspect
-import types
-from collections.abc import Callable, Generator
-from threading import get_ident
-from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from _thread import get_ident
+from typing import TYPE_CHECKING, Any
 
 from needle import _core
 
-__all__ = ["enable_grad", "lazy", "no_grad"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from types import TracebackType
+    from typing import Self, TypeVar, overload
 
-F = TypeVar("F", bound=Callable[..., Any])
+    F = TypeVar("F", bound=Callable[..., Any])
+
+__all__ = ["enable_grad", "lazy", "no_grad"]
 
 
 class _Mode:
@@ -31,10 +31,13 @@ class _Mode:
     _lazy: bool | None = None
     _no_grad: bool | None = None
 
-    @overload
-    def __new__(cls, function: F) -> F: ...  # type: ignore[misc]
-    @overload
-    def __new__(cls) -> Self: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(cls, function: F) -> F: ...  # type: ignore[misc]
+        @overload
+        def __new__(cls) -> Self: ...
+
     def __new__(cls, function: Any = None) -> Any:
         mode = super().__new__(cls)
         mode._open = []
@@ -77,10 +80,13 @@ class lazy(_Mode):
     Raises TypeError for anything but True and False.
     """
 
-    @overload
-    def __new__(cls, enabled: F, /) -> F: ...  # type: ignore[misc]
-    @overload
-    def __new__(cls, enabled: bool = True) -> Self: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(cls, enabled: F, /) -> F: ...  # type: ignore[misc]
+        @overload
+        def __new__(cls, enabled: bool = True) -> Self: ...
+
     def __new__(cls, enabled: Any = True) -> Any:
         if isinstance(enabled, bool):
             mode = super().__new__(cls)
@@ -112,6 +118,11 @@ class enable_grad(_Mode):
 
 
 def _decorated(lazy: bool | None, no_grad: bool | None, who: str, function: Any) -> Any:
+    # Imported here, as most programs decorate nothing.
+    import functools
+    import inspect
+    import types
+
     if isinstance(function, staticmethod | classmethod):
         return type(function)(_decorated(lazy, no_grad, who, function.__func__))
     if isinstance(function, type):

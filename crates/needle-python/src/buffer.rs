@@ -12,7 +12,9 @@ use needle_core::array::{Export, Storage};
 use needle_core::dtype::Scalar;
 use needle_core::shape::Dims;
 use needle_core::{Array, dispatch};
-use numpy::npyffi::{self, NPY_ARRAY_OWNDATA, NPY_ARRAY_WRITEABLE, PY_ARRAY_API, npy_intp};
+use numpy::npyffi::{
+    self, NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_OWNDATA, NPY_ARRAY_WRITEABLE, PY_ARRAY_API, npy_intp,
+};
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -104,6 +106,9 @@ pub fn copy_in(
     let py = array.py();
     let own = dtype_of(array)?;
     let result = Array::empty(dtype.unwrap_or(own), array.shape()).or_raise()?;
+    if result.dtype() == own && copied_plainly(array, &result) {
+        return Ok(result);
+    }
     let view = to_numpy(py, &result, Access::Internal)?;
     if array.len() >= MANY {
         user_code::call_method(
@@ -122,6 +127,33 @@ pub fn copy_in(
     }
     drop(view);
     Ok(result)
+}
+
+/// Bytes up to which a copy is over before another thread could make use of the time.
+const FEW: usize = 1 << 16;
+
+/// Copies few elements that lie as ours do, without NumPy; whether it did. The shapes and dtypes are
+/// equal.
+fn copied_plainly(array: &Bound<'_, PyUntypedArray>, result: &Array) -> bool {
+    let bytes = array.len() * result.dtype().size();
+    if bytes > FEW || array.dtype().is_native_byteorder() == Some(false) {
+        return false;
+    }
+    // SAFETY: a live ndarray, GIL held; nothing of Python runs until the bytes are copied.
+    let (data, flags) = unsafe {
+        let fields = array.as_array_ptr();
+        ((*fields).data.cast::<u8>(), (*fields).flags)
+    };
+    if flags & NPY_ARRAY_C_CONTIGUOUS == 0 {
+        return false;
+    }
+    // SAFETY: the elements of a contiguous array are these bytes, at any alignment. The result was
+    // just made with as many, which nobody else knows.
+    unsafe {
+        let target = dispatch!(result.dtype(), T => result.ptr_mut::<T>().cast::<u8>());
+        std::ptr::copy_nonoverlapping(data, target, bytes);
+    }
+    true
 }
 
 /// An array on the memory of a NumPy array, or a copy where the layout does not allow one

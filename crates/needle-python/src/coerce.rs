@@ -31,11 +31,19 @@ fn numpy_generic(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     GENERIC.import(py, "numpy", "generic")
 }
 
+fn float64(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static FLOAT64: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    FLOAT64.import(py, "numpy", "float64")
+}
+
 /// Sorts an operand, cheapest test first.
 #[inline]
 pub fn classify<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<Operand<'a, 'py>> {
     if let Ok(value) = object.cast::<PyValue>() {
         return Ok(Operand::Tensor(value));
+    }
+    if object.is_exact_instance_of::<PyUntypedArray>() {
+        return Ok(Operand::ArrayLike);
     }
     if let Some(constant) = number(object)? {
         return Ok(Operand::Number(constant));
@@ -54,9 +62,6 @@ pub fn classify<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<Operand<'a, 
 /// Refuses a `numpy.matrix` as an operand: its `*` is a product of matrices, ours is not.
 fn refuse_matrix(array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
     static MATRIX: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    if array.as_any().is_exact_instance_of::<PyUntypedArray>() {
-        return Ok(());
-    }
     if array.is_instance(MATRIX.import(array.py(), "numpy", "matrix")?)? {
         return Err(PyTypeError::new_err(
             "a numpy.matrix multiplies otherwise than arrays and tensors do\nhint: pass numpy.asarray(matrix), and write @ for a product of matrices",
@@ -138,6 +143,13 @@ fn integer(object: &Bound<'_, PyAny>) -> PyResult<Constant> {
 
 /// A NumPy scalar, which has a dtype of its own.
 fn typed(object: &Bound<'_, PyAny>) -> PyResult<Constant> {
+    // np.float64, the usual one, is one of Python's floats.
+    if object.get_type().is(float64(object.py())?) {
+        return Ok(Constant {
+            value: Scalar::Float(object.extract()?),
+            dtype: Some(DType::F64),
+        });
+    }
     let descr = object.getattr("dtype")?.cast_into::<PyArrayDescr>()?;
     let Some(dtype) = crate::dtype::from_descr(&descr) else {
         return Err(crate::dtype::unsupported(&descr));

@@ -194,6 +194,8 @@ impl PyTensor {
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        helper(slf.py(), "array_function")?.call1((func, types, args, kwargs))
+        static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let function = FUNCTION.import(slf.py(), "needle._numpy", "array_function")?;
+        function.call1((func, types, args, kwargs))
     }
 }
