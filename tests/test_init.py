@@ -267,6 +267,12 @@ REFUSED = [
     (lambda: init.kaiming_uniform(-3, 3), ValueError, "fan: expected 0 or more, got -3"),
     (lambda: init.kaiming_normal(-3, 3), ValueError, "fan: expected 0 or more, got -3"),
     (lambda: init.constant(2, c=None), TypeError, "constant: expected a number, got NoneType"),
+    (
+        lambda: init.constant(2, c=ndl.Tensor(2.0)),
+        TypeError,
+        "constant: expected a number, got Tensor\nhint: c.broadcast_to(shape) keeps the gradient, "
+        "c.item() is the number",
+    ),
     (lambda: init.constant(2, c="a"), TypeError, "constant: expected a number, got str"),
     (lambda: init.constant(2, c=1j), TypeError, "constant: expected a number, got complex"),
     (lambda: init.constant(2, c=[1, 2]), TypeError, "constant: expected a number, got list"),

@@ -24,7 +24,14 @@ def constant(
     dtype: DTypeLike = "float32",
     requires_grad: bool = False,
 ) -> Tensor:
-    """Every element is `c`. Raises TypeError where it is no real number."""
+    """Every element is `c`. Raises TypeError where it is no real number, and for a tensor: a new
+    leaf would not carry its gradient.
+    """
+    if isinstance(c, Tensor):
+        raise TypeError(
+            "constant: expected a number, got Tensor\n"
+            "hint: c.broadcast_to(shape) keeps the gradient, c.item() is the number"
+        )
     value = np.asarray(c)
     if value.ndim or value.dtype.kind not in "biuf":
         raise TypeError(f"constant: expected a number, got {type(c).__name__}")
