@@ -60,6 +60,8 @@ def test_weights() -> None:
     assert lists(grad(y, x, Tensor([10.0, 1.0]))) == [[20.0, 4.0]]
     assert lists(grad(y, x, [Tensor([10.0, 1.0])])) == [[20.0, 4.0]]
     assert lists(grad(y, x, [None])) == [[2.0, 4.0]]
+    assert lists(grad(y, x, np.array([10.0, 1.0]))) == [[20.0, 4.0]]
+    assert lists(grad(y.sum(), x, 2)) == [[4.0, 8.0]]
     # A weight with a history is differentiated, too, but is no part of what is differentiated.
     v = Tensor([1.0, 1.0])
     (product,) = grad(y, x, v * x)
@@ -109,8 +111,35 @@ def test_inputs_that_nothing_depends_on() -> None:
     with pytest.raises(ValueError, match="allow_unused=False forbids"):
         grad(y, [x], allow_unused=False)
     assert grad(y, []) == ()
-    later = x * 3  # depends on x, not the other way round
-    assert lists(grad(y, later)) == [[0.0, 0.0]]
+    other = Tensor([1.0]) * 3
+    z = x * 2
+    assert lists(grad(z, other)) == [[0.0]]
+
+
+def test_a_result_that_was_made_too_late_is_an_error() -> None:
+    x = Tensor([1.0, 2.0])
+    y = (x[0] * x[1]) ** 2
+    with pytest.raises(GradError, match="grad: input 1 is a result that was made after the outp"):
+        grad(y, [x, x[0]])
+    assert lists(grad(y, [x, x[0]], allow_unused=True)) == [[8.0, 4.0], 0.0]
+    # It may well be part of another output that was made later.
+    part = x[0]
+    assert lists(grad([y, part * 3], part)) == [3.0]
+
+
+def test_items_of_a_tuple_are_named_one_by_one() -> None:
+    m = Tensor([[1.0, 2.0], [3.0, 4.0]])
+    rows = ndl.split(m, 0)
+    parts = rows.tuple()
+    loss = (parts[0] * parts[1]).sum()
+    assert lists(grad(loss, parts)) == [[3.0, 4.0], [1.0, 2.0]]
+    with pytest.raises(TypeError, match="got TensorTuple\nhint: keep its items"):
+        grad(loss, rows)
+
+
+def test_zeros_of_an_integer_input_are_integers() -> None:
+    x = Tensor([1.0, 2.0])
+    y = (x * 2).sum()
     integers = grad(y, Tensor([1, 2]))[0]
     assert integers is not None
     assert (integers.tolist(), integers.dtype) == ([0, 0], "int64")

@@ -69,7 +69,7 @@ AS_OPS: dict[str, list[Call]] = {
     "stack": [lambda a: np.stack([a, Y]), lambda a: np.stack((Y, a, a), axis=-1),
               lambda a: np.stack(a, axis=1)],
     "concatenate": [lambda a: np.concatenate([a, Y]), lambda a: np.concatenate((a, a), axis=1),
-                    lambda a: np.concat(a)],
+                    lambda a: np.concat(a), lambda a: np.concatenate([a, Y], axis=None)],
 }  # fmt: skip
 
 # A call of each function that runs on values, where it takes more than one array.
@@ -410,3 +410,102 @@ def test_once_for_each_line() -> None:
         for _ in range(2):
             with pytest.raises(GraphCutWarning):
                 float(t[0])
+
+
+def test_the_operator_of_a_subclass_decides() -> None:
+    class Loud(Tensor):
+        def __rmul__(self, other: Any) -> Any:
+            return "loud"
+
+        def __radd__(self, other: Any) -> Any:
+            return "loud"
+
+    for left in (2.0, np.float64(2), np.ones(2)):
+        assert left * Loud([1.0, 2.0]) == "loud"
+        assert left + Loud([1.0, 2.0]) == "loud"
+    assert type(np.ones(2) - Loud([1.0, 2.0])) is Tensor
+
+
+MORE_FORMS: dict[str, Call] = {
+    "where=True": lambda a: np.sum(a, where=True),
+    "positional axis": lambda a: np.sum(a, 1),
+    "no value": lambda a: np.sum(a, keepdims=np._NoValue),
+    "all flat": lambda a: np.concatenate([a, Y], axis=None),
+    "correction": lambda a: np.var(a, correction=1),
+}
+
+
+@pytest.mark.parametrize("call", MORE_FORMS.values(), ids=MORE_FORMS)
+def test_other_forms_of_a_call(call: Call) -> None:
+    t = Tensor(X)
+    result = call(t)
+    assert type(result) is Tensor
+    assert result.requires_grad
+    np.testing.assert_allclose(result.numpy(), call(X))
+
+
+def test_what_numpy_refuses_is_refused_and_what_it_means_else_runs() -> None:
+    t, constant = Tensor(X), Tensor(X, requires_grad=False)
+    square = SQUARE.copy()
+    with pytest.raises(TypeError, match=r"write a = a \+ t"):
+        square @= Tensor(SQUARE)
+    np.testing.assert_array_equal(
+        np.matmul(constant, SQUARE, axes=[(0, 1), (0, 1), (0, 1)]), X @ SQUARE
+    )
+    with pytest.raises(TypeError, match="takes no 'axes'"):
+        np.matmul(t, SQUARE, axes=[(0, 1), (0, 1), (0, 1)])
+    # Positions and truth values carry no derivative, however they are asked for.
+    np.testing.assert_array_equal(np.where(t)[0], np.where(X)[0])
+    np.testing.assert_array_equal(np.greater.outer(t, 1.0), np.greater.outer(X, 1.0))
+
+
+def test_before_numpy_had_signatures(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(function: Any) -> Any:
+        raise ValueError("no signature found for builtin")
+
+    for cached in (_numpy._signature_of, _numpy._plan):
+        cached.cache_clear()
+    monkeypatch.setattr(_numpy.inspect, "signature", none)
+    t = Tensor(X)
+    assert np.where(X > 1, t, 0.0).requires_grad
+    assert np.concatenate([t, Y], axis=1).shape == (2, 6)
+    monkeypatch.undo()
+    for cached in (_numpy._signature_of, _numpy._plan):
+        cached.cache_clear()
+
+
+def test_a_file_beside_the_package_is_the_users(tmp_path: Any) -> None:
+    code = compile("float(t[0])", f"{_numpy._HERE[:-1]}_demo.py", "exec")
+    with pytest.warns(GraphCutWarning, match="needle_demo.py"):
+        exec(code, {"t": Tensor([1.0]), "__name__": "needle_demo"})
+
+
+def test_code_that_is_typed_in_warns_for_each_piece() -> None:
+    names: dict[str, Any] = {"t": Tensor([1.0, 2.0]), "__name__": "__main__"}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for text in ("float(t[0])", "float(t[1])", "float(t[0])"):
+            exec(compile(text, "<stdin>", "exec"), names)
+        exec(compile("for _ in range(3): float(t[0])", "<stdin>", "exec"), names)
+    assert len(caught) in (3, 4)  # the third is the first again, where Python kept that
+
+
+def test_needle_takes_no_value_from_a_result_without_a_word() -> None:
+    class Samples(ndl.data.Dataset):
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, index: Any) -> Any:
+            return t[index] * 2
+
+    t = Tensor([[1.0, 2.0], [3.0, 4.0]])
+    for act in (
+        lambda: next(iter(ndl.data.DataLoader(Samples(), 2))),
+        lambda: ndl.data.NDArrayDataset(t * 2),
+        lambda: ndl.from_dlpack(t * 2),
+    ):
+        with pytest.warns(GraphCutWarning, match="test_numpy_functions"):
+            act()
+        with warnings.catch_warnings(), ndl.no_grad():
+            warnings.simplefilter("error")
+            act()

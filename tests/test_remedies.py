@@ -19,8 +19,13 @@ x = Tensor([1.0, 2.0, 3.0])
 EMPTY: list[int] = []
 
 KEY = "getitem: expected integers, slices, `...` or None, got "
-MASK = "\nhint: needle.where(mask, t, 0) keeps what a mask picks, in the shape of t"
-POSITIONS = "\nhint: needle.take(t, indices) gives the elements at several positions"
+MASK = (
+    "\nhint: needle.where(mask, t, 0) keeps the shape of t; "
+    "needle.take(t, numpy.flatnonzero(mask), axis=0) picks by a mask of one axis"
+)
+POSITIONS = (
+    "\nhint: needle.take(t, indices, axis=0) gives what is at several positions along an axis"
+)
 ONE = "\nhint: write t[int(i)] for the integer in a tensor"
 FLOAT = "\nhint: positions are integers: write int(i), or indices.astype('int64')"
 HUGE = (

@@ -624,6 +624,9 @@ def gradients_by(
     on.
     """
 
+def made_after(tensor: Tensor, others: Sequence[Tensor]) -> bool:
+    """Whether an op made `tensor` after it made all of `others`, which so cannot depend on it."""
+
 def graph_elements(outputs: Sequence[Tensor]) -> int:
     """How many elements all values have that `outputs` depend on, their own included: what a
     sweep may have to keep for one direction.

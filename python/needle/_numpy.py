@@ -8,8 +8,9 @@ graph, and every gradient through it would be too small.
 
 from __future__ import annotations
 
-import difflib
+import ast
 import inspect
+import os
 import site
 import sys
 import sysconfig
@@ -17,12 +18,13 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from needle import _core, _elsewhere, ops
+from needle import _core, _elsewhere
 from needle._core import Tensor, TensorTuple, Value
 from needle.errors import GraphCutWarning
 
@@ -132,7 +134,7 @@ def _plan(function: Callable[..., Any]) -> _Plan | None:
     keywords = {}
     for parameter in others:
         own = _own_name(parameter.name, row)
-        if own is None:
+        if own is None or (own == "axis" and op in _FLATTENING):
             continue
         if parameter.default not in (np._NoValue, inspect.Parameter.empty) and (
             str(parameter.default) != defaults[own]
@@ -142,7 +144,19 @@ def _plan(function: Callable[..., Any]) -> _Plan | None:
     return _Plan(getattr(_core, op), count, tuple(other.name for other in others), keywords)
 
 
-_signature_of = cache(inspect.signature)
+_FLATTENING = ("concat", "take")
+"""Ops whose function in NumPy reads the elements of the arrays in one row for `axis=None`."""
+
+
+@cache
+def _signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except ValueError:
+        # Before NumPy 2.4, functions in C have none: of those, that of the op is NumPy's.
+        row = _row(OPS[_name(function)])
+        others = {name: ast.literal_eval(default) for name, _, default in row["params"]}
+        return _signature(*row["inputs"], **others, out=None)
 
 
 def _name(function: Callable[..., Any]) -> str:
@@ -155,10 +169,14 @@ def _row(op: str) -> dict[str, Any]:
     return found
 
 
+# As the op's own, `newshape` from before NumPy 2.1.
+_ALIASES = {"axis": "axes", "ddof": "correction", "newshape": "shape"}
+
+
 def _own_name(name: str, row: Mapping[str, Any]) -> str | None:
     """What the op calls a parameter of NumPy's function; None if it has none such."""
     known = [known for known, _, _ in row["params"]]
-    for own in (name, {"axis": "axes", "ddof": "correction"}.get(name)):
+    for own in (name, _ALIASES.get(name)):
         if own in known:
             return own
     return None
@@ -176,7 +194,8 @@ def array_ufunc(
         signature = _signature(*operands, **_UFUNC_DEFAULTS)
         return _run(ufunc.__name__, ufunc, lambda _: signature, inputs, kwargs or {})
     name = f"{ufunc.__name__}.{method}"
-    return _run(name, getattr(ufunc, method), lambda _: _REDUCE, inputs, kwargs or {})
+    others = {name: value for name, value in (kwargs or {}).items() if name != "array"}
+    return _run(name, getattr(ufunc, method), lambda _: _REDUCE, inputs, others)
 
 
 def _run(
@@ -188,15 +207,13 @@ def _run(
 ) -> Any:
     op, unknown = OPS.get(name), None
     refusal = f"np.{name}: no op of needle answers to it"
-    if op is not None and not (name == "where" and len(args) == 1):
-        bound = signature(function).bind(*args, **kwargs)
-        bound.apply_defaults()
-        operands, parameters, unknown = _for_op(op, bound)
-        if not unknown:
+    if _carries_no_derivative(name, args, kwargs):
+        return function(*_values(args), **_values(dict(kwargs)))
+    if op is not None:
+        operands, parameters, unknown = _for_op(op, signature(function), args, kwargs)
+        if unknown is None:
             return getattr(_core, op)(*operands, **parameters)
         refusal = f"np.{name}: needle.{op}, which answers to it, takes no '{unknown}'"
-    elif name in ON_VALUES or not _any_recorded((args[UP_TO.get(name, 0) :], kwargs)):
-        return function(*_values(args), **_values(dict(kwargs)))
     if not _any_recorded((args, kwargs)):
         return function(*_values(args), **_values(dict(kwargs)))
     caller = _caller(sys._getframe(1))
@@ -208,38 +225,69 @@ def _run(
     return function(*_values(args), **_values(dict(kwargs)))
 
 
-def _for_op(op: str, bound: inspect.BoundArguments) -> tuple[list[Any], dict[str, Any], str | None]:
+def _carries_no_derivative(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    if name == "where" and len(args) == 1:
+        return True  # the positions of what is not 0
+    ufunc, _, method = name.rpartition(".")
+    is_step = ufunc in ON_VALUES or ufunc in _COMPARISONS
+    if method in _METHODS and ufunc and is_step:
+        return True
+    if name in UP_TO:
+        return not _any_recorded((args[UP_TO[name] :], kwargs))
+    return name in ON_VALUES
+
+
+_COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
+_METHODS = {"accumulate", "at", "outer", "reduce", "reduceat"}
+
+
+def _for_op(
+    op: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any], str | None]:
     """Operands and parameters of the op, and the first argument that it has no place for."""
+    strange = [name for name in kwargs if name not in signature.parameters]
+    if strange:
+        return [], {}, "out" if "out" in kwargs else strange[0]
+    bound = signature.bind(*args, **kwargs)
+    explicit = set(bound.arguments)
+    bound.apply_defaults()
     row = _row(op)
     count = len(row["inputs"])
     named = list(bound.arguments.items())
     operands = [value for _, value in named[:count]]
-    parameters = {}
+    parameters: dict[str, Any] = {}
     for name, value in named[count:]:
         own = _own_name(name, row)
         default = bound.signature.parameters[name].default
-        if value is np._NoValue:
+        if value is np._NoValue or (own in parameters and name not in explicit):
             continue
         if own is not None:
             parameters[own] = value
-        elif value is not default and not (isinstance(value, str) and value == default):
+        elif value is not default and not _is_neutral(name, value, default):
             return [], {}, name
-    if op == "take" and parameters["axis"] is None:
-        # NumPy's default reads the elements of the array in one row.
-        operands[0], parameters["axis"] = _core.reshape(operands[0], -1), 0
+    if op in _FLATTENING and parameters["axis"] is None:
+        whole = operands[0] if op == "concat" else [operands[0]]
+        flat = [_core.reshape(array, -1) for array in whole]
+        operands[0], parameters["axis"] = (flat if op == "concat" else flat[0]), 0
     return operands, parameters, None
+
+
+def _is_neutral(name: str, value: object, default: object) -> bool:
+    """Whether an argument says no more than its default does."""
+    return (name == "where" and value is True) or (isinstance(value, str) and value == default)
 
 
 def _instead(name: str, unknown: str | None) -> str:
     """What to write instead of a function, or an argument of it, that is refused."""
     if unknown == "out":
         return "write a = a + t in place of a += t, and a = f(...) in place of f(..., out=a)"
-    if name.endswith(".at") or name in ("copyto", "place", "put", "putmask"):
+    function, _, method = name.rpartition(".")
+    if method == "at" or name in ("copyto", "place", "put", "putmask"):
         other = "needle.where(mask, t, a)"
+    elif unknown is not None or (function and method in _METHODS):
+        other = "the ops of needle"
     else:
-        short = name.rpartition(".")[2]
-        near = difflib.get_close_matches(short, filter(str.islower, ops.__all__), n=1, cutoff=0.7)
-        other = _elsewhere.OPS.get(short) or (f"ndl.{near[0]}" if near else "the ops of needle")
+        other = _elsewhere.OPS.get(method) or "the ops of needle"
     return f"write it with {other}, or take t.numpy() for values without a gradient"
 
 
@@ -273,16 +321,17 @@ def _values(given: Any) -> Any:
     return given
 
 
-def announce() -> None:
+def announce(*, for_others: bool = False) -> None:
     """Warns that a tensor is converted without a word, at the line of the user's that does it.
 
-    Nothing is said of needle's own calls, and of comparisons in tests.
+    Nothing is said of needle's own calls, unless they are made `for_others`, and of comparisons in
+    tests.
     """
     caller = _caller(sys._getframe(1))
-    if caller is None or _is_own(caller):
+    if caller is None or (_is_own(caller) and not for_others):
         return
     place: FrameType | None = caller
-    while place is not None and _is_installed(place.f_code.co_filename):
+    while place is not None and (_is_installed(place.f_code.co_filename) or _is_own(place)):
         place = place.f_back
     # Where nobody but libraries calls, the innermost is named.
     place = place or caller
@@ -297,15 +346,29 @@ def announce() -> None:
         file,
         line,
         module=_module(place),
-        registry=place.f_globals.setdefault("__warningregistry__", {}),
+        registry=_registry(place),
     )
+
+
+_SNIPPETS: WeakKeyDictionary[CodeType, dict[Any, Any]] = WeakKeyDictionary()
+
+
+def _registry(place: FrameType) -> dict[Any, Any]:
+    """Where Python keeps which lines have been warned of. Lines of code that is typed in have the
+    same numbers again and again, so each piece has its own.
+    """
+    if place.f_code.co_filename.startswith("<"):
+        return _SNIPPETS.setdefault(place.f_code, {})
+    registry: dict[Any, Any] = place.f_globals.setdefault("__warningregistry__", {})
+    return registry
 
 
 _COMPARING = ("numpy.testing", "_pytest.")
 
 
 def _module(frame: FrameType) -> str:
-    return frame.f_globals.get("__name__") or "<unknown>"
+    name = frame.f_globals.get("__name__")
+    return name if isinstance(name, str) else "<unknown>"
 
 
 def _caller(frame: FrameType | None) -> FrameType | None:
@@ -329,7 +392,7 @@ def is_copied_by_library() -> bool:
     return caller is not None and _is_installed(caller.f_code.co_filename)
 
 
-_HERE = str(Path(__file__).parent)
+_HERE = str(Path(__file__).parent) + os.sep
 
 
 def _is_own(frame: FrameType) -> bool:
@@ -341,4 +404,4 @@ def _is_installed(file: str) -> bool:
     """Whether a file of code is Python's own, or that of an installed library."""
     paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     paths |= {*site.getsitepackages(), site.getusersitepackages()}
-    return file.startswith(("<frozen ", *paths))
+    return file.startswith(("<frozen ", *(path + os.sep for path in paths)))

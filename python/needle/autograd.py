@@ -25,6 +25,7 @@ from needle._core import (
     get_lazy_mode,
     get_tensor_counter,
     gradients_by,
+    made_after,
     set_lazy_mode,
     set_tensor_counter,
 )
@@ -70,7 +71,7 @@ def compute_gradient_of_variables(output_tensor: Tensor, out_grad: Tensor | None
 def grad(
     outputs: Tensor | Iterable[Tensor],
     inputs: Tensor | Iterable[Tensor],
-    grad_outputs: Tensor | Iterable[Tensor | None] | None = None,
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     *,
     retain_graph: bool | None = None,
     create_graph: bool | None = None,
@@ -89,9 +90,11 @@ def grad(
     `retain_graph` and `create_graph` are taken for those who know them from PyTorch, and have no
     effect: graphs stay until nobody holds them, and every gradient has a history.
 
-    Raises GradError for an output or an input that does not require a gradient, and for an input
-    without one as said above; ShapeError for weights of another shape, ValueError for another
-    number of them than outputs, and for ``allow_unused=False`` beside ``materialize_grads=True``.
+    Raises GradError for an output or an input that does not require a gradient, for an input
+    without one as said above, and for a result that was made after all outputs, such as `x[0]`
+    written again (unless `allow_unused` is given); ShapeError for weights of another shape,
+    ValueError for another number of them than outputs, and for ``allow_unused=False`` beside
+    ``materialize_grads=True``.
     """
     del retain_graph, create_graph
     if materialize_grads and allow_unused is False:
@@ -100,12 +103,12 @@ def grad(
             "forbids\nhint: leave one of the two out"
         )
     roots, by = _tensors("outputs", outputs), _tensors("inputs", inputs)
-    if isinstance(grad_outputs, Tensor) or grad_outputs is None:
-        weights: list[Tensor | None] = [grad_outputs] if grad_outputs is not None else []
-    else:
-        weights = list(grad_outputs)
     if grad_outputs is None:
-        weights = [None] * len(roots)
+        weights: list[Any] = [None] * len(roots)
+    elif isinstance(grad_outputs, list | tuple):
+        weights = list(grad_outputs)
+    else:
+        weights = [grad_outputs]
     if len(weights) != len(roots):
         raise ValueError(
             f"grad: expected {len(roots)} grad_outputs, one for each output, got {len(weights)}"
@@ -118,6 +121,11 @@ def grad(
                 )
     found: list[Tensor | None] = gradients_by(roots, weights, by) if roots else [None] * len(by)
     for i, (tensor, gradient) in enumerate(zip(by, found, strict=True)):
+        if gradient is None and allow_unused is None and made_after(tensor, roots):
+            raise GradError(
+                f"grad: input {i} is a result that was made after the outputs, so none depends on "
+                "it\nhint: keep the result that the outputs were computed from, as in `part = x[0]`"
+            )
         if gradient is None and materialize_grads:
             found[i] = _zeros(tensor)
         elif gradient is None and not allow_unused:
@@ -136,6 +144,11 @@ _WITHOUT_GRADIENT = {
 
 
 def _tensors(what: str, given: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    if isinstance(given, TensorTuple):
+        raise TypeError(
+            f"grad: {what} expects a tensor or several, got TensorTuple\n"
+            "hint: keep its items, as in `parts = t.tuple()`, and name those that were used"
+        )
     tensors = [given] if isinstance(given, Tensor) else list(given)
     for tensor in tensors:
         if not isinstance(tensor, Tensor):

@@ -14,6 +14,7 @@ import numpy as np
 
 from needle import _names
 from needle._core import Tensor, TensorTuple
+from needle.modes import enable_grad
 
 __all__ = ["gradient_check"]
 
@@ -26,6 +27,7 @@ _RESULTS, _ELEMENTS = 200, 400
 _TWICE = 4
 
 
+@enable_grad()
 def gradient_check(
     f: Callable[..., Any],
     *tensors: Tensor,

@@ -5,7 +5,7 @@ use crate::errors::{OrRaise, ShapeError};
 use crate::tensor::{PyTensor, handle};
 use crate::user_code::{self, Tensors};
 use crate::value::{OBJECTS, PyValue, live_object, wrap};
-use needle_core::graph::{self, NodeId, Scope};
+use needle_core::graph::{self, Mode, NodeId, Scope};
 use needle_core::ops::{Attrs, arithmetic};
 use needle_core::{Tensor, shape};
 use pyo3::exceptions::PyValueError;
@@ -69,6 +69,14 @@ pub fn gradients_by<'py>(
     wrapped(py, handles(&inputs)?.into_iter().map(of).collect())
 }
 
+/// Whether an op made `tensor` after it made all of `others`, which so cannot depend on it.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // A list that was made for this call.
+pub fn made_after(tensor: &Bound<'_, PyTensor>, others: Tensors<'_>) -> PyResult<bool> {
+    let others = handles(&others)?;
+    Ok(graph::made_after(handle(tensor)?, &others))
+}
+
 /// Objects, held, each with a gradient.
 type Gradients<'py> = Vec<(Bound<'py, PyAny>, Tensor)>;
 
@@ -91,9 +99,13 @@ fn added<'py>(py: Python<'py>, found: Gradients<'py>) -> PyResult<Gradients<'py>
                 shape::display(&has.shape)
             )));
         }
-        let sum = graph::apply(&arithmetic::ADD, Attrs::none(), &terms).or_raise()?;
-        sum.mark_gradient();
-        Ok((object, sum))
+        // As if the sweep had added it.
+        let mode = Mode {
+            transient: true,
+            ..graph::current_mode()
+        };
+        let add = || graph::apply(&arithmetic::ADD, Attrs::none(), &terms);
+        Ok((object, graph::with_mode(mode, add).or_raise()?))
     };
     found.into_iter().map(add).collect()
 }

@@ -90,6 +90,7 @@ pub fn from_numpy<'py>(
 pub fn from_dlpack<'py>(x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTensor>> {
     // No detour through a capsule, which would hide whose memory it is.
     if let Ok(tensor) = x.cast::<PyTensor>() {
+        numpy_protocols::announce(tensor)?;
         return from_numpy(PyTensor::numpy(tensor)?.as_any(), false);
     }
     if x.cast::<PyUntypedArray>().is_ok() {

@@ -58,7 +58,7 @@ pub fn parse(key: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<Vec<Index>> {
             }));
             axis += 1;
         } else {
-            entries.push(Index::At(integer(key)?));
+            entries.push(Index::At(integer(key, axis)?));
             axis += 1;
         }
     }
@@ -66,7 +66,7 @@ pub fn parse(key: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<Vec<Index>> {
 }
 
 /// A position. Bool is refused, because NumPy means a mask by it.
-fn integer(key: &Bound<'_, PyAny>) -> PyResult<isize> {
+fn integer(key: &Bound<'_, PyAny>, axis: usize) -> PyResult<isize> {
     if !key.is_instance_of::<PyBool>() {
         match user_code::index(key) {
             Ok(index) => {
@@ -78,15 +78,15 @@ fn integer(key: &Bound<'_, PyAny>) -> PyResult<isize> {
             Err(_) => {}
         }
     }
-    let hint = hint(key)?.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+    let hint = hint(key, axis)?.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
     Err(PyTypeError::new_err(format!(
         "getitem: expected integers, slices, `...` or None, got {}{hint}",
         type_name(key)
     )))
 }
 
-/// What to write instead of a key that NumPy would take.
-fn hint(key: &Bound<'_, PyAny>) -> PyResult<Option<&'static str>> {
+/// What to write instead of a key for `axis` that NumPy would take.
+fn hint(key: &Bound<'_, PyAny>, axis: usize) -> PyResult<Option<String>> {
     let (kind, is_single) = if let Ok(value) = key.cast::<PyValue>() {
         let Types::One(ty) = value.get().tensor()?.types().or_raise()? else {
             return Ok(None);
@@ -111,12 +111,16 @@ fn hint(key: &Bound<'_, PyAny>) -> PyResult<Option<&'static str>> {
         return Ok(None);
     };
     Ok(Some(match kind {
-        Kind::Bool => "needle.where(mask, t, 0) keeps what a mask picks, in the shape of t",
-        Kind::Float => "positions are integers: write int(i), or indices.astype('int64')",
-        Kind::Signed | Kind::Unsigned if is_single => "write t[int(i)] for the integer in a tensor",
-        Kind::Signed | Kind::Unsigned => {
-            "needle.take(t, indices) gives the elements at several positions"
+        Kind::Bool => format!(
+            "needle.where(mask, t, 0) keeps the shape of t; needle.take(t, numpy.flatnonzero(mask), axis={axis}) picks by a mask of one axis"
+        ),
+        Kind::Float => "positions are integers: write int(i), or indices.astype('int64')".into(),
+        Kind::Signed | Kind::Unsigned if is_single => {
+            "write t[int(i)] for the integer in a tensor".into()
         }
+        Kind::Signed | Kind::Unsigned => format!(
+            "needle.take(t, indices, axis={axis}) gives what is at several positions along an axis"
+        ),
     }))
 }
 

@@ -53,6 +53,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(autograd::find_topo_sort, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::gradients, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::gradients_by, module)?)?;
+    module.add_function(wrap_pyfunction!(autograd::made_after, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::tangents, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::graph_elements, module)?)?;
     module.add_function(wrap_pyfunction!(autograd::get_lazy_mode, module)?)?;

@@ -10,6 +10,7 @@
 use crate::op::apply_native;
 use crate::operators::by_operator;
 use crate::tensor::PyTensor;
+use crate::user_code;
 use crate::value::{PyValue, wrap};
 use needle_core::graph::{Types, current_mode};
 use needle_core::ops::{self, Attrs, OpDef};
@@ -62,9 +63,17 @@ pub fn numpy_names(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(found)
 }
 
-/// The functions of `needle/_numpy.py`.
-fn helper<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.import("needle._numpy")?.getattr(name)
+/// Calls a function of `needle/_numpy.py`. It runs NumPy's functions and the user's filters of warnings,
+/// so it may end as the user's own code does.
+fn helper<'py>(
+    py: Python<'py>,
+    name: &str,
+    args: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyAny>> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module = MODULE.get_or_try_init(py, || py.import("needle._numpy").map(Bound::unbind))?;
+    let function = module.bind(py).getattr(name)?;
+    user_code::call(&function, args)
 }
 
 /// Whether a gradient flows through what is computed from the tensor now. Of integers, which carry
@@ -85,12 +94,12 @@ pub fn announce(slf: &Bound<'_, PyTensor>) -> PyResult<()> {
     if !is_watched(slf.as_super().get(), false)? {
         return Ok(());
     }
-    helper(slf.py(), "announce")?.call0().map(drop)
+    helper(slf.py(), "announce", &PyTuple::empty(slf.py())).map(drop)
 }
 
 /// Whether `copy.copy` was called by a library that is installed.
 pub fn is_copied_by_library(py: Python<'_>) -> PyResult<bool> {
-    helper(py, "is_copied_by_library")?.call0()?.is_truthy()
+    helper(py, "is_copied_by_library", &PyTuple::empty(py))?.is_truthy()
 }
 
 /// Whether a gradient flows through what is computed from `tensor` now: not in `no_grad`, and not
@@ -137,8 +146,10 @@ impl PyTensor {
             ));
         }
         match dtype {
-            Some(dtype) if differs => array.call_method1("astype", (dtype,)),
-            _ if copy == Some(true) => array.call_method0("copy"),
+            Some(dtype) if differs => {
+                user_code::call_method(&array, "astype", &(dtype,).into_pyobject(py)?)
+            }
+            _ if copy == Some(true) => user_code::call_method(&array, "copy", &PyTuple::empty(py)),
             _ => Ok(array),
         }
     }
@@ -183,7 +194,8 @@ impl PyTensor {
             let inputs: Vec<_> = inputs.iter().collect();
             return wrap(py, apply_native(op, Attrs::none(), &inputs)?);
         }
-        helper(py, "array_ufunc")?.call1((ufunc, method, inputs, kwargs))
+        let args = (ufunc, method, inputs, kwargs).into_pyobject(py)?;
+        helper(py, "array_ufunc", &args)
     }
 
     /// NumPy's protocol for its other functions, by the same rule.
@@ -194,8 +206,11 @@ impl PyTensor {
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let function = FUNCTION.import(slf.py(), "needle._numpy", "array_function")?;
-        function.call1((func, types, args, kwargs))
+        let py = slf.py();
+        helper(
+            py,
+            "array_function",
+            &(func, types, args, kwargs).into_pyobject(py)?,
+        )
     }
 }

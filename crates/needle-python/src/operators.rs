@@ -6,6 +6,7 @@ use crate::errors::OrRaise;
 use crate::index;
 use crate::numpy_protocols::announce;
 use crate::tensor::{self, PyTensor, handle};
+use crate::user_code;
 use crate::value::{PyValue, wrap};
 use needle_core::dtype::{Kind, Scalar};
 use needle_core::graph;
@@ -16,6 +17,7 @@ use needle_core::{DType, Tensor};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 type Object<'py> = Bound<'py, PyAny>;
 
@@ -120,22 +122,23 @@ fn negated(constant: Constant, dtype: DType) -> Option<Constant> {
 
 type Method = for<'py> fn(&Bound<'py, PyTensor>, &Object<'py>) -> PyResult<Object<'py>>;
 
-/// Ops that operators stand for: with the tensor on the left, and with it on the right.
-static OPERATORS: [(&OpDef, Method, Method); 6] = [
-    (&arithmetic::ADD, PyTensor::__add__, PyTensor::__radd__),
-    (&arithmetic::MULTIPLY, PyTensor::__mul__, PyTensor::__rmul__),
-    (&arithmetic::SUBTRACT, PyTensor::__sub__, PyTensor::__rsub__),
-    (
-        &arithmetic::DIVIDE,
-        PyTensor::__truediv__,
-        PyTensor::__rtruediv__,
-    ),
-    (&linalg::MATMUL, PyTensor::__matmul__, PyTensor::__rmatmul__),
-    (
-        &power::POWER,
-        |slf, other| PyTensor::__pow__(slf, other, None),
-        |slf, other| PyTensor::__rpow__(slf, other, None),
-    ),
+/// An op that an operator stands for: its methods with the tensor on the left, and on the right.
+macro_rules! operator {
+    ($op:expr, $forward:ident, $reflected:ident $(, $modulo:expr)?) => {
+        (&$op, [
+            (stringify!($forward), |slf, other| PyTensor::$forward(slf, other $(, $modulo)?)),
+            (stringify!($reflected), |slf, other| PyTensor::$reflected(slf, other $(, $modulo)?)),
+        ])
+    };
+}
+
+static OPERATORS: [(&OpDef, [(&str, Method); 2]); 6] = [
+    operator!(arithmetic::ADD, __add__, __radd__),
+    operator!(arithmetic::MULTIPLY, __mul__, __rmul__),
+    operator!(arithmetic::SUBTRACT, __sub__, __rsub__),
+    operator!(arithmetic::DIVIDE, __truediv__, __rtruediv__),
+    operator!(linalg::MATMUL, __matmul__, __rmatmul__),
+    operator!(power::POWER, __pow__, __rpow__, None),
 ];
 
 /// The op by the operator that stands for it, of the tensor among the two; `None` where none does.
@@ -144,11 +147,17 @@ pub fn by_operator<'py>(
     left: &Object<'py>,
     right: &Object<'py>,
 ) -> Option<PyResult<Object<'py>>> {
-    let (_, forward, reflected) = OPERATORS.iter().find(|row| std::ptr::eq(row.0, op))?;
-    if let Ok(tensor) = left.cast::<PyTensor>() {
-        return Some(forward(tensor, right));
+    let (_, methods) = OPERATORS.iter().find(|row| std::ptr::eq(row.0, op))?;
+    let (tensor, other, (name, method)) = match left.cast::<PyTensor>() {
+        Ok(tensor) => (tensor, right, methods[0]),
+        Err(_) => (right.cast::<PyTensor>().ok()?, left, methods[1]),
+    };
+    if tensor.as_any().is_exact_instance_of::<PyTensor>() {
+        return Some(method(tensor, other));
     }
-    Some(reflected(right.cast::<PyTensor>().ok()?, left))
+    // A subclass may have an operator of its own.
+    let args = PyTuple::new(other.py(), [other]);
+    Some(args.and_then(|args| user_code::call_method(tensor, name, &args)))
 }
 
 /// A number that no integer dtype holds, for a comparison with integers: beyond all of them, where

@@ -201,7 +201,6 @@ impl PyTensor {
                 shape::display(&own.shape)
             )));
         }
-        handle(value)?.mark_gradient();
         slf.as_super().get().set_grad(Some(grad.clone().unbind()));
         Ok(())
     }

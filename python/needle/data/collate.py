@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from needle import _core
 from needle._core import Tensor, from_numpy
 from needle.errors import ShapeError
 
@@ -56,18 +57,31 @@ def stack_samples(samples: Sequence[Any]) -> tuple[Array, ...]:
     return tuple(_stack(i, column) for i, column in enumerate(zip(*rows, strict=True)))
 
 
+def values_of(field: Any) -> Array:
+    """A field as an array. Warns with GraphCutWarning of the result of an op through which a
+    gradient would flow: a batch requires none.
+    """
+    if not isinstance(field, Tensor):
+        return np.asarray(field)
+    if not field.is_leaf() and _core.is_recorded(field):
+        from needle._numpy import announce  # most programs never need it
+
+        announce(for_others=True)
+    return field.numpy()
+
+
 def own_arrays(collated: Any) -> tuple[Array, ...]:
     """What a user's `collate` returned, an array or several, as arrays of our own.
 
     They are copied: `collate` may use its memory again.
     """
     fields = collated if isinstance(collated, tuple | list) else (collated,)
-    return tuple(_numeric(i, np.array(field)) for i, field in enumerate(fields))
+    return tuple(_numeric(i, np.array(values_of(field))) for i, field in enumerate(fields))
 
 
 def _stack(position: int, values: Sequence[Any]) -> Array:
     # Tensors become views of their memory here, before NumPy looks at them as sequences.
-    arrays = [np.asarray(value) for value in values]
+    arrays = [values_of(value) for value in values]
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         first, second, *_ = sorted(shapes)

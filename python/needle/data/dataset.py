@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from needle.data.collate import stack_samples
+from needle.data.collate import stack_samples, values_of
 from needle.data.errors import DataError
 from needle.data.rng import Rng, as_rng
 from needle.errors import ShapeError
@@ -91,7 +91,7 @@ class NDArrayDataset(Dataset):
         super().__init__()
         if not arrays:
             raise ValueError("NDArrayDataset: expected at least one array, got none")
-        self.arrays: tuple[Array, ...] = tuple(np.asarray(array) for array in arrays)
+        self.arrays: tuple[Array, ...] = tuple(values_of(array) for array in arrays)
         shapes = [array.shape for array in self.arrays]
         if () in shapes or len({shape[0] for shape in shapes}) > 1:
             shown = ", ".join(map(str, shapes))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, SupportsIndex
 import numpy as np
 
 from needle.autograd import Tensor
-from needle.init.options import Shape, sizes
+from needle.init.options import Shape, plain, sizes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -24,15 +24,10 @@ def constant(
     dtype: DTypeLike = "float32",
     requires_grad: bool = False,
 ) -> Tensor:
-    """Every element is `c`. Raises TypeError where it is no real number, and for a tensor: a new
-    leaf would not carry its gradient.
+    """Every element is `c`. Raises TypeError where it is no real number, and for a tensor whose
+    gradient would be lost.
     """
-    if isinstance(c, Tensor):
-        raise TypeError(
-            "constant: expected a number, got Tensor\n"
-            "hint: c.broadcast_to(shape) keeps the gradient, c.item() is the number"
-        )
-    value = np.asarray(c)
+    value = np.asarray(plain("constant", "c", c))
     if value.ndim or value.dtype.kind not in "biuf":
         raise TypeError(f"constant: expected a number, got {type(c).__name__}")
     array = np.full(sizes(shape), c, dtype=dtype)

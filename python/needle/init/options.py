@@ -6,6 +6,9 @@ import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, SupportsIndex, TypedDict, cast
 
+from needle import _core
+from needle._core import Tensor
+
 if TYPE_CHECKING:
     # NumPy imports its `random` when first asked for it: that is not for `import needle` to do.
     from numpy.random import Generator
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     RandomSource = Generator | SupportsIndex | None
 
-__all__ = ["RandomOptions", "Shape", "sizes"]
+__all__ = ["RandomOptions", "Shape", "plain", "sizes"]
 
 Shape = Sequence[SupportsIndex]
 
@@ -38,3 +41,15 @@ def sizes(shape: tuple[SupportsIndex | Shape, ...]) -> tuple[int, ...]:
     if any(size < 0 for size in result):
         raise ValueError(f"shape: expected lengths of 0 or more, got {result}")
     return result
+
+
+def plain(who: str, name: str, value: float) -> float:
+    """A setting that is no tensor, or only one without a gradient to lose; else TypeError."""
+    given: object = value
+    if isinstance(given, Tensor) and _core.is_recorded(given):
+        raise TypeError(
+            f"{who}: {name} is a tensor that requires a gradient, and the numbers would have none\n"
+            "hint: compute with the tensor afterwards, as in mean + std * randn(...), or pass its "
+            "item()"
+        )
+    return value

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 
 from needle.autograd import Tensor
-from needle.init.options import Shape, sizes
+from needle.init.options import Shape, plain, sizes
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -59,7 +59,7 @@ def rand(
     Raises TypeError or ValueError for a shape, dtype or `rng` that cannot be, ValueError for a
     `low` above `high`, and for bounds that are not finite.
     """
-    width = high - low
+    width = plain("rand", "high", high) - plain("rand", "low", low)
     if not 0 <= width < math.inf:
         raise ValueError(f"rand: expected finite bounds with low <= high, got {low} and {high}")
     array = _uniform(sizes(shape), rng) * width + low
@@ -79,7 +79,8 @@ def randn(
 
     Raises ValueError for a `std` below 0.
     """
-    if not std >= 0:
+    plain("randn", "mean", mean)
+    if not plain("randn", "std", std) >= 0:
         raise ValueError(f"randn: expected a std of 0 or more, got {std}")
     size, source = sizes(shape), generator(rng)
     drawn = np.random.randn(*size) if source is None else source.standard_normal(size)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Unpack
 
-from needle.init.options import RandomOptions, Shape
+from needle.init.options import RandomOptions, Shape, plain
 from needle.init.random import rand, randn
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def xavier_uniform(
 
     Glorot and Bengio 2010, equation 16.
     """
-    bound = gain * math.sqrt(6.0 / _fan(fan_in + fan_out))
+    bound = plain("xavier_uniform", "gain", gain) * math.sqrt(6.0 / _fan(fan_in + fan_out))
     return rand(fan_in, fan_out, low=-bound, high=bound, **options)
 
 
@@ -43,7 +43,7 @@ def xavier_normal(
 
     Glorot and Bengio 2010, equation 12.
     """
-    std = gain * math.sqrt(2.0 / _fan(fan_in + fan_out))
+    std = plain("xavier_normal", "gain", gain) * math.sqrt(2.0 / _fan(fan_in + fan_out))
     return randn(fan_in, fan_out, std=std, **options)
 
 

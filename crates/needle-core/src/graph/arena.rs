@@ -99,7 +99,6 @@ fn vacant() -> Node {
         type_version: 0,
         requires_grad: false,
         transient: false,
-        gradient: false,
         replaced: false,
         saves: Needs::NOTHING,
         holds_inputs: false,
@@ -360,7 +359,6 @@ impl Arena {
             node.saved = 0;
             node.requires_grad = false;
             node.transient = false;
-            node.gradient = false;
             node.replaced = false;
             // A generation that wraps skips 0, so that a packed id is never 0.
             node.generation = node.generation.wrapping_add(1).max(1);

@@ -237,7 +237,7 @@ impl Sweep {
             {
                 gradients.push(Gradient {
                     node: id,
-                    gradient: gradient.another(true),
+                    gradient: gradient.clone(),
                 });
             }
             if !pending && let Some(place) = place {

@@ -10,13 +10,6 @@ impl Clone for Tensor {
     /// Another handle on the same value. Where identity matters, because a gradient may
     /// flow to it or an object of the embedder stands for it, it is given a node for that.
     fn clone(&self) -> Self {
-        self.another(false)
-    }
-}
-
-impl Tensor {
-    /// A clone; `gradient` marks the node, if there is one, as a gradient.
-    pub(super) fn another(&self, gradient: bool) -> Self {
         if self.node_id().is_none() {
             let local = self.local.lock();
             if let Some(local) = local.as_ref()
@@ -27,11 +20,11 @@ impl Tensor {
             }
         }
         let id = self.promote();
-        let mut arena = arena::lock();
-        arena.node_mut(id).gradient |= gradient;
-        Self::adopt_more(&mut arena, id)
+        Self::adopt_more(&mut arena::lock(), id)
     }
+}
 
+impl Tensor {
     /// Drops many handles under one lock.
     pub(super) fn release(tensors: impl Iterator<Item = Self>) {
         release_after(|arena, garbage, work| {

@@ -38,4 +38,4 @@ pub use realise::{Access, realise};
 pub use record::{apply, apply_bound, apply_foreign, subtract, subtract_from};
 pub use scopes::{Scope, enter_scope, exit_scope};
 pub use tensor::Tensor;
-pub use topology::{elements, topological_order};
+pub use topology::{elements, made_after, topological_order};

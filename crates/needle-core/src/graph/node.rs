@@ -188,8 +188,6 @@ pub(super) struct Node {
     pub requires_grad: bool,
     /// Made by a sweep.
     pub transient: bool,
-    /// Handed out, or taken, as the gradient of something.
-    pub gradient: bool,
     /// The value was replaced by hand: recomputing would give another one.
     pub replaced: bool,
     /// What this node has saved of its inputs (and itself) for its own rule.

@@ -353,21 +353,11 @@ impl Tensor {
             .is_none_or(|id| arena::lock().node(id).operation.is_none())
     }
 
-    /// Says that this value serves as the gradient of something.
-    pub fn mark_gradient(&self) {
-        // What has no node has no history, which is all that the mark is about.
-        if let Some(id) = self.node_id() {
-            arena::lock().node_mut(id).gradient = true;
-        }
-    }
-
-    /// Whether this is a gradient, or was made on the way to one.
+    /// Whether a sweep made this: a gradient, or something on the way to one. What a user computed is
+    /// none, whatever it serves as later.
     pub fn is_gradient(&self) -> bool {
-        self.node_id().is_some_and(|id| {
-            let arena = arena::lock();
-            let node = arena.node(id);
-            node.gradient || node.transient
-        })
+        self.node_id()
+            .is_some_and(|id| arena::lock().node(id).transient)
     }
 
     /// Handles on the inputs.

@@ -47,3 +47,13 @@ pub fn elements(nodes: &[Tensor]) -> usize {
     };
     nodes.iter().map(of).fold(0, usize::saturating_add)
 }
+
+/// Whether an op made `tensor` after all of `others` were made, which so cannot depend on it.
+pub fn made_after(tensor: &Tensor, others: &[&Tensor]) -> bool {
+    let arena = arena::lock();
+    let made = |tensor: &Tensor| tensor.node_id().map(|id| arena.node(id));
+    made(tensor).is_some_and(|node| {
+        let is_before = |other: &&Tensor| made(other).is_none_or(|o| o.sequence < node.sequence);
+        node.operation.is_some() && others.iter().all(is_before)
+    })
+}
