@@ -134,13 +134,14 @@ def _plan(function: Callable[..., Any]) -> _Plan | None:
     keywords = {}
     for parameter in others:
         own = _own_name(parameter.name, row)
-        if own is None or (own == "axis" and op in _FLATTENING):
+        if own is None:
             continue
         if parameter.default not in (np._NoValue, inspect.Parameter.empty) and (
             str(parameter.default) != defaults[own]
         ):
             return None
-        keywords[parameter.name] = own
+        if not (own == "axis" and op in _FLATTENING):
+            keywords[parameter.name] = own
     return _Plan(getattr(_core, op), count, tuple(other.name for other in others), keywords)
 
 
