@@ -54,7 +54,8 @@ _ON_VALUES = """
 ON_VALUES = frozenset(_ON_VALUES.split())
 """Functions whose result carries no derivative, or one that is 0 wherever there is one: questions
 about shapes and types, predicates, positions and counts, functions that are constant between their
-jumps, output, and arrays that take the shape alone.
+jumps, output, and arrays that take the shape alone. `unique` is one of them for its positions and
+counts; its values are no tensor either.
 """
 
 UP_TO = {"bincount": 1, "full_like": 1}

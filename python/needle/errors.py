@@ -40,7 +40,8 @@ class GraphCutWarning(UserWarning):
     """A tensor through which a gradient would flow was converted without a word: by `float`, by
     `numpy.asarray`, by another library. No gradient flows back through the value.
 
-    It comes once for each line of the user's code. What is meant is said by `t.numpy()`,
+    By Python's own filters it comes once for each line of the user's code (again where a library
+    has changed the filters meanwhile). What is meant is said by `t.numpy()`,
     `t.item()`, `t.tolist()` or `t.detach()`. The filter
     ``warnings.simplefilter("error", needle.GraphCutWarning)`` makes it an exception.
     """
