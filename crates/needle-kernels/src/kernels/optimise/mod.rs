@@ -22,7 +22,6 @@ pub use norm::norm;
 use rules::Rule;
 pub use rules::{Adagrad, Adam, Lion, RmsProp, Sgd, adagrad, adam, lion, rms_prop, sgd};
 use smallvec::SmallVec;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Numbers that a rule may use.
@@ -214,8 +213,9 @@ impl Slot {
     }
 }
 
-/// Elements that are changed before it is looked whether their squares did fit.
-const CHUNK: usize = 256;
+/// The most elements that are computed before it is looked whether their squares did fit: two of
+/// the widest registers, so that the results can wait for that where they are.
+const GROUP: usize = 32;
 
 simd! {
     /// Changes a row of a parameter and of its states. States that the rule does not have
@@ -228,60 +228,149 @@ simd! {
     unsafe fn row<S>[T: Float, R: Rule](
         p: &mut [T], g: *const T, a: &mut [T], b: &mut [T], c: &mut [T], factors: &[T; FACTORS]
     ) {
+        // SAFETY: the caller's promise.
+        let g = unsafe { std::slice::from_raw_parts(g, p.len()) };
         let n = p.len();
-        let mut kept = [[const { MaybeUninit::<T>::uninit() }; CHUNK]; 1 + STATES];
-        for start in (0..n).step_by(CHUNK) {
-            let end = n.min(start + CHUNK);
-            let p = &mut p[start..end];
-            let a = if R::STATES > 0 { &mut a[start..end] } else { &mut *a };
-            let b = if R::STATES > 1 { &mut b[start..end] } else { &mut *b };
-            let c = if R::STATES > 2 { &mut c[start..end] } else { &mut *c };
-            // SAFETY: the caller's promise.
-            let g = |i: usize| unsafe { g.add(start + i).read() };
-            let mut fit = true;
-            // The compiler sees the lengths.
-            let [kept_p, kept_a, kept_b, kept_c] = kept.each_mut().map(|kept| &mut kept[..p.len()]);
-            for (i, x) in p.iter_mut().enumerate() {
-                let mut states = [T::ZERO; STATES];
-                if R::STATES > 0 { states[0] = a[i]; }
-                if R::STATES > 1 { states[1] = b[i]; }
-                if R::STATES > 2 { states[2] = c[i]; }
-                if let Some(squares) = R::SQUARES {
-                    kept_p[i].write(*x);
-                    if R::STATES > 0 { kept_a[i].write(states[0]); }
-                    if R::STATES > 1 { kept_b[i].write(states[1]); }
-                    if R::STATES > 2 { kept_c[i].write(states[2]); }
-                    let old = states[squares];
-                    *x = R::update(factors, *x, g(i), &mut states);
-                    fit &= R::fits(factors, old, states[squares]);
-                } else {
-                    *x = R::update(factors, *x, g(i), &mut states);
-                }
-                if R::STATES > 0 { a[i] = states[0]; }
-                if R::STATES > 1 { b[i] = states[1]; }
-                if R::STATES > 2 { c[i] = states[2]; }
+        let mut all = Operands { p, g, a, b, c };
+        if R::SQUARES.is_none() {
+            all.part::<R>(0, n).update::<R>(factors);
+            return;
+        }
+        // Two registers, of either dtype.
+        let group = 2 * size_of::<S::F32>() / size_of::<T>();
+        for start in (0..n).step_by(group) {
+            if start + group <= n && all.part::<R>(start, group).update_if_fit::<R>(factors) {
+                continue;
             }
-            if fit { continue; }
-            // Some squares did not: these elements once more, from what they were.
-            let Some(squares) = R::SQUARES else { continue };
-            for (i, x) in p.iter_mut().enumerate() {
-                let mut states = [T::ZERO; STATES];
-                // SAFETY: the loop above has written these, of all elements of the chunk.
-                let old = unsafe {
-                    if R::STATES > 0 { states[0] = kept_a[i].assume_init(); }
-                    if R::STATES > 1 { states[1] = kept_b[i].assume_init(); }
-                    if R::STATES > 2 { states[2] = kept_c[i].assume_init(); }
-                    kept_p[i].assume_init()
-                };
-                let new = [a.get(i), b.get(i), c.get(i)][squares].copied();
-                if new.is_some_and(|new| R::fits(factors, states[squares], new)) {
-                    continue;
-                }
-                *x = R::update_large(factors, old, g(i), &mut states);
-                if R::STATES > 0 { a[i] = states[0]; }
-                if R::STATES > 1 { b[i] = states[1]; }
-                if R::STATES > 2 { c[i] = states[2]; }
+            all.part::<R>(start, group.min(n - start)).update_each::<R>(factors);
+        }
+    }
+}
+
+/// What a step works on. Its loops count numbers up to lengths that the compiler sees: it then
+/// leaves out all checks.
+struct Operands<'a, T> {
+    p: &'a mut [T],
+    g: &'a [T],
+    a: &'a mut [T],
+    b: &'a mut [T],
+    c: &'a mut [T],
+}
+
+impl<T: Float> Operands<'_, T> {
+    /// `n` of the elements.
+    #[inline(always)]
+    fn part<R: Rule>(&mut self, start: usize, n: usize) -> Operands<'_, T> {
+        Operands {
+            p: &mut self.p[start..][..n],
+            g: &self.g[start..][..n],
+            a: if R::STATES > 0 {
+                &mut self.a[start..][..n]
+            } else {
+                &mut []
+            },
+            b: if R::STATES > 1 {
+                &mut self.b[start..][..n]
+            } else {
+                &mut []
+            },
+            c: if R::STATES > 2 {
+                &mut self.c[start..][..n]
+            } else {
+                &mut []
+            },
+        }
+    }
+
+    /// The states of an element; zeros for those that the rule does not have.
+    #[inline(always)]
+    fn states<R: Rule>(&self, i: usize) -> [T; STATES] {
+        let mut states = [T::ZERO; STATES];
+        if R::STATES > 0 {
+            states[0] = self.a[i];
+        }
+        if R::STATES > 1 {
+            states[1] = self.b[i];
+        }
+        if R::STATES > 2 {
+            states[2] = self.c[i];
+        }
+        states
+    }
+
+    /// Gives an element and its states their new values.
+    #[inline(always)]
+    fn set<R: Rule>(&mut self, i: usize, value: T, states: [T; STATES]) {
+        self.p[i] = value;
+        if R::STATES > 0 {
+            self.a[i] = states[0];
+        }
+        if R::STATES > 1 {
+            self.b[i] = states[1];
+        }
+        if R::STATES > 2 {
+            self.c[i] = states[2];
+        }
+    }
+
+    /// Changes all elements by [`Rule::update`].
+    #[inline(always)]
+    fn update<R: Rule>(&mut self, factors: &[T; FACTORS]) {
+        for i in 0..self.p.len() {
+            let mut states = self.states::<R>(i);
+            let value = R::update(factors, self.p[i], self.g[i], &mut states);
+            self.set::<R>(i, value, states);
+        }
+    }
+
+    /// The same if it is right for all of them, and nothing otherwise; says which. There are at
+    /// most [`GROUP`].
+    #[inline(always)]
+    fn update_if_fit<R: Rule>(&mut self, factors: &[T; FACTORS]) -> bool {
+        let n = self.p.len();
+        let [mut p, mut a, mut b, mut c] = [[T::ZERO; GROUP]; 1 + STATES];
+        let mut new = Operands {
+            p: &mut p[..n],
+            g: &[],
+            a: &mut a[..n],
+            b: &mut b[..n],
+            c: &mut c[..n],
+        };
+        let mut fit = true;
+        for i in 0..n {
+            let old = self.states::<R>(i);
+            let mut states = old;
+            let value = R::update(factors, self.p[i], self.g[i], &mut states);
+            new.set::<R>(i, value, states);
+            fit &= R::SQUARES.is_none_or(|at| R::fits(factors, old[at], states[at]));
+        }
+        if fit {
+            self.p.copy_from_slice(new.p);
+            if R::STATES > 0 {
+                self.a.copy_from_slice(new.a);
             }
+            if R::STATES > 1 {
+                self.b.copy_from_slice(new.b);
+            }
+            if R::STATES > 2 {
+                self.c.copy_from_slice(new.c);
+            }
+        }
+        fit
+    }
+
+    /// Changes all elements, each as is right for it.
+    #[inline(always)]
+    fn update_each<R: Rule>(&mut self, factors: &[T; FACTORS]) {
+        for i in 0..self.p.len() {
+            let old = self.states::<R>(i);
+            let mut states = old;
+            let mut value = R::update(factors, self.p[i], self.g[i], &mut states);
+            if !R::SQUARES.is_none_or(|at| R::fits(factors, old[at], states[at])) {
+                states = old;
+                value = R::update_large(factors, self.p[i], self.g[i], &mut states);
+            }
+            self.set::<R>(i, value, states);
         }
     }
 }

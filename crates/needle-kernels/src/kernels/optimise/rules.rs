@@ -18,8 +18,9 @@ pub(super) trait Rule: Sync {
     const SQUARES: Option<usize> = None;
     /// Whether [`Rule::update`] was right with these squares, before and after it.
     #[inline(always)]
+    #[allow(clippy::needless_bitwise_bool)] // A branch would leave the loop without vectors.
     fn fits<T: Float>(_factors: &[T; FACTORS], old: T, new: T) -> bool {
-        old >= T::ZERO && new < T::HIGHEST
+        (old >= T::ZERO) & (new < T::HIGHEST)
     }
     /// [`Rule::update`] where it was not: by the roots of squares (see [`root_of`]).
     fn update_large<T: Float>(factors: &[T; FACTORS], p: T, g: T, states: &mut [T; STATES]) -> T {
