@@ -82,8 +82,12 @@ pub(super) mod f64 {
         }
         let square = x * x;
         let lost = x.mul_add(x, -square) * x;
-        // Where the square overflowed there is nothing to add.
-        let lost = if square < f64::INFINITY { lost } else { 0.0 };
+        // Where the square or the product overflowed there is nothing to add: the cube is infinite.
+        let lost = if lost.abs() < f64::INFINITY {
+            lost
+        } else {
+            0.0
+        };
         square.mul_add(x, lost)
     }
 }
