@@ -137,6 +137,9 @@ NORMS: list[tuple[list[str], list[list[float]], float]] = [
     (["float32", "float64"], [[3e25], [4e200]], 4e200),
     (["float32", "float64"], [[3e-30], [4e-200]], 3e-30),
     (["float64"], [[0.0, 0.0]], 0.0),
+    (["float64"], [[], [3e200, 4e200]], 5e200),
+    (["float64"], [[3e-200, 4e-200], []], 5e-200),
+    (["float32", "float64"], [[], []], 0.0),
 ]
 
 

@@ -42,7 +42,7 @@ pub fn norm(arrays: &[Array]) -> Result<f64> {
         return Ok(total.sqrt());
     }
     let mut largest: f64 = 0.0;
-    for x in &arrays {
+    for x in arrays.iter().filter(|x| x.size() > 0) {
         let axes: Vec<usize> = (0..x.ndim()).collect();
         for extremum in [Reduce::Max, Reduce::Min] {
             let value = cast(&reduce(extremum, x, &axes, false)?, DType::F64)?;
