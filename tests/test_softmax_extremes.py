@@ -239,12 +239,68 @@ def test_cross_entropy_of_a_class_that_is_excluded(dtype: str) -> None:
     assert np.isnan(nobody.item())
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_second_order_of_rows_that_do_not_count(dtype: str) -> None:
+    """A target of 0 throughout: nothing of the row reaches a derivative, by logits or target."""
+    x = Tensor([[-inf, -inf], [0.0, 1.0]], dtype=dtype)
+    t = Tensor([[0.0, 0.0], [1.0, 0.0]], dtype=dtype)
+    slopes = ndl.autograd.grad(ops.cross_entropy(x, t), [x])
+    (found,) = ndl.autograd.grad((slopes[0] * [[1.0, 2.0], [1.0, 0.0]]).sum(), [x])
+    share = 1 / (1 + np.e)
+    curvature = share * (1 - share) / 2
+    np.testing.assert_allclose(found.numpy(), [[0, 0], [curvature, -curvature]], rtol=1e-5)
+    tangents = [Tensor([[[0.0, 0.0], [1.0, 0.0]]], dtype=dtype)]
+    for of in (x, t):
+        (moved,) = _core.tangents(slopes, [of], tangents)
+        sign = 1 if of is x else -1
+        size = curvature if of is x else (1 - share) / 2
+        np.testing.assert_allclose(
+            moved.numpy()[0], [[0, 0], [sign * size, -sign * size]], rtol=1e-5
+        )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_derivative_by_the_target_keeps_small_shares_in_both_modes(dtype: str) -> None:
+    top = 15.0 if dtype == "float32" else 36.0
+    x, t = Tensor([[top, 0.0]], dtype=dtype), Tensor([[1.0, 0.0]], dtype=dtype)
+    slopes = ndl.autograd.grad(ops.cross_entropy(x, t), [x])
+    rest = mp.exp(-top) / (1 + mp.exp(-top))
+    (moved,) = _core.tangents(slopes, [t], [Tensor([[[1.0, 0.0]]], dtype=dtype)])
+    near(moved, [-rest, rest], dtype, 3.0)
+    (back,) = ndl.autograd.grad(slopes[0][0, 0], [t])
+    near(back, [-rest, 1 - rest], dtype, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [("float32", 2.5e7), ("float32", 5e7), ("float32", 3e38), ("float64", 1.2e16)],
+)
+@pytest.mark.parametrize("n", [3, 8, 1000])
+def test_shares_behind_a_log_sum_that_is_rounded(dtype: str, size: float, n: int) -> None:
+    """The logarithm of `n` is lost beside such a number; the shares are not."""
+    for sign in (1, -1):
+        x = Tensor(np.full(n, sign * size), dtype=dtype)
+        (share,) = ndl.autograd.grad(ops.logsumexp(x), [x])
+        np.testing.assert_allclose(share.numpy(), np.full(n, 1 / n), rtol=BOUND[dtype])
+        (found,) = ndl.autograd.grad(share[0], [x])
+        expected = np.full(n, -1 / n**2)
+        expected[0] += 1 / n
+        np.testing.assert_allclose(found.numpy(), expected, rtol=4 * BOUND[dtype])
+
+
 def test_adjoints_of_shares_that_do_not_sum_to_1_are_the_formula() -> None:
-    g = np.array([1.0, -2.0, 0.5])
-    for y in (np.array([0.9, 0.3, 0.1]), np.array([0.7, 0.2, 0.0])):
+    rows = [
+        ([1.0, -2.0, 0.5], [0.9, 0.3, 0.1]),
+        ([1.0, -2.0, 0.5], [0.7, 0.2, 0.0]),
+        # What these give sums to 0 all the same.
+        ([1.0, -1.0], [0.6, 0.6]),
+        ([1.0, -2.0, 3.0], [0.9, 0.3, -0.1]),
+    ]
+    for g, y in [(np.array(g), np.array(y)) for g, y in rows]:
         found = ops.softmax_gradient(Tensor(g), Tensor(y)).numpy()
         np.testing.assert_allclose(found, y * (g - (g * y).sum()), rtol=1e-15)
-        found = ops.log_softmax_gradient(Tensor(g), Tensor(np.log(y + 1e-30))).numpy()
+        y = np.maximum(y, 1e-30)
+        found = ops.log_softmax_gradient(Tensor(g), Tensor(np.log(y))).numpy()
         np.testing.assert_allclose(found, g - y * g.sum(), rtol=1e-13)
 
 

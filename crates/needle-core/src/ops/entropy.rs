@@ -193,9 +193,10 @@ pub static CROSS_ENTROPY_GRADIENT: OpDef = OpDef {
                 d[0].map(|d| slope_by_g(s).chain(d)),
                 d[1].map(|d| term_of_logits(s, d)),
                 d[2].filter(|_| !is_labelled(x, s.x(2))).map(|d| {
-                    let share = x.apply(&softmax::SOFTMAX, last_axis());
+                    let log = x.apply(&softmax::LOG_SOFTMAX, last_axis());
                     let g = s.x(0).mul_scalar(per_row(x));
-                    (total(d) * share - d).chain(g)
+                    let moved = d.with(&super::slopes::LOG_SOFTMAX_GRADIENT, last_axis(), log);
+                    (-moved).chain(g)
                 }),
             ])
         }),
@@ -234,7 +235,8 @@ fn term_of_logits<'a>(s: &Site<'a>, h: Expr<'a>) -> Expr<'a> {
     let moved = if is_labelled(x, t) {
         moved
     } else {
-        total(t) * moved
+        // A row that does not count may have no shares.
+        moved.chain(total(t))
     };
     moved.chain(g)
 }

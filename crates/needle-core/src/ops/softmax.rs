@@ -72,14 +72,14 @@ pub static LOGSUMEXP: OpDef = OpDef {
 /// -inf, whose result does not depend on any element, all shares are 0.
 fn shares<'a>(s: &Site<'a>) -> Expr<'a> {
     let y = s.y();
-    let lowest = match y.dtype() {
-        DType::F32 => f64::from(f32::MIN),
-        _ => f64::MIN,
+    let (lowest, smallest) = match y.dtype() {
+        DType::F32 => (f64::from(f32::MIN), f64::from(f32::MIN_POSITIVE)),
+        _ => (f64::MIN, f64::MIN_POSITIVE),
     };
     let powers = (s.x(0) - spread(s, y.maximum(y.constant(lowest)))).exp();
-    // It is near 1, or 0.
+    // It is 0, or far above this: at least one over the number of elements.
     let sum = powers.sum(&site_axes(s), true);
-    powers / sum.maximum(sum.constant(0.5))
+    powers / sum.maximum(sum.constant(smallest))
 }
 
 pub(super) fn along_axis(op: &str, attrs: &Attrs, types: &[TypeRef]) -> Result<TensorType> {

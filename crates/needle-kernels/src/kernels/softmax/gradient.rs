@@ -49,20 +49,18 @@ fn gradient_rows(g: &Array, y: &Array, log: bool) -> Result<Array> {
     Ok(out)
 }
 
-/// How many roundings of a row its sum may be away from 0 where shares sum to 1.
+/// How many roundings the sum of the shares of a softmax may be away from 1.
 const ROUNDINGS: f64 = 64.0;
 
-/// Behind a softmax the elements of a row sum to 0. Whether these do, beside the sizes of what
-/// was added up; if not, the shares do not sum to 1.
+/// Whether the shares sum to 1, as those of a softmax do, but for rounding.
 ///
 /// # Safety
-/// There are `n` elements.
+/// There are `n` of them.
 #[inline(always)]
-unsafe fn sums_to_zero<T: Float>(row: *const T, n: usize, size: impl Fn(usize) -> T) -> bool {
-    let size = (0..n).fold(T::ZERO, |sum, i| sum.add(size(i).abs()));
-    let bound = size.mul(T::from_scalar(Scalar::Float(ROUNDINGS * T::EPSILON)));
+unsafe fn sum_to_one<T: Float>(shares: *const T, n: usize) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { fold::<T, SumOf>(row, n) }.abs() <= bound
+    let sum = unsafe { fold::<T, SumOf>(shares, n) };
+    sum.sub(T::ONE).abs() <= T::from_scalar(Scalar::Float(ROUNDINGS * T::EPSILON))
 }
 
 simd! {
@@ -90,7 +88,7 @@ simd! {
                         out.add(i).write(out.add(i).read().sub(share));
                     }
                 }
-                if peaked {
+                if peaked && sum_to_one(y, n) {
                     beside_the_peak(g, y, out, n, sum);
                 }
             }
@@ -98,7 +96,7 @@ simd! {
     }
 }
 
-/// The same of a row with a share above a half, by the distances of the adjoints from that share's
+/// The same of a row of shares that sum to 1 with one above a half, by the distances of the adjoints from that share's
 /// own: the sum would be near it, and their difference lose its digits.
 ///
 /// # Safety
@@ -114,9 +112,6 @@ unsafe fn beside_the_peak<T: Float>(g: *const T, y: *const T, out: *mut T, n: us
     };
     // SAFETY: the caller's promise.
     unsafe {
-        if !sums_to_zero(out, n, |i| g(i).chain(y(i))) {
-            return;
-        }
         for i in 0..n {
             out.add(i).write(g(i).sub(g(peak)).chain(y(i)));
         }
@@ -149,10 +144,15 @@ simd! {
                 for i in 0..n {
                     let y = y.add(i).read();
                     peaked |= y > log_half;
-                    let share = y.exp::<S>().chain(sum);
+                    out.add(i).write(y.exp::<S>());
+                }
+                let is_finite = sum.sub(sum) == T::ZERO;
+                peaked = peaked && is_finite && sum_to_one(out, n);
+                for i in 0..n {
+                    let share = out.add(i).read().chain(sum);
                     out.add(i).write(g.add(i).read().sub(share));
                 }
-                let peak = if peaked && sums_to_zero(out, n, |i| g.add(i).read()) {
+                let peak = if peaked {
                     (0..n).find(|&i| y.add(i).read() > log_half)
                 } else {
                     None
