@@ -123,6 +123,50 @@ def test_second_order(dtype: str, size: float, eps: float, centred: bool) -> Non
         np.testing.assert_allclose(found, [float(v) for v in expected], rtol=0, atol=atol)
 
 
+@cases
+@centred_or_not
+@pytest.mark.parametrize("adjoint", [1.0, 1e18])
+def test_second_order_behind_large_adjoints(
+    dtype: str, size: float, eps: float, centred: bool, adjoint: float
+) -> None:
+    """Adjoints as large as the row bring back what its squares would take out of the range."""
+    norm = ops.layer_norm if centred else ops.rms_norm
+    x = Tensor([np.array(ROW) * size], dtype=dtype)
+    weights = np.array(WEIGHTS) * min(adjoint, size)
+    direction = Tensor([np.array([1.0, 0.3, -2.0, 0.5]) * size], dtype=dtype)
+    first = Tensor([weights], dtype=dtype)
+    (slope,) = ndl.autograd.grad((norm(x, eps) * first).sum(), [x])
+    (found,) = ndl.autograd.grad((slope * direction).sum(), [x])
+    row, along, h = exact(x.numpy()[0]), exact(direction.numpy()[0]), mp.mpf(2) ** -60
+
+    def moved(by: Any) -> list[Any]:
+        near = [v + by * d for v, d in zip(row, along, strict=True)]
+        return reference(near, exact(first.numpy()[0]), eps, centred)[1]
+
+    with mp.workdps(1000):
+        expected = [float((a - b) / (2 * h)) for a, b in zip(moved(h), moved(-h), strict=True)]
+    scale = np.abs(expected).max()
+    least = 64 * float(np.finfo(dtype).smallest_subnormal) * max(1.0, 1 / size)
+    atol = 10 * BOUND[dtype] * scale + least
+    np.testing.assert_allclose(found.numpy()[0], expected, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [1e-30, 1.0, 333333333.0, 1e30, 1e80, 1e300])
+@pytest.mark.parametrize("eps", [1e-320, 1e-40, 1e-5])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_rows_that_do_not_vary_are_0(dtype: str, size: float, eps: float, axis: int) -> None:
+    """Whatever rounding does to their mean, and however small eps is beside that."""
+    if dtype == "float32" and not 1e-35 < size < 1e35:
+        pytest.skip("no number of float32")
+    for n in (3, 7, 10, 1000):
+        x = Tensor(np.full((1, n) if axis == 1 else (n, 1), size), dtype=dtype)
+        y = ops.layer_norm(x, eps, axis)
+        (slope,) = ndl.autograd.grad((y * y).sum(), [x])
+        np.testing.assert_array_equal(y.numpy(), np.zeros(x.shape))
+        np.testing.assert_array_equal(slope.numpy(), np.zeros(x.shape))
+
+
 @centred_or_not
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("axis", [0, 1])

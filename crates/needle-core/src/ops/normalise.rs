@@ -1,6 +1,8 @@
 //! Normalisation along an axis: fused forward and fused backward.
 
 use super::algebra::sum_of;
+use super::elementary::ABS;
+use super::reduction::{MAX, MEAN};
 use super::{
     Attr, Attrs, Constant, Derivative, Domain, Expr, Inputs, Needs, OpDef, Param, ParamKind, Run,
     Sample, Site, Tangent, TypeRef,
@@ -193,42 +195,53 @@ fn pulled<'a>(s: &Site<'a>, g: Expr<'a>, x: Expr<'a>, family: &Family) -> Expr<'
     g.with(family.gradient, s.attrs.clone(), x)
 }
 
-/// The mean along the axis, kept.
-fn mean<'a>(s: &Site<'a>, x: Expr<'a>) -> Expr<'a> {
-    let shape = x.shape();
-    // `infer` has accepted the axis.
-    let axis = axis("", s.attrs, shape.len()).unwrap_or(0);
-    x.sum(&[axis], true)
-        .mul_scalar(Constant::float(1.0 / shape[axis] as f64))
+/// What a reduction makes of the axis, which is kept.
+fn reduced<'a>(s: &Site<'a>, x: Expr<'a>, reduction: &'static OpDef) -> Expr<'a> {
+    let axes = Attr::Ints([s.attrs.int(1)].into());
+    x.apply(reduction, Attrs::of([axes, Attr::Bool(true)]))
+}
+
+/// `1 / sqrt(variance + eps)`, or with the mean square. Squares are taken of ratios to the larger one
+/// of the largest element and the root of `eps`, so that none overflows, nor vanishes where it counts.
+fn scale<'a>(s: &Site<'a>, x: Expr<'a>, family: &Family) -> Expr<'a> {
+    let eps = eps(s.attrs);
+    let centred = if family.centred {
+        x - reduced(s, x, &MEAN)
+    } else {
+        // In floats: squares of integers would wrap.
+        x.cast(x.dtype().to_float())
+    };
+    let least = centred.constant(eps.abs().sqrt());
+    let size = reduced(s, centred.apply(&ABS, Attrs::none()), &MAX).maximum(least);
+    let (ratio, least) = (centred / size, least / size);
+    let variance = reduced(s, ratio * ratio, &MEAN);
+    let sum = if eps < 0.0 {
+        variance - least * least
+    } else {
+        variance + least * least
+    };
+    sum.power_scalar(Constant::float(-0.5)) / size
 }
 
 /// What `h` becomes behind the gradient op by input `i`: the derivative of
 /// `r (mean(h g) - mean(h) mean(g) - mean(h y) mean(g y))` by the row, times its length; without
 /// the product of means where no mean is taken out.
 ///
-/// A variance that overflows makes `r` 0, as these derivatives are then; `y` comes from its op,
-/// which is right for those elements too.
+/// Each product of adjoints has one `r` in it before it is formed: it is no larger than the other.
 fn norm_term<'a>(s: &Site<'a>, h: Expr<'a>, i: usize, family: &Family) -> Expr<'a> {
     let (g, x) = (s.x(0), s.x(1));
     if i == 0 {
         return pulled(s, h, x, family);
     }
-    let mean = |x: Expr<'a>| mean(s, x);
+    let mean = |x: Expr<'a>| reduced(s, x, &MEAN);
     let y = x.apply(family.norm, s.attrs.clone());
-    let centred = if family.centred {
-        x - mean(x)
-    } else {
-        // In floats: squares of integers would wrap.
-        x.cast(x.dtype().to_float())
-    };
-    let r = mean(centred * centred)
-        .add_scalar(Constant::float(eps(s.attrs)))
-        .power_scalar(Constant::float(-0.5));
+    let r = scale(s, x, family);
+    let scaled = h * r;
     let (hy, gy) = (mean(h * y), mean(g * y));
-    let mut level = mean(h * g) - hy * gy;
+    let mut level = mean(scaled * g) - r * hy * gy;
     if family.centred {
-        level = level - mean(h) * mean(g);
+        level = level - mean(scaled) * mean(g);
     }
     let pulled = |g: Expr<'a>| pulled(s, g, x, family);
-    -(r * (r * y * level + gy * pulled(h) + hy * pulled(g)))
+    -(r * (y * level + gy * pulled(h) + hy * pulled(g)))
 }

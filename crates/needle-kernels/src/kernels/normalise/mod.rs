@@ -1,6 +1,6 @@
 //! Normalisation along an axis and its adjoint, in one pass over rows that stay in the cache,
-//! or over columns side by side. Runs of elements whose variance is no number of the dtype are
-//! done again, in [`scaled`].
+//! or over columns side by side. Runs of elements whose variance is no number of the dtype, or
+//! too small beside the mean, are done again, in [`scaled`].
 
 mod scaled;
 
@@ -147,11 +147,12 @@ fn scale_of<T: Float>(variance: T, eps: f64) -> T {
 }
 
 /// Whether the squares behind a scale have neither overflowed nor lost digits below the normal
-/// numbers.
+/// numbers, and are not those of what rounding did to the mean.
 #[inline(always)]
-fn is_sound<T: Float>(scale: T) -> bool {
-    let most = (T::EPSILON / T::SMALLEST).sqrt();
-    scale > T::ZERO && scale <= T::from_scalar(Scalar::Float(most))
+fn is_sound<T: Float>(mean: T, scale: T) -> bool {
+    let most = T::from_scalar(Scalar::Float((T::EPSILON / T::SMALLEST).sqrt()));
+    let ratio = T::from_scalar(Scalar::Float(0.125 / T::EPSILON));
+    scale > T::ZERO && scale <= most && mean.abs().mul(scale) <= ratio
 }
 
 /// The mean of a row, or 0, and `1 / sqrt(variance + eps)`; `scratch` has room for the row.
@@ -184,8 +185,8 @@ simd! {
         // SAFETY: the caller's promise.
         unsafe {
             let (mean, scale) = moments::<T, C>(x, out, n, eps);
-            if !is_sound(scale) {
-                scaled::norm::<T, C>(x, out, [n, 1], eps, scale);
+            if !is_sound(mean, scale) {
+                scaled::norm::<T, C>(x, out, [n, 1], eps);
                 return;
             }
             for i in 0..n {
@@ -205,8 +206,8 @@ simd! {
         // SAFETY: the caller's promise.
         unsafe {
             let (mean, scale) = moments::<T, C>(x, out, n, eps);
-            if !is_sound(scale) {
-                scaled::gradient::<T, C>([g, x], out, [n, 1], eps, scale);
+            if !is_sound(mean, scale) {
+                scaled::gradient::<T, C>([g, x], out, [n, 1], eps);
                 return;
             }
             let y = |i: usize| x.add(i).read().sub(mean).mul(scale);
@@ -288,9 +289,9 @@ simd! {
             }
         }
         for (i, &scale) in scales.iter().enumerate().take(width) {
-            if !is_sound(scale) {
+            if !is_sound(means[i], scale) {
                 // SAFETY: the caller's promise: a column.
-                unsafe { scaled::norm::<T, C>(x.add(i), out.add(i), [n, step], eps, scale) };
+                unsafe { scaled::norm::<T, C>(x.add(i), out.add(i), [n, step], eps) };
             }
         }
     }
@@ -323,11 +324,11 @@ simd! {
             }
         }
         for (i, &scale) in scales.iter().enumerate().take(width) {
-            if !is_sound(scale) {
+            if !is_sound(means[i], scale) {
                 // SAFETY: the caller's promise: a column.
                 unsafe {
                     let operands = [g.add(i), x.add(i)];
-                    scaled::gradient::<T, C>(operands, out.add(i), [n, step], eps, scale);
+                    scaled::gradient::<T, C>(operands, out.add(i), [n, step], eps);
                 }
             }
         }

@@ -1,39 +1,59 @@
 //! Normalisation of runs of elements whose squares overflow their dtype or vanish in it: in
-//! float64 and, of float64 elements, in a unit that lets their squares be normal numbers.
+//! float64, in units that let their squares be normal numbers.
 
 use super::Centre;
-use crate::dtype::{DType, Scalar};
+use crate::dtype::Scalar;
 use crate::kernels::number::Float;
 
-/// What the elements are multiplied by, a power of two: squares of what is left of the largest
-/// elements, and of what is made of the smallest, are normal numbers, and so are their sums.
-fn unit<T: Float>(scale: T) -> f64 {
-    let exponent = match T::DTYPE {
-        DType::F32 => 0, // Squares of float32 are float64.
-        // A scale of 0 or NaN is what large elements gave.
-        _ if scale > T::ZERO => 767,
-        _ => -767,
-    };
-    2f64.powi(exponent)
+/// What makes a number of this size one between 1 and 2, as far as [`Moments`] can use it.
+fn unit(size: f64) -> f64 {
+    if size > 0.0 && size < f64::INFINITY {
+        2f64.powi((-size.log2().floor() as i32).clamp(-500, 500))
+    } else {
+        1.0
+    }
 }
 
-/// A run in its unit.
+/// A run of elements, each multiplied by a power of two before it is centred and by another one
+/// after that: the distances from the mean may be far smaller than the mean.
 struct Moments {
-    unit: f64,
+    units: [f64; 2],
     mean: f64,
     scale: f64,
 }
 
 impl Moments {
-    fn of<C: Centre>(n: usize, eps: f64, unit: f64, x: impl Fn(usize) -> f64) -> Self {
-        let mean = if C::IS_MEAN { mean(n, &x) } else { 0.0 };
-        let variance = mean_of_squares(n, mean, &x);
+    fn of<C: Centre>(n: usize, eps: f64, x: impl Fn(usize) -> f64) -> Self {
+        let largest = |x: &dyn Fn(usize) -> f64| (0..n).map(|i| x(i).abs()).fold(0.0, f64::max);
+        let first = unit(largest(&x));
+        let mean = if C::IS_MEAN {
+            let near = mean(n, |i| x(i) * first);
+            // Of a row that does not vary it is the element, but for rounding.
+            near + mean(n, |i| x(i) * first - near)
+        } else {
+            0.0
+        };
+        let distance = |i: usize| x(i) * first - mean;
+        // Beside a larger one of the two, the square of the other may vanish.
+        let least = eps.abs().sqrt() * first;
+        let second = unit(largest(&distance).max(least));
+        let variance = self::mean(n, |i| (distance(i) * second).powi(2));
         Self {
-            unit,
+            units: [first, second],
             mean,
-            // Not the square of the unit, which may be no number.
-            scale: 1.0 / (variance + eps * unit * unit).sqrt(),
+            scale: 1.0 / (variance + (least * second).powi(2).copysign(eps)).sqrt(),
         }
+    }
+
+    /// The normalised value of an element.
+    fn value(&self, x: f64) -> f64 {
+        (x * self.units[0] - self.mean) * self.units[1] * self.scale
+    }
+
+    /// `1 / sqrt(variance + eps)` times a number.
+    fn scaled(&self, x: f64) -> f64 {
+        let [first, second] = self.units;
+        x * self.scale * (first * second)
     }
 }
 
@@ -41,11 +61,7 @@ fn mean(n: usize, x: impl Fn(usize) -> f64) -> f64 {
     (0..n).map(x).sum::<f64>() / n as f64
 }
 
-fn mean_of_squares(n: usize, centre: f64, x: impl Fn(usize) -> f64) -> f64 {
-    mean(n, |i| (x(i) - centre).powi(2))
-}
-
-/// Normalises `n` elements, `step` apart, for which `scale` was no use.
+/// Normalises `n` elements, `step` apart.
 ///
 /// # Safety
 /// Both have these elements, and nobody else sees those of `out`.
@@ -55,14 +71,12 @@ pub(super) unsafe fn norm<T: Float, C: Centre>(
     out: *mut T,
     [n, step]: [usize; 2],
     eps: f64,
-    scale: T,
 ) {
-    let unit = unit(scale);
     // SAFETY: the caller's promise.
-    let at = |i: usize| unsafe { x.add(i * step).read() }.into() * unit;
-    let run = Moments::of::<C>(n, eps, unit, at);
+    let at = |i: usize| unsafe { x.add(i * step).read() }.into();
+    let run = Moments::of::<C>(n, eps, at);
     for i in 0..n {
-        let value = T::from_scalar(Scalar::Float((at(i) - run.mean) * run.scale));
+        let value = T::from_scalar(Scalar::Float(run.value(at(i))));
         // SAFETY: the caller's promise.
         unsafe { out.add(i * step).write(value) };
     }
@@ -78,20 +92,17 @@ pub(super) unsafe fn gradient<T: Float, C: Centre>(
     out: *mut T,
     [n, step]: [usize; 2],
     eps: f64,
-    scale: T,
 ) {
-    let unit = unit(scale);
     // SAFETY: the caller's promise.
-    let at = |i: usize| unsafe { x.add(i * step).read() }.into() * unit;
+    let at = |i: usize| unsafe { x.add(i * step).read() }.into();
     // SAFETY: the caller's promise.
     let adjoint = |i: usize| unsafe { g.add(i * step).read() }.into();
     let none = (0..n).all(|i| adjoint(i) == 0.0);
-    let run = Moments::of::<C>(n, eps, unit, at);
-    let y = |i: usize| (at(i) - run.mean) * run.scale;
+    let run = Moments::of::<C>(n, eps, at);
     let level = if C::IS_MEAN { mean(n, adjoint) } else { 0.0 };
-    let along = mean(n, |i| adjoint(i) * y(i));
+    let along = mean(n, |i| adjoint(i) * run.value(at(i)));
     for i in 0..n {
-        let value = (adjoint(i) - level - y(i) * along) * run.scale * run.unit;
+        let value = run.scaled(adjoint(i) - level - run.value(at(i)) * along);
         let value = T::from_scalar(Scalar::Float(if none { 0.0 } else { value }));
         // SAFETY: the caller's promise.
         unsafe { out.add(i * step).write(value) };
