@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import mpmath
 import numpy as np
 import pytest
 from tools.accuracy import Worst, errors, exact, measure
@@ -65,6 +66,12 @@ def test_errors_are_counted_in_units_of_the_last_place(dtype: str) -> None:
         with np.errstate(over="ignore"):
             np.testing.assert_array_equal(errors(np.nextafter(x, x.dtype.type(end)), right), 1)
     assert np.isinf(errors(np.full_like(x, np.nan), right)).all()
+    # Beyond the range only infinity will do, with the sign.
+    beyond = Function("beyond", ndl.negate, lambda x: x * mpmath.mpf(10) ** 400, ((),))
+    right = exact(beyond, dtype, [np.array([1.5, -1.5], dtype)])
+    assert not errors(np.array([np.inf, -np.inf], dtype), right).any()
+    for wrong in ([np.nan] * 2, [info.max, -info.max], [-np.inf, np.inf], [0.0, 0.0]):
+        assert errors(np.array(wrong, dtype), right).min() >= 1
     # A third lies between two numbers.
     third = exact(Function("third", ndl.negate, lambda x: x / 3, ((),)), dtype, [x[:1] * 0 + 1])
     nearest = np.array([1 / 3], dtype)

@@ -42,7 +42,8 @@ class Exact:
     """The right values in two parts, and the distances in which errors are counted.
 
     All are multiplied by a power of two: infinity can then be the number after the largest one, and
-    numbers below the normal ones have all their digits.
+    numbers below the normal ones have all their digits. The unit is infinite where any result will
+    do: at a pole, and where a term is beyond the largest number but not the value.
     """
 
     factor: Array
@@ -113,10 +114,12 @@ def collected(rights: Sequence[Right], dtype: str) -> Exact:
             factor = LIFT if abs(value) < LIFTED else 0.25
             high = float(value * factor)
             low = float(value * factor - high) if np.isfinite(high) else 0.0
-            rows.append((factor, high, low, float(scale), *_term(scale, gain, dtype)))
-    factors, highs, lows, scales, least, is_beyond = np.array(rows).T
+            least, is_open = _term(scale, gain, dtype)
+            is_open |= mpmath.isinf(scale)
+            rows.append((factor, high, low, float(scale), least, is_open))
+    factors, highs, lows, scales, least, is_open = np.array(rows).T
     unit = np.maximum(_unit(scales, dtype), least)
-    unit[is_beyond == 1] = np.inf
+    unit[is_open == 1] = np.inf
     with np.errstate(over="ignore"):
         return Exact(factors, highs, lows, factors * unit)
 
@@ -134,7 +137,7 @@ def _unit(scale: Array, dtype: str) -> Array:
     _, exponent = np.frexp(np.minimum(scale, float(info.max)))
     unit = np.maximum(np.ldexp(1.0, exponent - info.nmant - 1), TINY[dtype])
     unit[scale == 0] = TINY[dtype]
-    return np.where(np.isinf(scale), np.inf, unit)
+    return np.asarray(unit)
 
 
 def errors(result: Array, right: Exact) -> Array:
