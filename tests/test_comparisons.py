@@ -100,3 +100,23 @@ def test_no_elements() -> None:
     found = Tensor(SIGNED[:0]) < Tensor(UNSIGNED[:0])
     assert found.shape == (0,)
     assert found.dtype == "bool"
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8", "bool"])
+def test_integers_beyond_the_range_are_finite(name: str, dtype: str) -> None:
+    """An infinity is larger than any integer, and every other number is smaller than these."""
+    compare = OPERATORS[name]
+    kind = np.dtype(dtype).kind
+    values = (
+        [0, 1] if kind in "iub" else [-np.inf, -1.0, np.inf, np.nan, float(np.finfo(dtype).max)]
+    )
+    a = np.array(values, dtype)
+    for number in (10**400, -(10**400), 2**2000, *([2**200] if dtype != "float64" else [])):
+        x = Tensor(a)
+        np.testing.assert_array_equal(
+            compare(x, number).numpy(), [compare(v, number) for v in a.tolist()]
+        )
+        np.testing.assert_array_equal(
+            compare(number, x).numpy(), [compare(number, v) for v in a.tolist()]
+        )

@@ -160,16 +160,26 @@ pub fn by_operator<'py>(
     Some(args.and_then(|args| user_code::call_method(tensor, name, &args)))
 }
 
-/// A number that no integer dtype holds, for a comparison with integers: beyond all of them, where
-/// rounding might have made it the largest one.
-fn beyond(constant: Constant) -> Constant {
-    match constant.value {
-        Scalar::Huge(value) => Constant {
-            value: Scalar::Huge(value * f64::INFINITY),
-            ..constant
-        },
-        _ => constant,
-    }
+/// The comparison that says the same as one with an integer beyond all finite numbers of the dtype:
+/// with an infinity, which is yet further, or with NaN, which nothing equals. `None` for another
+/// number.
+fn beyond(op: CompareOp, constant: Constant, dtype: DType) -> Option<(CompareOp, Constant)> {
+    let Scalar::Huge(value) = constant.value else {
+        return None;
+    };
+    let is_beyond = match dtype {
+        DType::F64 => value.is_infinite(),
+        DType::F32 => (value as f32).is_infinite(),
+        _ => true,
+    };
+    let (op, end) = match op {
+        CompareOp::Eq | CompareOp::Ne => (op, f64::NAN),
+        CompareOp::Lt | CompareOp::Le if value > 0.0 => (CompareOp::Lt, f64::INFINITY),
+        CompareOp::Lt | CompareOp::Le => (CompareOp::Le, f64::NEG_INFINITY),
+        CompareOp::Gt | CompareOp::Ge if value > 0.0 => (CompareOp::Ge, f64::INFINITY),
+        CompareOp::Gt | CompareOp::Ge => (CompareOp::Gt, f64::NEG_INFINITY),
+    };
+    is_beyond.then(|| (op, Constant::float(end)))
 }
 
 fn single<'py>(slf: &Bound<'py, PyTensor>) -> PyResult<Object<'py>> {
@@ -301,8 +311,23 @@ impl PyTensor {
     fn __richcmp__<'py>(
         slf: &Bound<'py, Self>,
         object: &Object<'py>,
-        op: CompareOp,
+        mut op: CompareOp,
     ) -> PyResult<Object<'py>> {
+        let own = handle(slf)?;
+        let other = match other(object)? {
+            // Any number can be compared, whether or not the dtype holds it.
+            Other::Number(mut constant) => {
+                let dtype = tensor::dtype_of(own)?;
+                if let Some(same) = beyond(op, constant, dtype) {
+                    (op, constant) = same;
+                }
+                Some(
+                    coerce::constant(constant, Some(dtype))
+                        .or_else(|_| coerce::constant(constant, None))?,
+                )
+            }
+            _ => operand(object, own)?,
+        };
         let op = match op {
             CompareOp::Eq => &comparison::EQUAL,
             CompareOp::Ne => &comparison::NOT_EQUAL,
@@ -310,18 +335,6 @@ impl PyTensor {
             CompareOp::Le => &comparison::LESS_EQUAL,
             CompareOp::Gt => &comparison::GREATER,
             CompareOp::Ge => &comparison::GREATER_EQUAL,
-        };
-        let own = handle(slf)?;
-        let other = match other(object)? {
-            // Any number can be compared, whether or not the dtype holds it.
-            Other::Number(constant) => {
-                let like = Some(tensor::dtype_of(own)?);
-                Some(
-                    coerce::constant(constant, like)
-                        .or_else(|_| coerce::constant(beyond(constant), None))?,
-                )
-            }
-            _ => operand(object, own)?,
         };
         match other {
             Some(other) => tensor::apply(slf.py(), op, Attrs::none(), &[own, &other]),
