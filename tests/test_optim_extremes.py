@@ -171,6 +171,27 @@ def test_norms_of_any_size(kinds: list[str], values: list[list[float]], norm: fl
     np.testing.assert_allclose(optimiser.clip_grad_norm(1.0), norm, rtol=tolerance)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "size", "limit"),
+    [
+        ("float32", 3e38, 1e-30),
+        ("float32", 3e38, 1e-37),
+        ("float64", 3e38, 1e-30),
+        ("float64", 1e200, 1e-200),
+        ("float64", 1e300, 1e-307),
+    ],
+)
+def test_limits_far_below_the_norm(dtype: str, size: float, limit: float) -> None:
+    param = Tensor(np.zeros(2), dtype=dtype)
+    param.grad = Tensor(np.array([0.6, -0.8]) * size, dtype=dtype)
+    np.testing.assert_allclose(optim.clip_grad_norm(param, limit), size, rtol=1e-6)
+    expected = np.array([0.6, -0.8]) * limit
+    tolerance = 1e-6 if dtype == "float32" else 1e-14
+    np.testing.assert_allclose(param.grad.numpy(), expected, rtol=tolerance)
+    assert optim.clip_grad_norm(param, 0.0) > 0.0
+    np.testing.assert_array_equal(param.grad.numpy(), [0.0, 0.0])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_norms_that_are_no_numbers(dtype: str) -> None:
     param = Tensor([0.0, 0.0], dtype=dtype)

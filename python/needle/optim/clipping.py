@@ -33,13 +33,13 @@ def clip_grad_norm(
     if error_if_nonfinite and not math.isfinite(norm):
         raise ValueError(f"clip_grad_norm: the norm of the gradients is {norm}")
     if norm > limit:
-        factor = limit / norm
-        if factor < 2.0**-100:
-            # In two steps: float32 has few digits for numbers as small as this.
+        left = norm
+        while 0.0 < limit < left * 2.0**-100 and math.isfinite(left):
+            # In several steps: float32 has few digits for factors as small as this, or none.
             found = [(param, grad * 2.0**-64) for param, grad in found]
-            factor = limit * 2.0**64 / norm
+            left *= 2.0**-64
         for param, grad in found:
-            param.grad = grad * factor
+            param.grad = grad * (limit / left)
     return norm
 
 
