@@ -9,7 +9,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from needle import Tensor, optim
+from needle import Tensor, ops, optim
+from needle.nn.functional import huber_loss
 
 mp = mpmath.mp.clone()
 mp.dps = 60
@@ -223,6 +224,16 @@ DESCENTS: list[tuple[str, list[float], Callable[[Tensor], Tensor], float, float]
     ("float32", [3.0, -4.0], lambda x: bowl(x - 1) * 1e-25, 1.0, 1e-3),
     ("float64", [3.0, -4.0], lambda x: bowl(x - 1) * 1e200, 1.0, 1e-10),
     ("float64", [3.0, -4.0], lambda x: bowl(x - 1) * 1e-200, 1.0, 1e-6),
+    # Of linear growth: far off, nothing tells how far.
+    *(
+        (dtype, [1e8, -1e8], loss, minimum, 1e-3)
+        for dtype in ("float32", "float64")
+        for loss, minimum in (
+            (lambda x: huber_loss(x, np.zeros(2), reduction="sum"), 0.0),
+            (lambda x: (ops.softplus(x) + ops.softplus(-x)).sum(), 0.0),
+            (lambda x: ops.sqrt(1 + (x - 5) ** 2).sum(), 5.0),
+        )
+    ),
 ]
 
 

@@ -21,6 +21,9 @@ Closure = Callable[[], Tensor]
 Point = tuple[float, Vector]
 Search = Callable[..., tuple[Any, ...]]
 
+# The part of what the slope promises that a step must go down.
+_ARMIJO = 1e-4
+
 
 class LBFGS(Optimizer):
     """L-BFGS (Nocedal and Wright 2006, algorithms 7.4 and 7.5): quasi-Newton steps from the last
@@ -29,9 +32,11 @@ class LBFGS(Optimizer):
     `step(closure)` makes up to `max_iter` steps along directions of descent, and begins none after
     `max_eval` evaluations of the loss but the first (by default 1.25 `max_iter`, as PyTorch has
     it). Each is as long as SciPy's line search finds, which needs SciPy: the strong Wolfe
-    conditions hold with c1 = 1e-4 and c2 = 0.9. `lr` is the length that a search tries first, in
-    units of the quasi-Newton step. It ends early where the largest element of the gradient is at
-    most `tolerance_grad`, or where parameters or loss change by at most `tolerance_change`.
+    conditions hold with c1 = 1e-4 and c2 = 0.9. Where it finds none, the step goes to the lowest
+    place that it has seen, if the first of the conditions holds there. `lr` is the length that a
+    search tries first, in units of the quasi-Newton step. It ends early where the largest element
+    of the gradient is at most `tolerance_grad`, or where parameters or loss change by at most
+    `tolerance_change`.
 
     All parameters together are one vector, in their common dtype; there is one group.
 
@@ -117,6 +122,15 @@ class LBFGS(Optimizer):
         """The next position, and loss and gradient there; None where no step goes down."""
         loss, gradient = at
         unit = _unit(gradient)
+        lowest, lower = loss, x
+
+        def value(x: Vector) -> float:
+            nonlocal lowest, lower
+            found = problem.at(x)[0]
+            if found < lowest:
+                lowest, lower = found, x.astype(gradient.dtype)
+            return found
+
         for direction in self._directions(x, gradient / unit, unit):
             # What is remembered of a parameter that was frozen since does not move it.
             direction = np.where(problem.trained, self.lr * direction, 0.0)
@@ -128,12 +142,13 @@ class LBFGS(Optimizer):
                 # That it found nothing is also what it returns.
                 warnings.simplefilter("ignore", RuntimeWarning)
                 length, *_ = self._search(
-                    lambda x: problem.at(x)[0],
+                    value,
                     lambda x: problem.at(x)[1],
                     x,
                     direction,
                     gradient,
                     loss,
+                    c1=_ARMIJO,
                     maxiter=25,
                 )
             if length is None:
@@ -142,10 +157,19 @@ class LBFGS(Optimizer):
             new = (x + length * direction).astype(x.dtype)
             if np.array_equal(new, x):
                 continue
-            found = problem.at(new)
-            self._remember(_Pair.of(new - x, found[1] - gradient))
-            return new, found
+            return self._arrive(problem, x, gradient, new)
+        # The curvature of a kink, or of a loss without digits for it, may suit no length.
+        slope = float(gradient.astype(np.float64) @ (lower.astype(np.float64) - x))
+        if slope < 0.0 and lowest <= loss + _ARMIJO * slope:
+            return self._arrive(problem, x, gradient, lower)
         return None
+
+    def _arrive(
+        self, problem: _Problem, x: Vector, gradient: Vector, new: Vector
+    ) -> tuple[Vector, Point]:
+        found = problem.at(new)
+        self._remember(_Pair.of(new - x, found[1] - gradient))
+        return new, found
 
     def _remember(self, pair: _Pair) -> None:
         # The strong Wolfe conditions make this positive, but for rounding.
@@ -156,14 +180,17 @@ class LBFGS(Optimizer):
     def _directions(self, x: Vector, gradient: Vector, unit: float) -> Iterator[Vector]:
         """What to search along, for a gradient of `unit` times the vector given: minus the
         approximate inverse Hessian times the gradient, by the two-loop recursion. While nothing
-        is known of the curvature, the first step is of length 1 at most, and if that leads
-        nowhere, as where the parameters are too large to notice, one in proportion to them.
+        is known of the curvature, or if that leads nowhere, the step is of length 1 at most, and
+        if that does not either, as where the parameters are too large to notice, one in proportion
+        to them.
         """
-        q = -gradient
-        if not self._pairs:
-            yield q * min(unit, 1.0 / float(np.abs(gradient).sum()))
-            yield q * (float(np.finfo(x.dtype).eps) ** 0.5 * _largest(x) / _largest(gradient))
-            return
+        if self._pairs:
+            yield self._newton(-gradient, unit)
+        yield -gradient * min(unit, 1.0 / float(np.abs(gradient).sum()))
+        relative = float(np.finfo(x.dtype).eps) ** 0.5 * _largest(x)
+        yield -gradient * (relative / _largest(gradient))
+
+    def _newton(self, q: Vector, unit: float) -> Vector:
         weights = []
         for pair in reversed(self._pairs):
             weights.append(float(pair.s @ q) / pair.product)
@@ -172,7 +199,7 @@ class LBFGS(Optimizer):
         q *= last.product / float(last.y @ last.y) * last.ratio(unit)
         for pair, weight in zip(self._pairs, reversed(weights), strict=True):
             q += (weight * pair.ratio(unit) - float(pair.y @ q) / pair.product) * pair.s
-        yield q
+        return q
 
     def state_dict(self) -> dict[str, Any]:
         """As every optimiser's; `pairs` are the remembered changes of parameters and gradient."""
