@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -151,14 +152,18 @@ def test_second_order_behind_large_adjoints(
     np.testing.assert_allclose(found.numpy()[0], expected, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("size", [1e-30, 1.0, 333333333.0, 1e30, 1e80, 1e300])
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [
+        *itertools.product(["float32", "float64"], [1e-30, 1.0, 333333333.0, 1e30]),
+        ("float64", 1e80),
+        ("float64", 1e300),
+    ],
+)
 @pytest.mark.parametrize("eps", [1e-320, 1e-40, 1e-5])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_rows_that_do_not_vary_are_0(dtype: str, size: float, eps: float, axis: int) -> None:
     """Whatever rounding does to their mean, and however small eps is beside that."""
-    if dtype == "float32" and not 1e-35 < size < 1e35:
-        pytest.skip("no number of float32")
     for n in (3, 7, 10, 1000):
         x = Tensor(np.full((1, n) if axis == 1 else (n, 1), size), dtype=dtype)
         y = ops.layer_norm(x, eps, axis)
