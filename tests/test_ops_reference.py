@@ -172,6 +172,10 @@ REFERENCE: dict[str, Callable[..., Any]] = {
     "logistic_residual": elementwise(lambda a, t: sigmoid(a) - t),
     "tanh_gradient": elementwise(lambda g, a: g / np.cosh(a) ** 2),
     "sigmoid_gradient": elementwise(lambda g, a: g * sigmoid(a) * sigmoid(-a)),
+    "tanh_curvature": elementwise(lambda g, a: -2 * g * np.tanh(a) / np.cosh(a) ** 2),
+    "sigmoid_curvature": elementwise(
+        lambda g, a: g * sigmoid(a) * sigmoid(-a) * (sigmoid(-a) - sigmoid(a))
+    ),
     "erf_gradient": elementwise(lambda g, a: g * 2 / math.sqrt(math.pi) * np.exp(-a * a)),
     "normal_gradient": elementwise(lambda g, a: g * normal_density(a)),
     "gelu_gradient": elementwise(lambda g, a: g * (normal_cdf(a) + a * normal_density(a))),

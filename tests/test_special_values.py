@@ -99,6 +99,8 @@ BINARY: dict[str, Function] = {
 SLOPES: dict[str, Function] = {
     "tanh_gradient": lambda a: 4 * sigmoid(2 * a) * sigmoid(-2 * a),
     "sigmoid_gradient": lambda a: sigmoid(a) * sigmoid(-a),
+    "tanh_curvature": lambda a: -8 * np.tanh(a) * sigmoid(2 * a) * sigmoid(-2 * a),
+    "sigmoid_curvature": lambda a: -np.tanh(a / 2) * sigmoid(a) * sigmoid(-a),
     "erf_gradient": lambda a: 2 / math.sqrt(math.pi) * np.exp(-a * a),
     "normal_gradient": lambda a: np.exp(-a * a / 2) / math.sqrt(2 * math.pi),
 }

@@ -82,7 +82,7 @@ def softplus(x: Any) -> Any:
 
 def sigmoid2(x: Any) -> Any:
     """The second derivative of the logistic function."""
-    return sigmoid(x) * sigmoid(-x) * (sigmoid(-x) - sigmoid(x))
+    return -bump(x) * mp.tanh(within(x, 5000) / 2)
 
 
 def silu1(x: Any) -> Any:
@@ -92,6 +92,11 @@ def silu1(x: Any) -> Any:
 def bump(x: Any) -> Any:
     """The derivative of the logistic function."""
     return sigmoid(x) * sigmoid(-x)
+
+
+def tanh2(x: Any) -> Any:
+    return -2 * mp.tanh(within(x, 5000)) * sech2(x)
+
 
 
 def silu2(x: Any) -> Any:
@@ -245,6 +250,8 @@ FUNCTIONS = (
     ),
     Function("tanh_gradient", with_one(ndl.tanh_gradient), sech2, (NEAR,)),
     Function("sigmoid_gradient", with_one(ndl.sigmoid_gradient), bump, (NEAR,)),
+    Function("tanh_curvature", with_one(ndl.tanh_curvature), tanh2, (NEAR,)),
+    Function("sigmoid_curvature", with_one(ndl.sigmoid_curvature), sigmoid2, (NEAR,)),
     Function("erf_gradient", with_one(ndl.erf_gradient), erf1, (BELL,)),
     Function("normal_gradient", with_one(ndl.normal_gradient), pdf, (BELL,)),
     Function(
@@ -339,12 +346,8 @@ FUNCTIONS = (
     Function("sqrt''", second(ndl.sqrt), lambda x: -1 / (4 * x * mp.sqrt(x)), (ABOVE,)),
     Function("sin''", second(ndl.sin), lambda x: -mp.sin(x), (ANGLES,), QUARTERS),
     Function("cos''", second(ndl.cos), lambda x: -mp.cos(x), (ANGLES,), QUARTERS),
-    Function(
-        "tanh''", second(ndl.tanh), lambda x: -2 * mp.tanh(within(x, 5000)) * sech2(x), (NEAR,)
-    ),
-    Function(
-        "sigmoid''", second(ndl.sigmoid), lambda x: -bump(x) * mp.tanh(within(x, 5000) / 2), (NEAR,)
-    ),
+    Function("tanh''", second(ndl.tanh), tanh2, (NEAR,)),
+    Function("sigmoid''", second(ndl.sigmoid), sigmoid2, (NEAR,)),
     Function("softplus''", second(ndl.softplus), bump, (NEAR,)),
     Function("erf''", second(ndl.erf), lambda x: -2 * x * erf1(x), (BELL,)),
     Function(

@@ -1148,6 +1148,20 @@ class SigmoidGradient(TensorOp):
 
     def __init__(self) -> None: ...
 
+class TanhCurvature(TensorOp):
+    """Elementwise `-2 g tanh(a) (1 - tanh(a)^2)`: `g` times the second derivative of `tanh(a)`,
+    0 wherever a factor is 0.
+    """
+
+    def __init__(self) -> None: ...
+
+class SigmoidCurvature(TensorOp):
+    """Elementwise `g s (1 - s) (1 - 2 s)` with `s = sigmoid(a)`: `g` times the second derivative
+    of `sigmoid(a)`, 0 wherever a factor is 0.
+    """
+
+    def __init__(self) -> None: ...
+
 class ErfGradient(TensorOp):
     """Elementwise `g 2 / sqrt(pi) exp(-a^2)`: the adjoint behind `erf(a)`, 0 wherever a factor
     is 0.
@@ -1773,6 +1787,22 @@ def tanh_gradient(g: _TensorLike, a: _TensorLike) -> Tensor:
 def sigmoid_gradient(g: _TensorLike, a: _TensorLike) -> Tensor:
     """Elementwise `g s (1 - s)` with `s = sigmoid(a)`: the adjoint behind `sigmoid(a)`, 0
     wherever a factor is 0.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
+    ShapeError where the shapes do not fit.
+    """
+
+def tanh_curvature(g: _TensorLike, a: _TensorLike) -> Tensor:
+    """Elementwise `-2 g tanh(a) (1 - tanh(a)^2)`: `g` times the second derivative of `tanh(a)`,
+    0 wherever a factor is 0.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
+    ShapeError where the shapes do not fit.
+    """
+
+def sigmoid_curvature(g: _TensorLike, a: _TensorLike) -> Tensor:
+    """Elementwise `g s (1 - s) (1 - 2 s)` with `s = sigmoid(a)`: `g` times the second derivative
+    of `sigmoid(a)`, 0 wherever a factor is 0.
 
     Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
     ShapeError where the shapes do not fit.

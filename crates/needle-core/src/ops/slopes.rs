@@ -87,14 +87,22 @@ fn slope_term<'a>(
 slopes! { SLOPES:
     /// Adjoint behind a hyperbolic tangent.
     TANH_GRADIENT, "tanh_gradient", "TanhGradient", &math::TANH_SLOPE,
-    |c, a| c.with(&TANH_GRADIENT, Attrs::none(), a)
-        .chain(a.tanh())
-        .mul_scalar(Constant::int(-2)),
+    |c, a| c.with(&TANH_CURVATURE, Attrs::none(), a),
     "Elementwise `g (1 - tanh(a)^2)`: the adjoint behind `tanh(a)`";
     /// Adjoint behind a logistic function.
     SIGMOID_GRADIENT, "sigmoid_gradient", "SigmoidGradient", &math::SIGMOID_SLOPE,
-    |c, a| -c.with(&SIGMOID_GRADIENT, Attrs::none(), a).chain(half(a).tanh()),
+    |c, a| c.with(&SIGMOID_CURVATURE, Attrs::none(), a),
     "Elementwise `g s (1 - s)` with `s = sigmoid(a)`: the adjoint behind `sigmoid(a)`";
+    /// Second derivative of a hyperbolic tangent.
+    TANH_CURVATURE, "tanh_curvature", "TanhCurvature", &math::TANH_CURVATURE,
+    // (1 - t^2) (6 t^2 - 2)
+    |c, a| c.chain(of_square(a.tanh(), 6.0, -2.0)).with(&TANH_GRADIENT, Attrs::none(), a),
+    "Elementwise `-2 g tanh(a) (1 - tanh(a)^2)`: `g` times the second derivative of `tanh(a)`";
+    /// Second derivative of a logistic function.
+    SIGMOID_CURVATURE, "sigmoid_curvature", "SigmoidCurvature", &math::SIGMOID_CURVATURE,
+    // s (1 - s) (1 - 6 s (1 - s)), where s (1 - s) is (1 - tanh(a / 2)^2) / 4.
+    |c, a| c.chain(of_square(half(a).tanh(), 1.5, -0.5)).with(&SIGMOID_GRADIENT, Attrs::none(), a),
+    "Elementwise `g s (1 - s) (1 - 2 s)` with `s = sigmoid(a)`: `g` times the second derivative of `sigmoid(a)`";
     /// Adjoint behind an error function.
     ERF_GRADIENT, "erf_gradient", "ErfGradient", &math::ERF_SLOPE,
     |c, a| c.chain(a.mul_scalar(Constant::int(-2))).with(&ERF_GRADIENT, Attrs::none(), a),
@@ -116,6 +124,13 @@ slopes! { SLOPES:
 
 /// The others.
 pub(super) const OPS: &[&OpDef] = &[&RELU_GRADIENT, &SOFTMAX_GRADIENT, &LOG_SOFTMAX_GRADIENT];
+
+/// `factor x^2 + offset`.
+fn of_square(x: Expr, factor: f64, offset: f64) -> Expr {
+    (x * x)
+        .mul_scalar(Constant::float(factor))
+        .add_scalar(Constant::float(offset))
+}
 
 /// `2 - x`.
 fn two_less(x: Expr) -> Expr {

@@ -281,6 +281,8 @@ fn adjoints_behind_functions_keep_six_digits_of_their_largest_term() {
             for op in [
                 &math::TANH_SLOPE,
                 &math::SIGMOID_SLOPE,
+                &math::TANH_CURVATURE,
+                &math::SIGMOID_CURVATURE,
                 &math::ERF_SLOPE,
                 &math::NORMAL_DENSITY,
                 &math::GELU_SLOPE,
@@ -293,6 +295,8 @@ fn adjoints_behind_functions_keep_six_digits_of_their_largest_term() {
                     let (slope, largest) = match op.name() {
                         "TANH_SLOPE" => (x.cosh().powi(-2), x.cosh().powi(-2)),
                         "SIGMOID_SLOPE" => (share * (1.0 - share), share),
+                        "TANH_CURVATURE" => (-2.0 * x.tanh() * x.cosh().powi(-2), 1.0),
+                        "SIGMOID_CURVATURE" => (share * (1.0 - share) * (1.0 - 2.0 * share), share),
                         "ERF_SLOPE" => (2.0 * normal(x * 2f64.sqrt()).1 * 2f64.sqrt(), 1.0),
                         "NORMAL_DENSITY" => (density, density),
                         "GELU_SLOPE" => (distribution + x * density, 1.0),
@@ -330,6 +334,8 @@ fn infinite_arguments_leave_activations_and_their_adjoints_finite_where_limits_a
         for op in [
             &math::TANH_SLOPE,
             &math::SIGMOID_SLOPE,
+            &math::TANH_CURVATURE,
+            &math::SIGMOID_CURVATURE,
             &math::ERF_SLOPE,
             &math::NORMAL_DENSITY,
         ] {

@@ -23,9 +23,13 @@ maps! {
 
 zips! {
     /// `g (1 - tanh(x)^2)`: an adjoint behind a hyperbolic tangent.
-    float_pairs TANH_SLOPE 600, |g, x, S| chain_factors(g, tanh_slope::<S>(x));
+    float_pairs TANH_SLOPE 500, |g, x, S| tanh_slope::<S>(g, x);
     /// `g s (1 - s)` with the sigmoid `s` of `x`: an adjoint behind a sigmoid.
-    float_pairs SIGMOID_SLOPE 600, |g, x, S| chain_factors(g, sigmoid_slope::<S>(x));
+    float_pairs SIGMOID_SLOPE 500, |g, x, S| sigmoid_slope::<S>(g, x);
+    /// `-2 g tanh(x) (1 - tanh(x)^2)`: `g` times the second derivative.
+    float_pairs TANH_CURVATURE 700, |g, x, S| tanh_curvature::<S>(g, x);
+    /// `g s (1 - s) (1 - 2 s)` with the sigmoid `s` of `x`: `g` times the second derivative.
+    float_pairs SIGMOID_CURVATURE 700, |g, x, S| sigmoid_curvature::<S>(g, x);
     /// `g s (1 + x (1 - s))` with the sigmoid `s` of `x`: an adjoint behind [`SILU`].
     float_pairs SILU_SLOPE 700, |g, x, S| g.chain(silu_slope::<S>(x));
 }
@@ -34,13 +38,14 @@ macro_rules! exponentials {
     (
         $T:ident, $bits:ident, $significand:literal, $offset:literal,
         round: $round:literal, ln2: [$high:literal, $low:literal],
-        range: [$least:literal, $most:literal], far: $far:literal, tanh: $one:literal,
+        range: [$least:literal, $most:literal], far: $far:literal, bottom: $bottom:literal,
+        tanh: $one:literal,
         q: $q:expr, above: $above:expr, below: $below:expr
     ) => {
         pub(in super::super) mod $T {
             use super::super::super::simd::Simd;
             use super::super::$T::{fma, polynomial};
-            use std::$T::consts::LOG2_E;
+            use std::$T::consts::{LN_2, LOG2_E};
 
             /// `n`, plus a constant and as bits, and `r` for `x = n ln 2 + r`.
             #[inline(always)]
@@ -166,23 +171,76 @@ macro_rules! exponentials {
                 if x > $far { x } else { value }
             }
 
-            /// Two normal numbers whose product is `s (1 - s)` with the sigmoid `s` of `x`, where
-            /// `1 - s` is no difference. The first is below 1, the second at most 1/2.
+            /// Two powers of two and `p` for `exp(-|x|) = s t (1 + p)`, where `s` and `t` are normal
+            /// and `t` is 1 as long as the product is, and whether `2^k` times this is nearer to 0
+            /// than to the smallest number; `k` is at most 3.
             #[inline(always)]
-            pub(crate) fn sigmoid_slope<S: Simd>(x: $T) -> ($T, $T) {
-                // Beyond, the product is 0 all the same, also four times as large.
-                let (a, b, p) = odds::<S>(within(x, $far));
-                let b = fma::<S>(b, p, b);
-                let inverse = 1.0 / (a + b);
-                (a * b * inverse, inverse)
+            fn fall<S: Simd>(x: $T, k: u8) -> ($T, $T, $T, bool) {
+                let x = x.abs();
+                // Positive, as it makes the minimum one instruction. NaN fails the test.
+                let y = if x > $far { $far } else { x };
+                let (n, r) = remainder::<S>(y);
+                let most = $offset / 2 - 2;
+                let first = if n < most { n } else { most };
+                let bias = $offset / 2 - 1;
+                let (s, t) = (power(bias - first), power((bias + first).wrapping_sub(n)));
+                (s, t, over_one::<S>(-r), y > ($bottom + $T::from(k)) * LN_2)
             }
 
-            /// Two normal numbers whose product is `1 - tanh(x)^2`: four times the slope of the
-            /// sigmoid at `2 x`.
+            /// `2^k g` times the slope of the sigmoid at `x`: with `e = exp(-|x|)` it is
+            /// `e / (1 + e)^2`. 0 where `g` or the slope is 0. A slope below the normal numbers has
+            /// lost digits, which a large `g` must not make many.
             #[inline(always)]
-            pub(crate) fn tanh_slope<S: Simd>(x: $T) -> ($T, $T) {
-                let (share, inverse) = sigmoid_slope::<S>(2.0 * x);
-                (2.0 * share, 2.0 * inverse)
+            fn slope<S: Simd>(g: $T, x: $T, k: u8) -> $T {
+                let (s, t, p, is_lost) = fall::<S>(x, k);
+                let e = fma::<S>(s, p, s);
+                let d = fma::<S>(e, t, 1.0);
+                let product = (g * t) * (e / (part(k) * d * d));
+                if is_lost | (g == 0.0) { 0.0 } else { product }
+            }
+
+            /// `-2^k g` times the second derivative of the sigmoid at `x`: with `e = exp(-|x|)` and
+            /// the sign of `x` it is `e (1 - e) / (1 + e)^3`, where `1 - e` is no difference near 0.
+            /// 0 where `g` or the derivative, near 0 an eighth of `x`, is 0.
+            #[inline(always)]
+            fn curvature<S: Simd>(g: $T, x: $T, k: u8) -> $T {
+                let (s, t, p, is_lost) = fall::<S>(x, k);
+                let e = fma::<S>(s, p, s);
+                let d = fma::<S>(e, t, 1.0);
+                let rest = fma::<S>(-t * s, p, fma::<S>(-t, s, 1.0)).copysign(x);
+                let product = -(g * t) * rest * (e / (part(k) * d * d * d));
+                let is_zero = is_lost | (0.125 / part(k) * x == 0.0) | (g == 0.0);
+                if is_zero { 0.0 } else { product }
+            }
+
+            /// `2^-k`.
+            #[inline(always)]
+            fn part(k: u8) -> $T {
+                1.0 / $T::from(1u8 << k)
+            }
+
+            /// `g s (1 - s)` with the sigmoid `s` of `x`.
+            #[inline(always)]
+            pub(crate) fn sigmoid_slope<S: Simd>(g: $T, x: $T) -> $T {
+                slope::<S>(g, x, 0)
+            }
+
+            /// `g (1 - tanh(x)^2)`: `tanh(x)` is `2 sigmoid(2 x) - 1`.
+            #[inline(always)]
+            pub(crate) fn tanh_slope<S: Simd>(g: $T, x: $T) -> $T {
+                slope::<S>(g, 2.0 * x, 2)
+            }
+
+            /// `g s (1 - s) (1 - 2 s)` with the sigmoid `s` of `x`.
+            #[inline(always)]
+            pub(crate) fn sigmoid_curvature<S: Simd>(g: $T, x: $T) -> $T {
+                curvature::<S>(g, x, 0)
+            }
+
+            /// `-2 g tanh(x) (1 - tanh(x)^2)`.
+            #[inline(always)]
+            pub(crate) fn tanh_curvature<S: Simd>(g: $T, x: $T) -> $T {
+                curvature::<S>(g, 2.0 * x, 3)
             }
 
             /// `s - t` with the sigmoid `s` of `x`, as `(1 - t) s - t (1 - s)`: neither a `t` of 0
@@ -210,7 +268,7 @@ macro_rules! exponentials {
 exponentials! {
     f32, u32, 23, 256,
     round: 12_582_912.0, ln2: [0.693_359_375, -2.121_944_4e-4],
-    range: [-104.0, 89.0], far: 109.0, tanh: 10.0,
+    range: [-104.0, 89.0], far: 109.0, bottom: 150.0, tanh: 10.0,
     q: [0.5, 0.16666667, 0.04166645, 0.008333309, 0.0013935452, 0.00019892992],
     above: [
         -3.33332819422e-1, 1.33314422036e-1, -5.37397155531e-2, 2.06390887954e-2,
@@ -222,7 +280,7 @@ exponentials! {
 exponentials! {
     f64, u64, 52, 2048,
     round: 6_755_399_441_055_744.0, ln2: [0.693_145_751_953_125, 1.428_606_820_309_417_3e-6],
-    range: [-746.0, 710.0], far: 753.0, tanh: 20.0,
+    range: [-746.0, 710.0], far: 753.0, bottom: 1075.0, tanh: 20.0,
     q: [
         0.5, 0.1666666666666667, 0.04166666666666667, 0.008333333333324906,
         0.001388888888888287, 0.00019841269879033045, 2.4801587328555858e-05,
