@@ -176,6 +176,10 @@ REFERENCE: dict[str, Callable[..., Any]] = {
     "sigmoid_curvature": elementwise(
         lambda g, a: g * sigmoid(a) * sigmoid(-a) * (sigmoid(-a) - sigmoid(a))
     ),
+    "tanh_third": elementwise(lambda g, a: g / np.cosh(a) ** 2 * (6 * np.tanh(a) ** 2 - 2)),
+    "sigmoid_third": elementwise(
+        lambda g, a: g * sigmoid(a) * sigmoid(-a) * (1 - 6 * sigmoid(a) * sigmoid(-a))
+    ),
     "erf_gradient": elementwise(lambda g, a: g * 2 / math.sqrt(math.pi) * np.exp(-a * a)),
     "normal_gradient": elementwise(lambda g, a: g * normal_density(a)),
     "gelu_gradient": elementwise(lambda g, a: g * (normal_cdf(a) + a * normal_density(a))),

@@ -101,6 +101,8 @@ SLOPES: dict[str, Function] = {
     "sigmoid_gradient": lambda a: sigmoid(a) * sigmoid(-a),
     "tanh_curvature": lambda a: -8 * np.tanh(a) * sigmoid(2 * a) * sigmoid(-2 * a),
     "sigmoid_curvature": lambda a: -np.tanh(a / 2) * sigmoid(a) * sigmoid(-a),
+    "tanh_third": lambda a: 8 * sigmoid(2 * a) * sigmoid(-2 * a) * (3 * np.tanh(a) ** 2 - 1),
+    "sigmoid_third": lambda a: sigmoid(a) * sigmoid(-a) * (1 - 6 * sigmoid(a) * sigmoid(-a)),
     "erf_gradient": lambda a: 2 / math.sqrt(math.pi) * np.exp(-a * a),
     "normal_gradient": lambda a: np.exp(-a * a / 2) / math.sqrt(2 * math.pi),
 }

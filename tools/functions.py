@@ -98,7 +98,6 @@ def tanh2(x: Any) -> Any:
     return -2 * mp.tanh(within(x, 5000)) * sech2(x)
 
 
-
 def silu2(x: Any) -> Any:
     return bump(x) * (2 - x * mp.tanh(within(x, 5000) / 2))
 
@@ -252,6 +251,22 @@ FUNCTIONS = (
     Function("sigmoid_gradient", with_one(ndl.sigmoid_gradient), bump, (NEAR,)),
     Function("tanh_curvature", with_one(ndl.tanh_curvature), tanh2, (NEAR,)),
     Function("sigmoid_curvature", with_one(ndl.sigmoid_curvature), sigmoid2, (NEAR,)),
+    Function(
+        "tanh_third",
+        with_one(ndl.tanh_third),
+        lambda x: sech2(x) * (4 - 6 * sech2(x)),
+        (NEAR,),
+        (),
+        lambda x: sech2(x) * max(4, 6 * sech2(x)),
+    ),
+    Function(
+        "sigmoid_third",
+        with_one(ndl.sigmoid_third),
+        lambda x: bump(x) * (1 - 6 * bump(x)),
+        (NEAR,),
+        (),
+        lambda x: bump(x) * max(1, 6 * bump(x)),
+    ),
     Function("erf_gradient", with_one(ndl.erf_gradient), erf1, (BELL,)),
     Function("normal_gradient", with_one(ndl.normal_gradient), pdf, (BELL,)),
     Function(

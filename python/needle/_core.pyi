@@ -1162,6 +1162,20 @@ class SigmoidCurvature(TensorOp):
 
     def __init__(self) -> None: ...
 
+class TanhThird(TensorOp):
+    """Elementwise `g (1 - t^2) (6 t^2 - 2)` with `t = tanh(a)`: `g` times the third derivative
+    of `tanh(a)`, 0 wherever a factor is 0.
+    """
+
+    def __init__(self) -> None: ...
+
+class SigmoidThird(TensorOp):
+    """Elementwise `g s (1 - s) (1 - 6 s (1 - s))` with `s = sigmoid(a)`: `g` times the third
+    derivative of `sigmoid(a)`, 0 wherever a factor is 0.
+    """
+
+    def __init__(self) -> None: ...
+
 class ErfGradient(TensorOp):
     """Elementwise `g 2 / sqrt(pi) exp(-a^2)`: the adjoint behind `erf(a)`, 0 wherever a factor
     is 0.
@@ -1803,6 +1817,22 @@ def tanh_curvature(g: _TensorLike, a: _TensorLike) -> Tensor:
 def sigmoid_curvature(g: _TensorLike, a: _TensorLike) -> Tensor:
     """Elementwise `g s (1 - s) (1 - 2 s)` with `s = sigmoid(a)`: `g` times the second derivative
     of `sigmoid(a)`, 0 wherever a factor is 0.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
+    ShapeError where the shapes do not fit.
+    """
+
+def tanh_third(g: _TensorLike, a: _TensorLike) -> Tensor:
+    """Elementwise `g (1 - t^2) (6 t^2 - 2)` with `t = tanh(a)`: `g` times the third derivative
+    of `tanh(a)`, 0 wherever a factor is 0.
+
+    Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
+    ShapeError where the shapes do not fit.
+    """
+
+def sigmoid_third(g: _TensorLike, a: _TensorLike) -> Tensor:
+    """Elementwise `g s (1 - s) (1 - 6 s (1 - s))` with `s = sigmoid(a)`: `g` times the third
+    derivative of `sigmoid(a)`, 0 wherever a factor is 0.
 
     Shapes broadcast as in NumPy; the dtype is the promoted one, integers give floats. Raises
     ShapeError where the shapes do not fit.

@@ -95,14 +95,22 @@ slopes! { SLOPES:
     "Elementwise `g s (1 - s)` with `s = sigmoid(a)`: the adjoint behind `sigmoid(a)`";
     /// Second derivative of a hyperbolic tangent.
     TANH_CURVATURE, "tanh_curvature", "TanhCurvature", &math::TANH_CURVATURE,
-    // (1 - t^2) (6 t^2 - 2)
-    |c, a| c.chain(of_square(a.tanh(), 6.0, -2.0)).with(&TANH_GRADIENT, Attrs::none(), a),
+    |c, a| c.with(&TANH_THIRD, Attrs::none(), a),
     "Elementwise `-2 g tanh(a) (1 - tanh(a)^2)`: `g` times the second derivative of `tanh(a)`";
     /// Second derivative of a logistic function.
     SIGMOID_CURVATURE, "sigmoid_curvature", "SigmoidCurvature", &math::SIGMOID_CURVATURE,
-    // s (1 - s) (1 - 6 s (1 - s)), where s (1 - s) is (1 - tanh(a / 2)^2) / 4.
-    |c, a| c.chain(of_square(half(a).tanh(), 1.5, -0.5)).with(&SIGMOID_GRADIENT, Attrs::none(), a),
+    |c, a| c.with(&SIGMOID_THIRD, Attrs::none(), a),
     "Elementwise `g s (1 - s) (1 - 2 s)` with `s = sigmoid(a)`: `g` times the second derivative of `sigmoid(a)`";
+    /// Third derivative of a hyperbolic tangent.
+    TANH_THIRD, "tanh_third", "TanhThird", &math::TANH_THIRD,
+    // -2 t (1 - t^2) (12 t^2 - 8)
+    |c, a| c.chain(of_square(a.tanh(), 12, -8)).with(&TANH_CURVATURE, Attrs::none(), a),
+    "Elementwise `g (1 - t^2) (6 t^2 - 2)` with `t = tanh(a)`: `g` times the third derivative of `tanh(a)`";
+    /// Third derivative of a logistic function.
+    SIGMOID_THIRD, "sigmoid_third", "SigmoidThird", &math::SIGMOID_THIRD,
+    // s (1 - s) (1 - 2 s) (3 t^2 - 2) with t = tanh(a / 2)
+    |c, a| c.chain(of_square(half(a).tanh(), 3, -2)).with(&SIGMOID_CURVATURE, Attrs::none(), a),
+    "Elementwise `g s (1 - s) (1 - 6 s (1 - s))` with `s = sigmoid(a)`: `g` times the third derivative of `sigmoid(a)`";
     /// Adjoint behind an error function.
     ERF_GRADIENT, "erf_gradient", "ErfGradient", &math::ERF_SLOPE,
     |c, a| c.chain(a.mul_scalar(Constant::int(-2))).with(&ERF_GRADIENT, Attrs::none(), a),
@@ -126,10 +134,10 @@ slopes! { SLOPES:
 pub(super) const OPS: &[&OpDef] = &[&RELU_GRADIENT, &SOFTMAX_GRADIENT, &LOG_SOFTMAX_GRADIENT];
 
 /// `factor x^2 + offset`.
-fn of_square(x: Expr, factor: f64, offset: f64) -> Expr {
+fn of_square(x: Expr, factor: i64, offset: i64) -> Expr {
     (x * x)
-        .mul_scalar(Constant::float(factor))
-        .add_scalar(Constant::float(offset))
+        .mul_scalar(Constant::int(factor))
+        .add_scalar(Constant::int(offset))
 }
 
 /// `2 - x`.

@@ -283,6 +283,8 @@ fn adjoints_behind_functions_keep_six_digits_of_their_largest_term() {
                 &math::SIGMOID_SLOPE,
                 &math::TANH_CURVATURE,
                 &math::SIGMOID_CURVATURE,
+                &math::TANH_THIRD,
+                &math::SIGMOID_THIRD,
                 &math::ERF_SLOPE,
                 &math::NORMAL_DENSITY,
                 &math::GELU_SLOPE,
@@ -297,6 +299,14 @@ fn adjoints_behind_functions_keep_six_digits_of_their_largest_term() {
                         "SIGMOID_SLOPE" => (share * (1.0 - share), share),
                         "TANH_CURVATURE" => (-2.0 * x.tanh() * x.cosh().powi(-2), 1.0),
                         "SIGMOID_CURVATURE" => (share * (1.0 - share) * (1.0 - 2.0 * share), share),
+                        "TANH_THIRD" => {
+                            let slope = x.cosh().powi(-2);
+                            (slope * (4.0 - 6.0 * slope), 6.0)
+                        }
+                        "SIGMOID_THIRD" => {
+                            let slope = share * (1.0 - share);
+                            (slope * (1.0 - 6.0 * slope), 1.0)
+                        }
                         "ERF_SLOPE" => (2.0 * normal(x * 2f64.sqrt()).1 * 2f64.sqrt(), 1.0),
                         "NORMAL_DENSITY" => (density, density),
                         "GELU_SLOPE" => (distribution + x * density, 1.0),
@@ -336,6 +346,8 @@ fn infinite_arguments_leave_activations_and_their_adjoints_finite_where_limits_a
             &math::SIGMOID_SLOPE,
             &math::TANH_CURVATURE,
             &math::SIGMOID_CURVATURE,
+            &math::TANH_THIRD,
+            &math::SIGMOID_THIRD,
             &math::ERF_SLOPE,
             &math::NORMAL_DENSITY,
         ] {

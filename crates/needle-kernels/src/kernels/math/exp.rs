@@ -30,6 +30,10 @@ zips! {
     float_pairs TANH_CURVATURE 700, |g, x, S| tanh_curvature::<S>(g, x);
     /// `g s (1 - s) (1 - 2 s)` with the sigmoid `s` of `x`: `g` times the second derivative.
     float_pairs SIGMOID_CURVATURE 700, |g, x, S| sigmoid_curvature::<S>(g, x);
+    /// `g (1 - tanh(x)^2) (6 tanh(x)^2 - 2)`: `g` times the third derivative.
+    float_pairs TANH_THIRD 700, |g, x, S| tanh_third::<S>(g, x);
+    /// `g s (1 - s) (1 - 6 s (1 - s))` with the sigmoid `s` of `x`: `g` times the third derivative.
+    float_pairs SIGMOID_THIRD 700, |g, x, S| sigmoid_third::<S>(g, x);
     /// `g s (1 + x (1 - s))` with the sigmoid `s` of `x`: an adjoint behind [`SILU`].
     float_pairs SILU_SLOPE 700, |g, x, S| g.chain(silu_slope::<S>(x));
 }
@@ -173,7 +177,7 @@ macro_rules! exponentials {
 
             /// Two powers of two and `p` for `exp(-|x|) = s t (1 + p)`, where `s` and `t` are normal
             /// and `t` is 1 as long as the product is, and whether `2^k` times this is nearer to 0
-            /// than to the smallest number; `k` is at most 3.
+            /// than to the smallest number; `k` is at most 4.
             #[inline(always)]
             fn fall<S: Simd>(x: $T, k: u8) -> ($T, $T, $T, bool) {
                 let x = x.abs();
@@ -213,6 +217,19 @@ macro_rules! exponentials {
                 if is_zero { 0.0 } else { product }
             }
 
+            /// `2^k g` times the third derivative of the sigmoid at `x`: with `e = exp(-|x|)` it is
+            /// `e (1 - 4 e + e^2) / (1 + e)^4`. 0 where `g` or the slope is 0.
+            #[inline(always)]
+            fn third<S: Simd>(g: $T, x: $T, k: u8) -> $T {
+                let (s, t, p, is_lost) = fall::<S>(x, k);
+                let e = fma::<S>(s, p, s);
+                let d = fma::<S>(e, t, 1.0);
+                let full = e * t;
+                let bend = fma::<S>(full, full - 4.0, 1.0);
+                let product = (g * t) * (bend * (e / (part(k) * d * d * (d * d))));
+                if is_lost | (g == 0.0) { 0.0 } else { product }
+            }
+
             /// `2^-k`.
             #[inline(always)]
             fn part(k: u8) -> $T {
@@ -241,6 +258,18 @@ macro_rules! exponentials {
             #[inline(always)]
             pub(crate) fn tanh_curvature<S: Simd>(g: $T, x: $T) -> $T {
                 curvature::<S>(g, 2.0 * x, 3)
+            }
+
+            /// `g s (1 - s) (1 - 6 s (1 - s))` with the sigmoid `s` of `x`.
+            #[inline(always)]
+            pub(crate) fn sigmoid_third<S: Simd>(g: $T, x: $T) -> $T {
+                third::<S>(g, x, 0)
+            }
+
+            /// `g (1 - tanh(x)^2) (6 tanh(x)^2 - 2)`.
+            #[inline(always)]
+            pub(crate) fn tanh_third<S: Simd>(g: $T, x: $T) -> $T {
+                third::<S>(g, 2.0 * x, 4)
             }
 
             /// `s - t` with the sigmoid `s` of `x`, as `(1 - t) s - t (1 - s)`: neither a `t` of 0
