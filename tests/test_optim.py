@@ -261,3 +261,13 @@ def test_errors_change_nothing() -> None:
         adam.step()
     assert real.tolist() == [1.0]
     assert optimizer.u[real].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("clip", [ndl.optim.clip_grad_norm, ndl.optim.clip_grad_value])
+def test_clipping_changes_all_gradients_or_none(clip: Any) -> None:
+    first, second = ndl.Tensor([3.0]), ndl.Tensor([4.0, 0.0])
+    (first * 3 + (second * 4).sum()).sum().backward()
+    second.data = ndl.Tensor([1.0, 2.0, 3.0])
+    with pytest.raises(ndl.ShapeError, match=r"a gradient has shape \(2,\), its parameter \(3,\)"):
+        clip([first, second], 0.1)
+    assert first.grad.tolist() == [3.0]

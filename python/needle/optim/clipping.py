@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from needle import _core, ops
 from needle._core import Tensor
+from needle.errors import ShapeError
 from needle.optim.params import tensors
 from needle.optim.settings import at_least_zero, number
 
@@ -57,9 +58,17 @@ def clip_grad_value(params: Tensor | Iterable[Tensor], value: float) -> None:
 
 
 def _with_gradient(params: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Each parameter that has a gradient, once, with the gradient's values.
+    """Each parameter that has a gradient, once, with the gradient's values. ShapeError, before any
+    is changed, where the data was replaced by some of another shape since.
 
     A frozen one may have a gradient too, pending; no step asks for it.
     """
     training = [param for param in dict.fromkeys(tensors(params)) if param.requires_grad]
-    return [(param, param.grad.data) for param in training if param.grad is not None]
+    found = [(param, param.grad.data) for param in training if param.grad is not None]
+    for param, grad in found:
+        if grad.shape != param.shape:
+            raise ShapeError(
+                f"clip: a gradient has shape {grad.shape}, its parameter {param.shape}\n"
+                "hint: the data was replaced since the gradient was computed"
+            )
+    return found
