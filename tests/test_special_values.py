@@ -237,3 +237,12 @@ def test_every_function_with_a_bound_is_here() -> None:
     names = {function.name.split()[0] for function in FUNCTIONS if "'" not in function.name}
     tested = {*UNARY, *BINARY, *SLOPES, "gelu_gradient", "silu_gradient", "power_scalar"}
     assert names <= tested | {"logistic_loss", "logistic_residual"}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_cubes_beyond_the_range_are_infinite_with_the_sign_of_the_base(dtype: str) -> None:
+    """Also where what rounding took from the square is beyond the range, with either sign."""
+    end = np.log10(float(np.finfo(dtype).max))
+    sizes = 10.0 ** np.linspace(end / 3 + 0.1, end - 0.1, 999)
+    bases = np.concatenate([sizes, -sizes]).astype(dtype)
+    np.testing.assert_array_equal((Tensor(bases) ** 3).numpy(), np.copysign(np.inf, bases))
