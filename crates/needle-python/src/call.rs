@@ -119,7 +119,8 @@ pub fn call<'py>(
     call_any(py, op, args.collect(), given.named.clone())
 }
 
-/// [`call`] in all its forms.
+/// [`call`] in all its forms. Kept apart: in line it would make the frame of every call larger.
+#[inline(never)]
 fn call_any<'py>(
     py: Python<'py>,
     op: &'static OpDef,
