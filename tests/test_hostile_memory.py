@@ -195,7 +195,8 @@ CASES = {
         for _ in range(60_000):
             w.cached_data -= 1.0
         assert w.numpy().tolist() == [-60_000.0] * 3
-        for again in (ndl.from_dlpack, lambda t: ndl.from_numpy(t.numpy()),
+        for again in (lambda t: ndl.from_dlpack(t.detach()),
+                      lambda t: ndl.from_numpy(t.numpy()),
                       lambda t: Tensor.make_const(t.numpy()),
                       lambda t: ndl.from_numpy(t.cached_data),
                       lambda t: ndl.from_numpy(np.from_dlpack(t.detach()))):
