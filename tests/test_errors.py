@@ -56,6 +56,11 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "broadcast_to: negative length -1 in the shape",
     ),
     (
+        lambda: ndl.concat(t(2)),
+        ShapeError,
+        "concat: single numbers have no axis to be joined along\nhint: use stack",
+    ),
+    (
         lambda: ndl.stack([t(2), t(3)]),
         ShapeError,
         "stack: all tensors need one shape, got (2,) and (3,)",

@@ -1909,8 +1909,8 @@ def concat(args: TensorTuple | Sequence[_TensorLike], axis: SupportsIndex = 0) -
     """Tensors one after the other along an existing `axis`.
 
     `args` is a list or tuple of tensors whose shapes agree in every other axis. The dtype is the
-    promoted one. Raises ShapeError where they do not agree, AxisError for an axis out of range,
-    ValueError without tensors.
+    promoted one. Raises ShapeError where they do not agree and for single numbers, AxisError for
+    an axis out of range, ValueError without tensors.
     """
 
 def getitem(a: _TensorLike, index: _Index) -> Tensor:

@@ -203,12 +203,18 @@ pub static CONCAT: OpDef = OpDef {
     name: "concat",
     class: "Concat",
     numpy: &["concatenate"],
-    doc: "Tensors one after the other along an existing `axis`.\n\n`args` is a list or tuple of tensors whose shapes agree in every other axis. The dtype is the promoted one. Raises ShapeError where they do not agree, AxisError for an axis out of range, ValueError without tensors.",
+    doc: "Tensors one after the other along an existing `axis`.\n\n`args` is a list or tuple of tensors whose shapes agree in every other axis. The dtype is the promoted one. Raises ShapeError where they do not agree and for single numbers, AxisError for an axis out of range, ValueError without tensors.",
     inputs: Inputs::Many("args"),
     params: &[Param::optional("axis", ParamKind::Int, "0")],
     run: Run::One {
         infer: |attrs, t| {
             nonempty("concat", t)?;
+            if t[0].shape.is_empty() {
+                return Err(Error::shape(
+                    "concat",
+                    "single numbers have no axis to be joined along\nhint: use stack",
+                ));
+            }
             let axis = shape::normalize_axis("concat", attrs.int(0), t[0].shape.len())?;
             let mut shape = Dims::from_slice(t[0].shape);
             for other in &t[1..] {
