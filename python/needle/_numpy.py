@@ -106,6 +106,10 @@ def array_function(
         left_out = any(value is np._NoValue for value in given.values())
         if given.keys() <= plan.keywords.keys() and not left_out:
             named = {plan.keywords[name]: value for name, value in given.items()}
+        else:
+            named = {}
+        # Fewer where two names mean one, of which NumPy takes only one.
+        if len(named) == len(given):
             return plan.op(*args[: plan.operands], **named)
     name = _name(function)
     return _run(name, function, _signature_of, args, kwargs)
@@ -263,6 +267,8 @@ def _for_op(
         default = bound.signature.parameters[name].default
         if value is np._NoValue or (own in parameters and name not in explicit):
             continue
+        if own in parameters and explicit >= {"ddof", "correction"}:
+            raise ValueError("ddof and correction mean the same\nhint: give one of the two")
         if own is not None:
             parameters[own] = value
         elif value is not default and not _is_neutral(name, value, default):

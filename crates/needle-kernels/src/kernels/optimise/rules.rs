@@ -237,18 +237,37 @@ pub fn rms_prop(s: &RmsProp) -> Step {
 }
 
 struct MeanSquare<const CENTERED: bool, const MOMENTUM: bool>;
+impl<const CENTERED: bool, const MOMENTUM: bool> MeanSquare<CENTERED, MOMENTUM> {
+    /// The states as `v`, the mean and the velocity, where they are in use.
+    #[inline(always)]
+    fn named<T>([v, second, third]: &mut [T; STATES]) -> [&mut T; STATES] {
+        if CENTERED {
+            [v, second, third]
+        } else {
+            [v, third, second]
+        }
+    }
+
+    /// The parameter after a step along `g`, over the root that scales it.
+    #[inline(always)]
+    fn moved<T: Float>(factors: &[T; FACTORS], p: T, g: T, root: T, velocity: &mut T) -> T {
+        let [lr, _, _, _, eps, keep, ..] = *factors;
+        let mut step = g.div(root.add(eps));
+        if MOMENTUM {
+            *velocity = keep.mul(*velocity).add(step);
+            step = *velocity;
+        }
+        p.sub(lr.mul(step))
+    }
+}
+
 impl<const CENTERED: bool, const MOMENTUM: bool> Rule for MeanSquare<CENTERED, MOMENTUM> {
     const COST: usize = 400;
     const STATES: usize = 1 + CENTERED as usize + MOMENTUM as usize;
     #[inline(always)]
     fn update<T: Float>(factors: &[T; FACTORS], p: T, g: T, states: &mut [T; STATES]) -> T {
-        let [lr, decay, alpha, rest, eps, keep, ..] = *factors;
-        let [v, second, third] = states;
-        let (mean, velocity) = if CENTERED {
-            (second, third)
-        } else {
-            (third, second)
-        };
+        let [_, decay, alpha, rest, ..] = *factors;
+        let [v, mean, velocity] = Self::named(states);
         let g = g.add(decay.mul(p));
         *v = alpha.mul(*v).add(rest.mul(g.mul(g)));
         let mut spread = *v;
@@ -257,22 +276,12 @@ impl<const CENTERED: bool, const MOMENTUM: bool> Rule for MeanSquare<CENTERED, M
             // Rounding may leave a variance of nothing below zero.
             spread = spread.sub(mean.mul(*mean)).maximum(T::ZERO);
         }
-        let mut step = g.div(spread.sqrt().add(eps));
-        if MOMENTUM {
-            *velocity = keep.mul(*velocity).add(step);
-            step = *velocity;
-        }
-        p.sub(lr.mul(step))
+        Self::moved(factors, p, g, spread.sqrt(), velocity)
     }
     const SQUARES: Option<usize> = Some(0);
     fn update_large<T: Float>(factors: &[T; FACTORS], p: T, g: T, states: &mut [T; STATES]) -> T {
-        let [lr, decay, alpha, rest, eps, keep, ..] = *factors;
-        let [v, second, third] = states;
-        let (mean, velocity) = if CENTERED {
-            (second, third)
-        } else {
-            (third, second)
-        };
+        let [_, decay, alpha, rest, ..] = *factors;
+        let [v, mean, velocity] = Self::named(states);
         let g = g.add(decay.mul(p));
         let mut root = root_of_sum(alpha, root_of(*v), rest, g);
         *v = state_of(root);
@@ -283,12 +292,7 @@ impl<const CENTERED: bool, const MOMENTUM: bool> Rule for MeanSquare<CENTERED, M
             let left = T::ONE.sub(share).mul(T::ONE.add(share));
             root = root.mul(left.maximum(T::ZERO).sqrt());
         }
-        let mut step = g.div(root.add(eps));
-        if MOMENTUM {
-            *velocity = keep.mul(*velocity).add(step);
-            step = *velocity;
-        }
-        p.sub(lr.mul(step))
+        Self::moved(factors, p, g, root, velocity)
     }
 }
 
