@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from pathlib import Path
 
 import click
@@ -107,7 +108,10 @@ def _digits(value: mpmath.mpf, count: int) -> str:
         size = mpmath.log10(abs(value))
         if abs(size) > 700:
             value = mpmath.sign(value) * mpmath.mpf(10) ** (700 if size > 0 else -700)
-        return str(mpmath.nstr(value, count, min_fixed=0, max_fixed=0))
+        # A tie in the last digit, as of a short square, is rounded by mpmath as the release has it.
+        exact = Decimal(mpmath.nstr(value, count + 20, min_fixed=0, max_fixed=0))
+        rounded = Context(prec=count, rounding=ROUND_HALF_EVEN).plus(exact)
+        return str(mpmath.nstr(mpmath.mpf(str(rounded)), count, min_fixed=0, max_fixed=0))
 
 
 def entries(function: Function) -> list[tuple[tuple[float, ...], Right]]:
